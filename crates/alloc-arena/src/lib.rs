@@ -1,0 +1,1 @@
+//! An arena over any backing allocator: free everything at once.

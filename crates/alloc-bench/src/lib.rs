@@ -1,0 +1,1 @@
+//! Benchmarks of the workspace's allocators beside their peers.

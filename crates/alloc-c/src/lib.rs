@@ -1,0 +1,1 @@
+//! C's malloc behind the alloc-core contract.

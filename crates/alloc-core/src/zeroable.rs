@@ -1,0 +1,41 @@
+//! Types for which all bytes zero is a value.
+
+use core::mem::MaybeUninit;
+use core::sync::atomic;
+
+/// Marks types that may be read when every byte is zero.
+///
+/// # Safety
+///
+/// The bit pattern of all zeros is a valid value of the type.
+pub unsafe trait Zeroable {}
+
+macro_rules! zeroable {
+    ($($type:ty),+ $(,)?) => {
+        // SAFETY: all bits zero is the number zero, `false`, NUL, or a null pointer.
+        $(unsafe impl Zeroable for $type {})+
+    };
+}
+
+zeroable!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, ());
+zeroable!(atomic::AtomicU8, atomic::AtomicU16, atomic::AtomicU32, atomic::AtomicU64);
+zeroable!(atomic::AtomicI8, atomic::AtomicI16, atomic::AtomicI32, atomic::AtomicI64);
+zeroable!(atomic::AtomicUsize, atomic::AtomicIsize, atomic::AtomicBool);
+
+// SAFETY: a null pointer to a sized type is a valid raw pointer.
+unsafe impl<T> Zeroable for *const T {}
+// SAFETY: a null pointer to a sized type is a valid raw pointer.
+unsafe impl<T> Zeroable for *mut T {}
+// SAFETY: the null-pointer optimisation of `Option<&T>` is documented in std's `Option`, section
+// "Representation": `None` is all zeros.
+unsafe impl<T> Zeroable for Option<&T> {}
+// SAFETY: as above, for `Option<NonNull<T>>`.
+unsafe impl<T> Zeroable for Option<core::ptr::NonNull<T>> {}
+// SAFETY: any bytes are a valid `MaybeUninit`.
+unsafe impl<T> Zeroable for MaybeUninit<T> {}
+// SAFETY: an array is its items one after the other, each of which may be zero.
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {}
+// SAFETY: `Wrapping` is `repr(transparent)`.
+unsafe impl<T: Zeroable> Zeroable for core::num::Wrapping<T> {}
+// SAFETY: a `Cell` has the layout of its content.
+unsafe impl<T: Zeroable> Zeroable for core::cell::Cell<T> {}

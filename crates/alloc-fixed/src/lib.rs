@@ -1,0 +1,1 @@
+//! Allocators over a given buffer: no heap, no operating system.

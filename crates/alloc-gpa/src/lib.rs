@@ -1,0 +1,1 @@
+//! A general-purpose allocator that finds leaks, double frees, bad frees, overflows and writes after free, with stacks.

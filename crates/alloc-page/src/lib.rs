@@ -1,0 +1,1 @@
+//! Whole pages of the operating system behind the alloc-core contract.

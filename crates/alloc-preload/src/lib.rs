@@ -1,0 +1,1 @@
+//! The malloc family over the workspace's allocators, as a library to preload.

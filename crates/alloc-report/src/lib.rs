@@ -1,0 +1,1 @@
+//! Renders the findings of alloc-gpa for people and tools; home of the program alloc-check.

@@ -1,0 +1,1 @@
+//! Tests that fail on leaks, failure injection, and a conformance kit for allocators.
