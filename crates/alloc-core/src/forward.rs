@@ -38,7 +38,7 @@ macro_rules! forward {
         $crate::forward!(@one raw_resize [$self $(. $field)+] [$self] $($name)+);
         $crate::forward!(@one raw_remap [$self $(. $field)+] [$self] $($name)+);
         $crate::forward!(@one raw_free [$self $(. $field)+] [$self] $($name)+);
-        $(const _: () = $crate::forward!(@known $name);)+
+        $($crate::forward!(@known $name);)+
     };
 
     // An overridden method is not written; nor is the zeroed form of an overridden `raw_alloc`.
@@ -108,11 +108,11 @@ macro_rules! forward {
         $crate::forward!(@one raw_free $inner $self);
     };
     // A name after `except` that is no method of the trait does not compile.
-    (@known raw_alloc) => { () };
-    (@known raw_alloc_zeroed) => { () };
-    (@known raw_resize) => { () };
-    (@known raw_remap) => { () };
-    (@known raw_free) => { () };
+    (@known raw_alloc) => {};
+    (@known raw_alloc_zeroed) => {};
+    (@known raw_resize) => {};
+    (@known raw_remap) => {};
+    (@known raw_free) => {};
 }
 
 /// Writes the methods of [`UnsizedFree`](crate::UnsizedFree) as straight calls of the inner
