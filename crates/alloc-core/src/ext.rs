@@ -29,12 +29,8 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn create<T>(self, value: T) -> Result<Owned<T, Self>, AllocError> {
-        match alloc_block(self, Layout::new::<T>()) {
-            // SAFETY: the block fits `T` and is live, or `T` is zero-sized; `write` makes it valid.
-            Ok(block) => {
-                Ok(unsafe { Owned::from_raw_parts(block.cast::<MaybeUninit<T>>(), self) }
-                    .write(value))
-            }
+        match create_uninit(self) {
+            Ok(block) => Ok(block.write(value)),
             Err(error) => Err(error),
         }
     }
@@ -47,12 +43,8 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn create_or_return<T>(self, value: T) -> Result<Owned<T, Self>, (T, AllocError)> {
-        match alloc_block(self, Layout::new::<T>()) {
-            // SAFETY: as in `create`.
-            Ok(block) => {
-                Ok(unsafe { Owned::from_raw_parts(block.cast::<MaybeUninit<T>>(), self) }
-                    .write(value))
-            }
+        match create_uninit(self) {
+            Ok(block) => Ok(block.write(value)),
             Err(error) => Err((value, error)),
         }
     }
@@ -80,7 +72,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn alloc<T>(self, count: usize) -> Result<Owned<[MaybeUninit<T>], Self>, AllocError> {
-        let block = alloc_block(self, array_layout::<T>(count)?)?;
+        let block = alloc_block(&self, array_layout::<T>(count)?)?;
         let slice = NonNull::slice_from_raw_parts(block.cast(), count);
         // SAFETY: the block fits `[T; count]` and is live, or has no bytes; any content is valid.
         Ok(unsafe { Owned::from_raw_parts(slice, self) })
@@ -99,7 +91,7 @@ pub trait AllocatorExt: Allocator + Copy {
         count: usize,
     ) -> Result<AlignedSlice<MaybeUninit<T>, ALIGN, Self>, AllocError> {
         const { assert!(ALIGN.is_power_of_two(), "ALIGN is a power of two") };
-        let block = alloc_block(self, aligned_array_layout::<T>(count, ALIGN)?)?;
+        let block = alloc_block(&self, aligned_array_layout::<T>(count, ALIGN)?)?;
         // SAFETY: the block fits `count` items at this alignment and is live, or has no bytes and is
         // aligned; any content is valid.
         Ok(unsafe { AlignedSlice::from_raw_parts(block.cast(), count, self) })
@@ -250,6 +242,7 @@ pub trait AllocatorExt: Allocator + Copy {
     /// The slice, unchanged, if the allocator cannot.
     #[inline]
     #[track_caller]
+    #[expect(clippy::type_complexity, reason = "the slice comes back in either case")]
     fn remap<T>(
         self,
         mut slice: Owned<[MaybeUninit<T>], Self>,
@@ -283,6 +276,15 @@ impl<A: Allocator + Copy> AllocatorExt for A {}
 /// Returns a block for `layout`, dangling and aligned if it has no bytes.
 #[inline]
 #[track_caller]
-fn alloc_block<A: Allocator>(alloc: A, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+fn alloc_block<A: Allocator>(alloc: &A, layout: Layout) -> Result<NonNull<u8>, AllocError> {
     if layout.size() == 0 { Ok(layout.dangling_ptr()) } else { alloc.raw_alloc(layout) }
+}
+
+/// Returns memory for one `T`, not initialised.
+#[inline]
+#[track_caller]
+fn create_uninit<A: Allocator, T>(alloc: A) -> Result<Owned<MaybeUninit<T>, A>, AllocError> {
+    let block = alloc_block(&alloc, Layout::new::<T>())?;
+    // SAFETY: the block fits `T` and is live, or `T` is zero-sized; any bytes are a `MaybeUninit`.
+    Ok(unsafe { Owned::from_raw_parts(block.cast(), alloc) })
 }

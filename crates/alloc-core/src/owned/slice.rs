@@ -156,7 +156,7 @@ impl<T, A: Allocator> Owned<[MaybeUninit<T>], A> {
 impl<T, A: Allocator> Owned<[T], A> {
     /// The same block as one whose items nobody drops.
     #[inline]
-    fn into_uninit_slice(self) -> Owned<[MaybeUninit<T>], A> {
+    pub(super) fn into_uninit_slice(self) -> Owned<[MaybeUninit<T>], A> {
         let (ptr, alloc) = Self::into_raw_parts(self);
         let ptr = NonNull::slice_from_raw_parts(ptr.cast::<MaybeUninit<T>>(), ptr.len());
         // SAFETY: any bytes are valid for `MaybeUninit<T>`, which has `T`'s layout.
