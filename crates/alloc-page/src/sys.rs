@@ -1,0 +1,23 @@
+//! The operating system: one file per system, each with these functions.
+//!
+//! | function | returns | for |
+//! | --- | --- | --- |
+//! | `page_size()` | a power of two | never fails |
+//! | `map(len)` | `len` bytes of zeros at a page boundary, or `None` | whole pages, not zero |
+//! | `map_aligned(len, align, page)` | the same at a multiple of `align` | `page < align` |
+//! | `unmap(block, len)` | whether the pages are gone | pages of a mapping, also a part of it |
+//! | `discard(block, len)` | – | gives physical memory back; the range stays mapped |
+//! | `extend(block, old_len, new_len)` | whether the mapping now has `new_len` bytes in place | growth |
+//! | `relocate(block, old_len, new_len)` | where it is now, or `None` and nothing has changed | growth |
+//!
+//! Lengths are in bytes, multiples of the page size. New pages are zero. None allocates, unwinds, or
+//! changes `errno`.
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+pub(crate) use unix::{discard, extend, map, map_aligned, page_size, relocate, unmap};
+
+#[cfg(not(unix))]
+compile_error!("alloc-page has no file in `src/sys` for this system");
