@@ -1,1 +1,72 @@
 //! Allocators over a given buffer: no heap, no operating system.
+//!
+//! [`FixedBuffer`] hands out the bytes of a buffer one block after the other, and takes back the last
+//! one. For the stack, for embedded and real-time code, for signal handlers: every operation takes
+//! constant time and nothing else is ever asked for memory.
+//!
+//! ```
+//! use alloc_core::{AllocError, AllocatorExt, alloc_print};
+//! use alloc_fixed::FixedBuffer;
+//!
+//! let mut stack = [0u8; 64];
+//! let fixed = FixedBuffer::new(&mut stack);
+//! let text = alloc_print!(&fixed, "User: {}, Score: {}", "Alice", 100)?;
+//! assert_eq!(&*text, "User: Alice, Score: 100");
+//! assert_eq!(fixed.used(), text.len());
+//! assert_eq!(fixed.alloc::<u8>(64).map(drop), Err(AllocError), "full is an error, not a panic");
+//! # Ok::<(), AllocError>(())
+//! ```
+//!
+//! # Design
+//!
+//! ```text
+//!  base                                  end_index            len
+//!   |                                        |                 |
+//!   v                                        v                 v
+//!   +---------+--------+----+----------------+-----------------+
+//!   | block 1 | block 2|////| block 3 (last) |   free          |
+//!   +---------+--------+----+----------------+-----------------+
+//!                        ^^ padding, which block 3's alignment asked for
+//!
+//!  padded: a bit per block, newest first:  1 0 0
+//! ```
+//!
+//! Only the last block can be taken back. The padding before it goes with it: its length is written
+//! into the padding itself, and one bit per block says whether there is any. So blocks that are freed
+//! in the reverse order of their allocation leave nothing behind.
+//!
+//! Two layers: `bump` computes offsets on integers, `fixed_buffer` obeys it.
+//!
+//! # Invariants
+//!
+//! 1. `base` points to `len` bytes, valid for reads and writes for all of `'buf`, which nobody else
+//!    uses.
+//! 2. Every live block lies in `0..end_index`, and no two overlap.
+//! 3. `end_index <= len`.
+//! 4. The blocks below `end_index`, those freed out of order included, correspond one to one to the
+//!    bits of `padded`, the newest at the low end; what is older than 64 blocks counts as not padded.
+//!    A set bit means that the padding before that block holds its own length.
+//!
+//! # Drawbacks
+//!
+//! * A block that is not the last one is not reused before the blocks above it are gone *and* it is
+//!   freed after them, or before [`reset`](FixedBuffer::reset).
+//! * For one thread: it can be sent, not shared.
+//! * [`FixedBuffer::new`] borrows initialised bytes. What is written into them may leave some without
+//!   a value (the padding of a struct); its drop settles their values, so that the owner of the buffer
+//!   may read them again. Leaking the `FixedBuffer` itself (`mem::forget`) skips that: do not read the
+//!   buffer afterwards, or give [`FixedBuffer::from_uninit`] a buffer that promises nothing.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+mod bump;
+mod fixed_buffer;
+
+pub use fixed_buffer::FixedBuffer;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -100,3 +100,8 @@ fn page_size_slow() -> usize {
     PAGE_SIZE.store(size, Ordering::Relaxed);
     size
 }
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
