@@ -1,0 +1,271 @@
+//! `cargo xtask ci JOB`: the jobs of the gate. A workflow step is one line of this, and runs the
+//! same at home.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+
+use crate::steps::Steps;
+use crate::test::in_target;
+use crate::tools::{
+    add_flags, cargo, cargo_of, has_program, has_toolchain, metadata, output, root, succeeds,
+    target_dir,
+};
+use crate::{real, test, tidy};
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Job {
+    /// Everything that `.ci/run` runs, quick jobs first.
+    All,
+    /// Formatting, lints, tidy, documentation.
+    Quick,
+    /// The tests, as `cargo xtask test`.
+    Test(test::Options),
+    /// Real programs with and without the checker; installs what is missing.
+    Real(real::Options),
+    /// Tests under the address and thread sanitizers (nightly).
+    San,
+    /// The model checker over every crate with `tests/loom.rs`.
+    Loom,
+    /// The tests of the OS-free crates under Miri (nightly, component miri).
+    Miri,
+    /// A minute of each fuzz target (nightly, cargo-fuzz).
+    Fuzz,
+    /// The OS-free crates in a library that has no std.
+    NoStd,
+    /// The oldest compiler that the manifests allow.
+    Msrv,
+    /// What would be published.
+    Package,
+}
+
+pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
+    match job {
+        Job::All => {
+            quick(steps);
+            package(steps)?;
+            no_std(steps);
+            msrv(steps)?;
+            test::run(steps, &test::Options::default())?;
+            loom(steps)?;
+            real::run(steps, &real::Options::default())?;
+        }
+        Job::Quick => quick(steps),
+        Job::Test(options) => test::run(steps, options)?,
+        Job::Real(options) => real::run(steps, options)?,
+        Job::San => san(steps)?,
+        Job::Loom => loom(steps)?,
+        Job::Miri => miri(steps)?,
+        Job::Fuzz => fuzz(steps)?,
+        Job::NoStd => no_std(steps),
+        Job::Msrv => msrv(steps)?,
+        Job::Package => package(steps)?,
+    }
+    Ok(())
+}
+
+fn quick(steps: &mut Steps) {
+    steps.command("fmt", cargo("fmt --all --check"));
+    steps.run("tidy", tidy::run);
+    steps.command("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"));
+    let mut doc = cargo("doc --workspace --no-deps --locked");
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    steps.command("documentation", doc);
+}
+
+/// Crates that hold no call of the operating system: what Miri and a library without std can take.
+const OS_FREE: [&str; 3] = ["alloc-core", "alloc-fixed", "alloc-arena"];
+
+/// What the sanitizers run: their lock-free parts and their threads are what is of interest.
+const SANITIZED: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page"];
+
+fn san(steps: &mut Steps) -> Result<()> {
+    let host = "x86_64-unknown-linux-gnu";
+    let packages: String = SANITIZED.iter().map(|name| format!(" -p {name}")).collect();
+    for sanitizer in ["address", "thread"] {
+        let name = format!("{sanitizer} sanitizer");
+        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            steps.skip(&name, "run on x86-64 Linux only");
+        } else if !has_toolchain("nightly") {
+            steps.skip(&name, "no nightly toolchain");
+        } else {
+            let words =
+                format!("test --locked --no-fail-fast --target {host} --lib --tests{packages}");
+            let mut command = cargo_of("nightly", &words);
+            // std itself is not instrumented, so the ABI marker of the two differs.
+            let flags = format!("-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer");
+            add_flags(&mut command, &flags);
+            in_target(&mut command, &target_dir()?.join(format!("san-{sanitizer}")));
+            steps.tests(&name, command);
+        }
+    }
+    Ok(())
+}
+
+fn loom(steps: &mut Steps) -> Result<()> {
+    let crates = crates_with("tests/loom.rs")?;
+    if crates.is_empty() {
+        steps.skip("loom", "no crate has tests/loom.rs");
+    }
+    for name in crates {
+        let mut command = cargo(&format!("test --locked --release -p {name} --test loom"));
+        add_flags(&mut command, "--cfg loom");
+        in_target(&mut command, &target_dir()?.join("loom"));
+        steps.tests(&format!("loom, {name}"), command);
+    }
+    Ok(())
+}
+
+fn miri(steps: &mut Steps) -> Result<()> {
+    let mut probe = Command::new("rustup");
+    let present = succeeds(probe.args(["run", "nightly", "cargo", "miri", "--version"]));
+    for (borrows, flag) in [("stacked", ""), ("tree", " -Zmiri-tree-borrows")] {
+        for name in OS_FREE {
+            let step = format!("miri, {name}, {borrows} borrows");
+            if present {
+                let words = format!("miri test --locked --no-fail-fast -p {name}");
+                let mut command = cargo_of("nightly", &words);
+                command.env("MIRIFLAGS", format!("-Zmiri-strict-provenance{flag}"));
+                in_target(&mut command, &target_dir()?.join("miri"));
+                steps.tests(&step, command);
+            } else {
+                steps.skip(&step, "no nightly toolchain with the component miri");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fuzz(steps: &mut Steps) -> Result<()> {
+    let crates = crates_with("fuzz/Cargo.toml")?;
+    if crates.is_empty() {
+        steps.skip("fuzz", "no crate has fuzz targets");
+        return Ok(());
+    }
+    let missing = if !has_toolchain("nightly") {
+        Some("no nightly toolchain")
+    } else if !has_program("cargo-fuzz") {
+        Some("no cargo-fuzz")
+    } else {
+        None
+    };
+    for name in crates {
+        let dir = root().join("crates").join(&name);
+        if let Some(reason) = missing {
+            steps.skip(&format!("fuzz, {name}"), reason);
+            continue;
+        }
+        let list = output(cargo_of("nightly", "fuzz list").current_dir(&dir))?;
+        for target in list.split_whitespace() {
+            let words = format!("fuzz run {target} -- -max_total_time=60");
+            let mut command = cargo_of("nightly", &words);
+            command.current_dir(&dir);
+            steps.command(&format!("fuzz, {name}, {target}"), command);
+        }
+    }
+    Ok(())
+}
+
+/// No target without an OS is installed with rustup's default, so this is done on the host: a
+/// static library without std that brings its own panic handler does not build if any crate in it
+/// pulls std in, for then there are two handlers.
+fn no_std(steps: &mut Steps) {
+    steps.run("no std", || {
+        let dir = target_dir()?.join("no-std");
+        std::fs::create_dir_all(dir.join("src"))?;
+        let path = |name: &str| root().join("crates").join(name);
+        let dependencies: String = OS_FREE
+            .iter()
+            .map(|name| format!("{name} = {{ path = {:?} }}\n", path(name)))
+            .collect();
+        let uses: String = OS_FREE
+            .iter()
+            .map(|name| format!("pub use {} as _;\n", name.replace('-', "_")))
+            .collect();
+        std::fs::write(
+            dir.join("Cargo.toml"),
+            format!(
+                "[package]\nname = \"bare\"\nedition = \"2024\"\n\n[workspace]\n\n\
+                 [lib]\ncrate-type = [\"staticlib\"]\n\n[profile.dev]\npanic = \"abort\"\n\n\
+                 [dependencies]\n{dependencies}"
+            ),
+        )?;
+        std::fs::write(
+            dir.join("src/lib.rs"),
+            format!(
+                "//! Everything that needs no OS, with a panic handler of its own.\n#![no_std]\n\
+                 {uses}#[panic_handler]\n\
+                 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {{\n    loop {{}}\n}}\n"
+            ),
+        )?;
+        std::fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
+        let mut build = cargo("build --offline --quiet");
+        in_target(&mut build, &dir.join("target"));
+        output(build.current_dir(&dir)).map(drop)
+    });
+}
+
+fn msrv(steps: &mut Steps) -> Result<()> {
+    let metadata = metadata()?;
+    let oldest = metadata["packages"][0]["rust_version"].as_str().context("no rust-version")?;
+    let active = output(Command::new("rustc").arg("--version"))?;
+    let step = format!("msrv {oldest}");
+    let words = "check --workspace --locked";
+    if is_release(&active, oldest) {
+        steps.command(&step, cargo(words));
+    } else if has_toolchain(oldest) {
+        let mut command = cargo_of(oldest, words);
+        in_target(&mut command, &target_dir()?.join("msrv"));
+        steps.command(&step, command);
+    } else {
+        steps.skip(&step, &format!("no toolchain {oldest}, and the default is {}", active.trim()));
+    }
+    Ok(())
+}
+
+/// Whether `rustc 1.95.2 (...)` is a release of `1.95`.
+fn is_release(version: &str, wanted: &str) -> bool {
+    let number = version.split(' ').nth(1).unwrap_or_default();
+    number == wanted || number.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn package(steps: &mut Steps) -> Result<()> {
+    let target = target_dir()?.join("package-check");
+    let words = "package --workspace --no-verify --allow-dirty --offline --locked --quiet \
+                 --exclude xtask --exclude alloc-bench";
+    let mut command = cargo(words);
+    in_target(&mut command, &target);
+    steps.command("package", command);
+    Ok(())
+}
+
+/// The crates that have this file, by name.
+fn crates_with(file: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root().join("crates"))? {
+        let dir: PathBuf = entry?.path();
+        if dir.join(file).is_file() {
+            let Some(name) = dir.file_name().and_then(|name| name.to_str()) else {
+                bail!("a crate's folder has an odd name: {}", dir.display());
+            };
+            names.push(name.to_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_match_their_minor_version() {
+        assert!(is_release("rustc 1.95.0 (abc 2026-03-21)", "1.95"));
+        assert!(is_release("rustc 1.95.2", "1.95"));
+        assert!(!is_release("rustc 1.96.0", "1.95"));
+        assert!(!is_release("rustc 1.950.0", "1.95"));
+    }
+}

@@ -1,0 +1,288 @@
+//! Real programs, with and without the checker: the same output, byte for byte, and the same exit
+//! status, or the checker's own with a readable summary.
+
+mod fixtures;
+mod programs;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::checker::Checker;
+use crate::steps::Steps;
+use crate::tools::{has_program, output, target_dir};
+use programs::{PROGRAMS, Program};
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Preload this library instead of building ours.
+    #[arg(long, value_name = "FILE")]
+    library: Option<PathBuf>,
+    /// Only the programs whose name holds this; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Install nothing: fail if a program is missing.
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// How long one run may take, in seconds; `timeout` ends it then.
+const SECONDS_MAX: &str = "300";
+
+/// The exit status of a checked program in which something was found.
+const FOUND: i32 = 23;
+
+pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
+    let chosen =
+        |name: &str| options.only.is_empty() || options.only.iter().any(|text| name.contains(text));
+    let programs: Vec<&Program> = PROGRAMS.iter().filter(|program| chosen(program.name)).collect();
+    if programs.is_empty() {
+        let names: Vec<&str> = PROGRAMS.iter().map(|program| program.name).collect();
+        bail!("no such program; there are: {}", names.join(", "));
+    }
+    if !cfg!(target_os = "linux") {
+        steps.skip("real programs", "preloading is for Linux");
+        return Ok(());
+    }
+    steps.run("real programs: tools", || install_missing(&programs, options.no_install));
+    let mut checker = None;
+    steps.run("real programs: checker", || {
+        let mut built = Checker::build()?;
+        if let Some(library) = &options.library {
+            built.library = fs::canonicalize(library).context("the library")?;
+        }
+        checker = Some(built);
+        Ok(())
+    });
+    let dir = target_dir()?.join("real");
+    let mut table = Vec::new();
+    for program in programs {
+        steps.run(&format!("real: {}", program.name), || {
+            let checker = checker.as_ref().context("there is no checker to run it under")?;
+            let row = compare(program, checker, &dir.join(slug(program.name)))?;
+            table.push(row.line);
+            if row.problems.is_empty() { Ok(()) } else { bail!("{}", row.problems.join("; ")) }
+        });
+    }
+    println!("\nprogram | status | same output | CPU time | what the checker said");
+    for line in table {
+        println!("{line}");
+    }
+    println!(
+        "CPU time is that with the checker over that without, once each: for information only"
+    );
+    Ok(())
+}
+
+fn slug(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// Installs the packages of the programs that are not there, if that is possible here.
+fn install_missing(programs: &[&Program], no_install: bool) -> Result<()> {
+    let mut missing: Vec<(&str, &str)> = programs
+        .iter()
+        .flat_map(|program| program.needs)
+        .filter(|(tool, _)| !is_present(tool))
+        .copied()
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+    let names = names.join(", ");
+    let is_superuser = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if no_install || !is_superuser || !has_program("apt-get") {
+        bail!("missing: {names} (installed by itself only where apt-get is and the user is root)");
+    }
+    eprintln!("installing {names}");
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "--no-install-recommends"]);
+    install.args(missing.iter().map(|(_, package)| package));
+    for command in [Command::new("apt-get").arg("update"), &mut install] {
+        let command = command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        output(command)?;
+    }
+    match missing.iter().find(|(tool, _)| !is_present(tool)) {
+        Some((tool, package)) => bail!("{tool} is still missing after installing {package}"),
+        None => Ok(()),
+    }
+}
+
+/// A tool is a program in PATH, or a file if it is a path.
+fn is_present(tool: &str) -> bool {
+    if tool.starts_with('/') { Path::new(tool).exists() } else { has_program(tool) }
+}
+
+/// One line of the table, and what is wrong.
+struct Row {
+    line: String,
+    problems: Vec<String>,
+}
+
+/// What one run left behind.
+struct Run {
+    status: Option<i32>,
+    cpu: Duration,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// The content of the file that the program was asked to write, if any.
+    file: Option<Vec<u8>>,
+}
+
+fn compare(program: &Program, checker: &Checker, dir: &Path) -> Result<Row> {
+    fs::create_dir_all(dir)?;
+    (program.prepare)(dir).context("preparing its input")?;
+    let report = dir.join("report.txt");
+    let _ = fs::remove_file(&report);
+    let plain = run_program(program, &[], dir)?;
+    let wrapper: Vec<&std::ffi::OsStr> = vec![
+        checker.program.as_os_str(),
+        "--library".as_ref(),
+        checker.library.as_os_str(),
+        "--output".as_ref(),
+        report.as_os_str(),
+        "--".as_ref(),
+    ];
+    let checked = run_program(program, &wrapper, dir)?;
+    let report = fs::read(&report).unwrap_or_default();
+    Ok(judge(program.name, &plain, &checked, &String::from_utf8_lossy(&report)))
+}
+
+/// Holds the two runs against each other.
+fn judge(name: &str, plain: &Run, checked: &Run, report: &str) -> Row {
+    let mut problems = Vec::new();
+    if plain.status != Some(0) {
+        problems.push(format!("without the checker its status is {}", describe(plain.status)));
+    }
+    let summary = report.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("");
+    let found = checked.status == Some(FOUND) && plain.status != checked.status;
+    if found && summary.is_empty() {
+        problems.push(format!("exit status {FOUND} without a report"));
+    } else if !found && plain.status != checked.status {
+        let status = describe(checked.status);
+        problems.push(format!("the status is {status}: {}", tail(&checked.stderr)));
+    }
+    let same = [
+        ("standard output", plain.stdout == checked.stdout),
+        ("standard error", plain.stderr == checked.stderr),
+        ("the file it writes", plain.file == checked.file),
+    ];
+    let differ: Vec<&str> = same.iter().filter(|one| !one.1).map(|one| one.0).collect();
+    problems.extend(differ.iter().map(|what| format!("{what} differs")));
+    let output =
+        if differ.is_empty() { "yes".into() } else { format!("NO: {}", differ.join(", ")) };
+    let ratio = checked.cpu.as_secs_f64() / plain.cpu.as_secs_f64().max(0.01);
+    let status = describe(checked.status);
+    let line = format!("{name} | {status} | {output} | {ratio:.1}x | {summary}");
+    Row { line, problems }
+}
+
+fn describe(status: Option<i32>) -> String {
+    status.map_or_else(|| "a signal".into(), |code| code.to_string())
+}
+
+/// The end of an output, for a message.
+fn tail(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join(" / ")
+}
+
+fn run_program(program: &Program, wrapper: &[&std::ffi::OsStr], dir: &Path) -> Result<Run> {
+    let area = dir.join("run");
+    if area.exists() {
+        fs::remove_dir_all(&area)?;
+    }
+    fs::create_dir(&area)?;
+    (program.before)(dir, &area).context("preparing the run")?;
+    let [out, err] = ["stdout", "stderr"].map(|name| dir.join(name));
+    let input = match program.stdin {
+        Some(name) => Stdio::from(File::open(dir.join(name))?),
+        None => Stdio::null(),
+    };
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", SECONDS_MAX]).args(wrapper).args(program.command);
+    command.stdin(input).stdout(File::create(&out)?).stderr(File::create(&err)?);
+    command.current_dir(&area).envs(ENVIRONMENT);
+    // The shell's own settings must not reach the programs.
+    for key in ["LD_PRELOAD", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "CARGO"] {
+        command.env_remove(key);
+    }
+    let (cpu, begin) = (cpu_of_children()?, Instant::now());
+    let status = command.status().context("starting `timeout`")?;
+    let cpu = cpu_of_children()?.saturating_sub(cpu);
+    eprintln!(
+        "{:6.1} s: {}",
+        begin.elapsed().as_secs_f64(),
+        match wrapper {
+            [] => "without the checker",
+            _ => "with it",
+        }
+    );
+    let file = match program.writes {
+        Some(name) => fs::read(area.join(name)).ok(),
+        None => None,
+    };
+    Ok(Run { status: status.code(), cpu, stdout: fs::read(out)?, stderr: fs::read(err)?, file })
+}
+
+/// What makes outputs the same on every run.
+const ENVIRONMENT: [(&str, &str); 8] = [
+    ("LC_ALL", "C"),
+    ("TZ", "UTC"),
+    ("PYTHONHASHSEED", "0"),
+    ("PERL_HASH_SEED", "0"),
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_PAGER", "cat"),
+    ("CARGO_NET_OFFLINE", "true"),
+];
+
+/// The CPU time, user and system, of all ended children of this process.
+fn cpu_of_children() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // proc(5): the fields after the name, which may hold spaces, begin with number 3; 16 and 17 are
+    // the children's ticks, of which Linux has 100 a second for every user program on x86-64.
+    let fields = stat.rsplit_once(") ").context("odd /proc/self/stat")?.1;
+    let ticks: Vec<u64> =
+        fields.split(' ').skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
+    Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: Option<i32>, stdout: &str) -> Run {
+        let cpu = Duration::from_secs(1);
+        Run { status, cpu, stdout: stdout.into(), stderr: Vec::new(), file: None }
+    }
+
+    #[test]
+    fn the_same_output_and_status_pass() {
+        let row = judge("a", &ended(Some(0), "x"), &ended(Some(0), "x"), "0 findings\n");
+        assert!(row.problems.is_empty(), "{:?}", row.problems);
+        assert_eq!(row.line, "a | 0 | yes | 1.0x | 0 findings");
+        let row = judge("a", &ended(Some(0), "x"), &ended(Some(FOUND), "x"), "leak\n1 leak\n\n");
+        assert!(row.problems.is_empty(), "{:?}", row.problems);
+    }
+
+    #[test]
+    fn a_difference_is_a_problem() {
+        let plain = ended(Some(0), "x");
+        let problems = |checked: Run, report: &str| judge("a", &plain, &checked, report).problems;
+        assert_eq!(problems(ended(Some(0), "y"), "ok"), ["standard output differs"]);
+        assert_eq!(problems(ended(Some(1), "x"), "ok"), ["the status is 1: "]);
+        assert_eq!(problems(ended(None, "x"), "ok"), ["the status is a signal: "]);
+        assert_eq!(problems(ended(Some(FOUND), "x"), ""), ["exit status 23 without a report"]);
+        let broken = judge("a", &ended(Some(2), ""), &ended(Some(2), ""), "ok").problems;
+        assert_eq!(broken, ["without the checker its status is 2"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! `cargo xtask test`: every test, in both modes, with nothing but rustup's toolchain and a C
+//! compiler.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::steps::Steps;
+use crate::tools::{
+    add_flags, cargo, cargo_of, has_program, has_toolchain, library_name, metadata, packages,
+    target_dir,
+};
+use crate::{selective_use, tidy};
+
+/// How the internal checks are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// As users get it: without the internal checks.
+    Fast,
+    /// With `--cfg alloc_check`: the internal checks abort.
+    Check,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Only this mode; both by default.
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// Only the tests of this package; may be repeated.
+    #[arg(long = "package", short = 'p', value_name = "NAME")]
+    packages: Vec<String>,
+}
+
+/// Tools and programs: they hold no internal checks of their own.
+const WITHOUT_CHECKS: [&str; 3] = ["alloc-bench", "alloc-report", "xtask"];
+
+/// The features of alloc-core that build on every compiler.
+const CORE_FEATURES: &str = "std,lock_api,allocator-api2-04";
+
+pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
+    let metadata = metadata()?;
+    let all = packages(&metadata);
+    for name in &options.packages {
+        if !all.contains(&name.as_str()) {
+            anyhow::bail!("no package {name:?}; there are: {}", all.join(", "));
+        }
+    }
+    let chosen = |name: &str| {
+        options.packages.is_empty() || options.packages.iter().any(|package| package == name)
+    };
+    let wanted: Vec<&str> = all.iter().copied().filter(|name| chosen(name)).collect();
+
+    if options.packages.is_empty() {
+        steps.run("tidy", tidy::run);
+    }
+    if options.mode != Some(Mode::Check) {
+        mode_tests(steps, Mode::Fast, &wanted, options)?;
+    }
+    if options.mode != Some(Mode::Fast) {
+        let checked: Vec<&str> =
+            wanted.into_iter().filter(|name| !WITHOUT_CHECKS.contains(name)).collect();
+        mode_tests(steps, Mode::Check, &checked, options)?;
+    }
+    if options.mode != Some(Mode::Check) {
+        if chosen("alloc-core") {
+            feature_tests(steps)?;
+        }
+        let names = options.packages.clone();
+        selective_use::run(steps, &selective_use::Options { record: false, packages: names })?;
+    }
+    Ok(())
+}
+
+/// Unit, integration and doc tests of `packages` in one mode.
+fn mode_tests(steps: &mut Steps, mode: Mode, packages: &[&str], options: &Options) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let label = match mode {
+        Mode::Fast => "fast",
+        Mode::Check => "check",
+    };
+    let needs_library =
+        packages.iter().any(|name| ["alloc-preload", "alloc-report"].contains(name));
+    let library = match needs_library {
+        true if !cfg!(target_os = "linux") => {
+            steps.skip(&format!("preload library, {label}"), "preloading is for Linux");
+            None
+        }
+        true if !has_program("cc") => {
+            steps.skip(&format!("preload library, {label}"), "no C compiler `cc` for its tests");
+            None
+        }
+        true => Some(build_library(steps, mode, label)?),
+        false => None,
+    };
+    let select = match (mode, options.packages.is_empty()) {
+        (Mode::Fast, true) => "--workspace".to_owned(),
+        _ => packages.iter().map(|name| format!(" -p {name}")).collect(),
+    };
+    let kinds =
+        [("unit and integration tests", "--lib --bins --tests --examples"), ("doc tests", "--doc")];
+    for (name, kind) in kinds {
+        let mut command = cargo(&format!("test --locked --no-fail-fast {select} {kind}"));
+        in_mode(&mut command, mode)?;
+        if let Some(library) = &library {
+            command.env("ALLOC_PRELOAD_LIB", library);
+        }
+        steps.tests(&format!("{name}, {label}"), command);
+    }
+    Ok(())
+}
+
+/// Builds the library that the preload tests load, and returns where it will be.
+fn build_library(steps: &mut Steps, mode: Mode, label: &str) -> Result<PathBuf> {
+    let mut build = cargo("build --locked --release --package alloc-preload");
+    let target = in_mode(&mut build, mode)?;
+    steps.command(&format!("preload library, {label}"), build);
+    Ok(target.join("release").join(library_name("alloc_preload")))
+}
+
+/// Sets the flags of a mode, and a target folder of its own where they differ from the default, so
+/// that the modes do not rebuild each other. Returns the target folder.
+fn in_mode(command: &mut Command, mode: Mode) -> Result<PathBuf> {
+    let target = target_dir()?;
+    Ok(match mode {
+        Mode::Fast => target,
+        Mode::Check => {
+            add_flags(command, "--cfg alloc_check");
+            in_target(command, &target.join("check"))
+        }
+    })
+}
+
+/// Lets cargo build into this folder.
+pub(crate) fn in_target(command: &mut Command, target: &Path) -> PathBuf {
+    command.env("CARGO_TARGET_DIR", target);
+    target.into()
+}
+
+/// alloc-core once more with its optional features, which no other crate turns on together.
+fn feature_tests(steps: &mut Steps) -> Result<()> {
+    let test = format!("test --locked --no-fail-fast -p alloc-core --features {CORE_FEATURES}");
+    steps.tests("alloc-core, every stable feature", cargo(&test));
+    let name = "alloc-core, feature nightly";
+    if has_toolchain("nightly") {
+        let mut command = cargo_of("nightly", &format!("{test},nightly"));
+        in_target(&mut command, &target_dir()?.join("nightly"));
+        steps.tests(name, command);
+    } else {
+        steps.skip(name, "no nightly toolchain");
+    }
+    Ok(())
+}
