@@ -34,8 +34,8 @@ use crate::AllocError;
 /// 2. **Exclusive.** While live it overlaps no other live block and nothing that the allocator
 ///    itself reads or writes.
 /// 3. **Stable.** Moving, sharing, copying or cloning the allocator moves and invalidates no block,
-///    and a copy or clone takes the blocks of the original; no safe method that takes `&self`
-///    invalidates one.
+///    and a copy or clone takes the blocks of the original, which live on while one of them exists;
+///    no safe method that takes `&self` invalidates one.
 /// 4. **No unwind.** No method of this trait unwinds, nor does the drop of the implementing type.
 /// 5. **Hands off.** The bytes of a live block are neither read nor written by the allocator, with
 ///    two exceptions: the copy that a remap makes, and reports, which read through the operating

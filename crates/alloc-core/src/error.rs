@@ -16,3 +16,18 @@ impl fmt::Display for AllocError {
 }
 
 impl core::error::Error for AllocError {}
+
+#[cfg(feature = "std")]
+impl From<AllocError> for std::io::Error {
+    /// An error of the kind `OutOfMemory`, made without memory.
+    fn from(_: AllocError) -> Self {
+        std::io::ErrorKind::OutOfMemory.into()
+    }
+}
+
+impl From<AllocError> for fmt::Error {
+    /// What a `fmt::Write` over memory of an allocator returns.
+    fn from(_: AllocError) -> Self {
+        fmt::Error
+    }
+}

@@ -72,10 +72,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn alloc<T>(self, count: usize) -> Result<Owned<[MaybeUninit<T>], Self>, AllocError> {
-        let block = alloc_block(&self, array_layout::<T>(count)?)?;
-        let slice = NonNull::slice_from_raw_parts(block.cast(), count);
-        // SAFETY: the block fits `[T; count]` and is live, or has no bytes; any content is valid.
-        Ok(unsafe { Owned::from_raw_parts(slice, self) })
+        alloc_uninit(self, count)
     }
 
     /// Returns memory for `count` items, not initialised, whose first item is aligned to `ALIGN`
@@ -283,8 +280,23 @@ fn alloc_block<A: Allocator>(alloc: &A, layout: Layout) -> Result<NonNull<u8>, A
 /// Returns memory for one `T`, not initialised.
 #[inline]
 #[track_caller]
-fn create_uninit<A: Allocator, T>(alloc: A) -> Result<Owned<MaybeUninit<T>, A>, AllocError> {
+pub(crate) fn create_uninit<A: Allocator, T>(
+    alloc: A,
+) -> Result<Owned<MaybeUninit<T>, A>, AllocError> {
     let block = alloc_block(&alloc, Layout::new::<T>())?;
     // SAFETY: the block fits `T` and is live, or `T` is zero-sized; any bytes are a `MaybeUninit`.
     Ok(unsafe { Owned::from_raw_parts(block.cast(), alloc) })
+}
+
+/// Returns memory for `count` items, not initialised.
+#[inline]
+#[track_caller]
+pub(crate) fn alloc_uninit<A: Allocator, T>(
+    alloc: A,
+    count: usize,
+) -> Result<Owned<[MaybeUninit<T>], A>, AllocError> {
+    let block = alloc_block(&alloc, array_layout::<T>(count)?)?;
+    let slice = NonNull::slice_from_raw_parts(block.cast(), count);
+    // SAFETY: the block fits `[T; count]` and is live, or has no bytes; any content is valid.
+    Ok(unsafe { Owned::from_raw_parts(slice, alloc) })
 }

@@ -4,7 +4,7 @@
 /// straight call of the same method of the inner allocator.
 ///
 /// `forward!(self.inner)` writes all five; `forward!(self.inner; except raw_alloc, raw_free)` leaves
-/// those two to the wrapper. A wrapper that overrides `raw_alloc` and says nothing of
+/// those two to the wrapper, and `forward!(*self.inner.lock())` reaches it through a guard. A wrapper that overrides `raw_alloc` and says nothing of
 /// `raw_alloc_zeroed` gets the trait's default for the latter, which goes through its own
 /// `raw_alloc`: nothing can slip past it. To forward zero pages too, override both.
 ///
@@ -31,6 +31,9 @@
 #[macro_export]
 macro_rules! forward {
     (**$self:ident) => { $crate::forward!(@all [** $self] [$self]); };
+    (* $self:ident $(. $field:tt $(($($arg:tt)*))?)+) => {
+        $crate::forward!(@all [* $self $(. $field $(($($arg)*))?)+] [$self]);
+    };
     ($self:ident $(. $field:tt)+) => { $crate::forward!(@all [$self $(. $field)+] [$self]); };
     ($self:ident $(. $field:tt)+; except $($name:ident),+ $(,)?) => {
         $crate::forward!(@one raw_alloc [$self $(. $field)+] [$self] $($name)+);
@@ -120,6 +123,9 @@ macro_rules! forward {
 #[macro_export]
 macro_rules! forward_unsized {
     (**$self:ident) => { $crate::forward_unsized!(@all [** $self] [$self]); };
+    (* $self:ident $(. $field:tt $(($($arg:tt)*))?)+) => {
+        $crate::forward_unsized!(@all [* $self $(. $field $(($($arg)*))?)+] [$self]);
+    };
     ($self:ident $(. $field:tt)+) => { $crate::forward_unsized!(@all [$self $(. $field)+] [$self]); };
     (@all [$($inner:tt)*] [$self:ident]) => {
         #[inline]

@@ -34,7 +34,11 @@ mod check;
 mod never;
 mod print;
 mod sizes;
+mod adapt;
+mod wrap;
+pub mod sync;
 
+pub use adapt::*;
 pub use aligned::AlignedSlice;
 pub use allocator::{Allocator, UnsizedFree};
 pub use check::{CHECKED, check_failed};
@@ -42,6 +46,7 @@ pub use error::AllocError;
 pub use ext::AllocatorExt;
 pub use never::NeverAlloc;
 pub use owned::{IntoIter, Owned};
+pub use wrap::*;
 pub use zeroable::Zeroable;
 
 /// What the macros name; no part of the interface.

@@ -10,7 +10,10 @@ use crate::Allocator;
 
 mod into_iter;
 mod slice;
+mod convert;
 mod traits;
+#[cfg(feature = "std")]
+mod io;
 
 pub use into_iter::IntoIter;
 

@@ -1,0 +1,252 @@
+//! The wrappers, each against a ledger or a model.
+
+mod common;
+
+use alloc_core::{
+    AllocError, Allocator, AllocatorExt, Counting, FromGlobal, Layout, Limited, NeverAlloc, Owned,
+    Refusal, Tag, forward,
+};
+use common::{GROWTHS, Growth, Ledger};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use std::alloc::System;
+
+/// A small generator of reproducible numbers (xorshift64*).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % bound
+    }
+}
+
+type Block<'a> = Owned<[MaybeUninit<u8>], &'a dyn Allocator>;
+
+/// Random allocations, growths, shrinks and frees, some of which fail: after each, the counters
+/// equal those of a model that is kept from the results alone.
+#[test]
+fn counting_agrees_with_a_model() {
+    for seed in 1..200 {
+        let mut random = Random(seed);
+        let growth = GROWTHS[random.below(3)];
+        let counting = Counting::new(Ledger::with_growth(growth));
+        let tag = Tag::new("half");
+        let tagged = counting.tagged(&tag);
+        let handles: [&dyn Allocator; 2] = [&counting, &tagged];
+        let mut live: Vec<(usize, Block<'_>)> = Vec::new();
+        let (mut peak, mut tag_peak, mut total, mut blocks) = (0, 0, 0, 0);
+        for _ in 0..100 {
+            counting.inner().allowed.set(if random.below(4) == 0 { 0 } else { 9 });
+            let size = 1 + random.below(50);
+            match random.below(4) {
+                0 | 1 => {
+                    let which = random.below(2);
+                    if let Ok(block) = handles[which].alloc::<u8>(size) {
+                        live.push((which, block));
+                        total += size;
+                        blocks += 1;
+                    }
+                }
+                2 if !live.is_empty() => {
+                    let index = random.below(live.len());
+                    let (which, block) = live.swap_remove(index);
+                    let old = block.len();
+                    // A remap only: what a realloc does besides is allocate and free.
+                    match handles[which].remap(block, size) {
+                        Ok(block) => {
+                            total += size.saturating_sub(old);
+                            live.push((which, block));
+                        }
+                        Err(block) => live.push((which, block)),
+                    }
+                }
+                _ if !live.is_empty() => {
+                    drop(live.swap_remove(random.below(live.len())));
+                }
+                _ => {}
+            }
+            let bytes: usize = live.iter().map(|(_, block)| block.len()).sum();
+            let tagged: Vec<_> = live.iter().filter(|(which, _)| *which == 1).collect();
+            let tag_bytes: usize = tagged.iter().map(|(_, block)| block.len()).sum();
+            peak = peak.max(bytes);
+            tag_peak = tag_peak.max(tag_bytes);
+            let counts = counting.counts();
+            assert_eq!(counts.live_bytes, bytes, "seed {seed}");
+            assert_eq!(counts.live_bytes, counting.inner().live_bytes(), "seed {seed}");
+            assert_eq!(counts.live_blocks, live.len(), "seed {seed}");
+            assert_eq!(counts.peak_bytes, peak, "seed {seed}");
+            assert_eq!(counts.total_bytes, total, "seed {seed}");
+            assert_eq!(counts.total_blocks, blocks, "seed {seed}");
+            assert_eq!(tag.counts().live_bytes, tag_bytes, "seed {seed}");
+            assert_eq!(tag.counts().live_blocks, tagged.len(), "seed {seed}");
+            assert_eq!(tag.counts().peak_bytes, tag_peak, "seed {seed}");
+        }
+        drop(live);
+        assert_eq!((counting.counts().live_bytes, tag.counts().live_bytes), (0, 0));
+    }
+}
+
+/// A static tag is used by several threads; afterwards nothing is live and nothing was lost.
+#[test]
+fn a_tag_counts_for_all_threads() {
+    static TAG: Tag = Tag::new("threads");
+    static COUNTING: Counting<FromGlobal<System>> = Counting::new(FromGlobal::new(System));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for size in 1..200 {
+                    drop(COUNTING.tagged(&TAG).alloc_fill(size, 0u8).unwrap());
+                }
+            });
+        }
+    });
+    let counts = TAG.counts();
+    assert_eq!((counts.live_bytes, counts.live_blocks), (0, 0));
+    assert_eq!((counts.total_blocks, counts.total_bytes), (4 * 199, 4 * 199 * 200 / 2));
+    assert!((199..=4 * 199).contains(&counts.peak_bytes));
+    assert_eq!(COUNTING.counts(), counts);
+    assert_eq!(
+        TAG.to_string(),
+        format!("threads: 0 bytes in 0 blocks, peak {}", counts.peak_bytes)
+    );
+}
+
+/// The limit counts down again when the backing fails; in Zig's `FailingAllocator` under a limit,
+/// and in its `requested_memory_limit` after a failed resize, the bytes stayed counted.
+#[test]
+fn limit_is_rolled_back_when_the_backing_fails() {
+    for growth in GROWTHS {
+        let limited = Limited::new(Ledger::with_growth(growth), 100);
+        limited.inner().allowed.set(0);
+        assert!(limited.alloc::<u8>(60).is_err());
+        assert!(limited.alloc_zeroed::<u8>(60).is_err());
+        assert_eq!(limited.used(), 0, "{growth:?}");
+        assert_eq!(limited.last_refusal(), Some(Refusal::Backing));
+        limited.inner().allowed.set(1);
+        let mut block = limited.alloc::<u8>(60).unwrap();
+        assert_eq!(limited.used(), 60);
+        if growth != Growth::InPlace {
+            assert!(!limited.resize(&mut block, 70));
+            assert_eq!(limited.used(), 60, "{growth:?}");
+            block = limited.remap(block, 80).unwrap_err();
+            assert_eq!(limited.used(), 60, "{growth:?}");
+        }
+        assert!(limited.alloc::<u8>(41).is_err());
+        assert_eq!(limited.last_refusal(), Some(Refusal::Total));
+        drop(block);
+        assert_eq!((limited.used(), limited.left()), (0, 100), "{growth:?}");
+    }
+}
+
+/// Both limits hold for growths as well; a shrink gives its bytes back to the total.
+#[test]
+fn limits_hold_for_growths_and_shrinks() {
+    let limited = Limited::new(Ledger::with_growth(Growth::InPlace), 100).with_request_max(60);
+    assert_eq!(limited.last_refusal(), None);
+    let mut first = limited.alloc::<u8>(50).unwrap();
+    let mut second = limited.alloc::<u8>(30).unwrap();
+    assert!(!limited.resize(&mut first, 61));
+    assert_eq!(limited.last_refusal(), Some(Refusal::Request));
+    assert!(!limited.resize(&mut second, 51));
+    assert_eq!(limited.last_refusal(), Some(Refusal::Total));
+    assert!(limited.resize(&mut second, 50), "exactly the total");
+    assert!(limited.resize(&mut first, 10));
+    assert_eq!(limited.used(), 60);
+    assert!(limited.remap(first, 50).is_ok());
+    assert_eq!(limited.used(), 50, "the remapped slice was dropped");
+}
+
+/// No sum of sizes wraps round the limit.
+#[test]
+fn a_limit_of_everything_does_not_wrap() {
+    let limited = Limited::new(Ledger::new(), usize::MAX);
+    let first = limited.alloc::<u8>(100).unwrap();
+    let half = Layout::from_size_align(isize::MAX as usize, 1).unwrap();
+    assert!(limited.raw_alloc(half).is_err());
+    assert_eq!(limited.used(), 100);
+    drop(first);
+    assert_eq!(limited.used(), 0);
+}
+
+/// Threads that allocate at once never pass the limit together.
+#[test]
+fn threads_share_one_limit() {
+    let counting = Counting::new(FromGlobal::new(System));
+    let limited = Limited::new(&counting, 1000);
+    std::thread::scope(|scope| {
+        for seed in 1..5 {
+            let limited = &limited;
+            scope.spawn(move || {
+                let mut random = Random(seed);
+                let mut kept = None;
+                for _ in 0..500 {
+                    kept = limited.alloc_fill(1 + random.below(400), 0u8).ok();
+                }
+                drop(kept);
+            });
+        }
+    });
+    assert_eq!(limited.used(), 0);
+    assert!(counting.counts().peak_bytes <= 1000, "{:?}", counting.counts());
+}
+
+/// A wrapper that changes one operation takes few lines, and what it overrides cannot be passed by:
+/// zeroed requests go through its `raw_alloc` too.
+#[test]
+fn partial_override_lets_nothing_slip_past() {
+    struct Even<A>(A);
+    // SAFETY: 1 to 7 are kept by forwarding to `A`, which keeps them; a refusal changes nothing.
+    unsafe impl<A: Allocator> Allocator for Even<A> {
+        forward!(self.0; except raw_alloc);
+        fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+            if layout.size().is_multiple_of(2) { self.0.raw_alloc(layout) } else { Err(AllocError) }
+        }
+    }
+    let even = Even(Ledger::new());
+    assert!(even.alloc_zeroed::<u8>(3).is_err());
+    assert_eq!(*even.alloc_zeroed::<u8>(2).unwrap(), [0, 0]);
+    assert!(even.create(1u8).is_err());
+}
+
+/// Any lock makes an allocator that is not `Sync` one that threads share.
+#[cfg(feature = "lock_api")]
+#[test]
+fn locked_lets_threads_share() {
+    use alloc_core::Locked;
+    /// Counts without atomics, so it is `Send` only.
+    struct Plain<A>(A, core::cell::Cell<u32>);
+    // SAFETY: 1 to 7 are kept by forwarding to `A`, which keeps them.
+    unsafe impl<A: Allocator> Allocator for Plain<A> {
+        forward!(self.0; except raw_alloc);
+        fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+            self.1.set(self.1.get() + 1);
+            self.0.raw_alloc(layout)
+        }
+    }
+    let plain = Plain(FromGlobal::new(System), core::cell::Cell::new(0));
+    let mut locked: Locked<parking_lot::RawMutex, _> = Locked::new(plain);
+    std::thread::scope(|scope| {
+        let locked = &locked;
+        let handles = [(); 4].map(|()| {
+            scope.spawn(move || (0..500u32).map(|n| *locked.create(n).unwrap()).sum::<u32>())
+        });
+        for handle in handles {
+            assert_eq!(handle.join().unwrap(), 499 * 500 / 2);
+        }
+    });
+    assert_eq!(locked.with(|plain| plain.1.get()), 2000);
+    assert_eq!(locked.get_mut().1.get(), 2000);
+    assert_eq!(locked.into_inner().1.get(), 2000);
+}
+
+/// Code that is handed `NeverAlloc` proves that it allocates nothing.
+#[test]
+fn never_alloc_refuses_all_but_zero_bytes() {
+    assert!(NeverAlloc.alloc::<u8>(1).is_err());
+    assert!(NeverAlloc.alloc::<u8>(0).is_ok());
+    let empty = NeverAlloc.alloc::<u8>(0).unwrap();
+    assert!(NeverAlloc.realloc(empty, 1).is_err());
+}
