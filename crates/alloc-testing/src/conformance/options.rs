@@ -1,0 +1,132 @@
+//! What an allocator declares about itself, and how thoroughly it is tested.
+
+use core::alloc::Layout;
+
+use super::SEED_VARIABLE;
+
+/// The seed of a run that names none.
+const SEED: u64 = 0x00C0_FFEE;
+
+/// The largest alignment that is tested, unless the allocator declares a smaller one.
+pub(super) const ALIGN_MAX: usize = 2 << 20;
+
+/// The largest size that the random programs ask of an allocator of unlimited capacity, in bytes.
+const SIZE_MAX: usize = 64 << 10;
+
+/// What an allocator declares about itself, and how thoroughly it is tested.
+///
+/// ```
+/// use alloc_testing::conformance::Options;
+///
+/// let options = Options::new().capacity(64 << 10).align_max(4096).cases(16);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub(super) seed: Option<u64>,
+    pub(super) cases: u32,
+    pub(super) operations: usize,
+    pub(super) threads: usize,
+    pub(super) align_max: usize,
+    pub(super) capacity: Option<usize>,
+    pub(super) may_refuse: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Options {
+    /// Returns the options for an allocator that serves every reasonable request.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            seed: None,
+            cases: 48,
+            operations: 80,
+            threads: 4,
+            align_max: ALIGN_MAX,
+            capacity: None,
+            may_refuse: false,
+        }
+    }
+
+    /// Sets the seed; the environment variable `ALLOC_TESTING_SEED` goes before it.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the number of random programs.
+    #[must_use]
+    pub const fn cases(mut self, cases: u32) -> Self {
+        self.cases = cases;
+        self
+    }
+
+    /// Sets the largest number of operations in a random program.
+    #[must_use]
+    pub const fn operations(mut self, operations: usize) -> Self {
+        self.operations = operations;
+        self
+    }
+
+    /// Sets the number of threads, at least 2.
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = if threads < 2 { 2 } else { threads };
+        self
+    }
+
+    /// Declares that the allocator refuses alignments above `align_max`, a power of two. The
+    /// [`Summary`](super::Summary) says which were left out.
+    #[must_use]
+    pub const fn align_max(mut self, align_max: usize) -> Self {
+        self.align_max = align_max;
+        self
+    }
+
+    /// Declares that the allocator has about `bytes` bytes in all: sizes are chosen to suit, and a
+    /// request may fail for want of memory.
+    #[must_use]
+    pub const fn capacity(mut self, bytes: usize) -> Self {
+        self.capacity = Some(bytes);
+        self
+    }
+
+    /// Declares that the allocator may refuse any request, as one that injects failures does.
+    #[must_use]
+    pub const fn may_refuse(mut self) -> Self {
+        self.may_refuse = true;
+        self
+    }
+
+    /// The seed of this run.
+    pub(super) fn resolve_seed(&self) -> u64 {
+        let Ok(text) = std::env::var(SEED_VARIABLE) else { return self.seed.unwrap_or(SEED) };
+        let digits = text.strip_prefix("0x");
+        let seed = digits.map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
+        let Ok(seed) = seed else {
+            panic!("{SEED_VARIABLE}={text}: not a number; 64 bits, decimal or after 0x hexadecimal")
+        };
+        seed
+    }
+
+    /// The largest size that an ordinary request has, in bytes.
+    pub(super) fn size_max(&self) -> usize {
+        self.capacity.map_or(SIZE_MAX, |capacity| (capacity / 16).clamp(1, SIZE_MAX))
+    }
+
+    /// The largest alignment that an ordinary request has.
+    pub(super) fn usual_align_max(&self) -> usize {
+        let room = self.capacity.map_or(4096, |capacity| (capacity / 64).max(1));
+        self.align_max.min(4096).min(1 << room.ilog2())
+    }
+
+    /// Whether a request for `layout` must be served by an allocator none of whose blocks is live.
+    pub(super) fn must_serve(&self, layout: Layout) -> bool {
+        !self.may_refuse && self.capacity.is_none() && layout.align() <= self.align_max
+    }
+}

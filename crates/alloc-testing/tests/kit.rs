@@ -1,0 +1,27 @@
+//! The kit's own allocators keep the contract, by every form of the macro.
+
+use alloc_core::NeverAlloc;
+use alloc_testing::conformance;
+use alloc_testing::conformance::Options;
+use alloc_testing::{Validated, hostile::Backing};
+
+conformance!(Backing::new().exact_alignment(); sync);
+
+conformance!(never_reuse => Backing::new().never_reuse());
+
+conformance!(moving => Backing::new().move_on_remap(); Options::new().seed(7).cases(16));
+
+conformance!(never => NeverAlloc; sync, Options::new().may_refuse());
+
+conformance!(validated => over: |backing| Validated::new(backing); sync, Options::new().cases(16));
+
+conformance!(borrowed => with: |case| {
+    let backing = Backing::new();
+    let validated = Validated::new(&backing);
+    case.run_sync(&validated);
+    validated.assert_clean();
+}; sync);
+
+conformance!(counting => with: |case| {
+    case.run_counting(Validated::new(Backing::new()), Validated::live_bytes);
+}; Options::new().cases(16));
