@@ -11,6 +11,8 @@ mod global;
 ))]
 mod inward;
 
+#[cfg(feature = "alloc")]
+pub use global::Global;
 pub use global::{AsGlobal, FromGlobal, FromGlobalRef};
 #[cfg(feature = "allocator-api2-02")]
 pub use inward::FromApi2V02;

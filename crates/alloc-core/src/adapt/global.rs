@@ -194,3 +194,58 @@ unsafe impl<G: GlobalAlloc> Allocator for FromGlobalRef<'_, G> {
 }
 
 crate::impl_foreign_allocator!(impl['a, G: GlobalAlloc] for FromGlobalRef<'a, G>);
+
+/// The allocator that the program runs on: what `Box` and `Vec` use, chosen by
+/// `#[global_allocator]`. Zero-sized, so its owners are one word; thread-safe.
+///
+/// ```
+/// use alloc_core::{AllocatorExt, Global};
+///
+/// assert_eq!(*Global.create(5)?, 5);
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Global;
+
+/// The functions of the `alloc` crate as a [`GlobalAlloc`].
+#[cfg(feature = "alloc")]
+struct Registered;
+
+// SAFETY: each function is documented to call the same method of the registered global allocator,
+// which keeps the contract of the trait.
+#[cfg(feature = "alloc")]
+unsafe impl GlobalAlloc for Registered {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the same contract.
+        unsafe { alloc::alloc::alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the same contract.
+        unsafe { alloc::alloc::alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the same contract.
+        unsafe { alloc::alloc::dealloc(block, layout) };
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the same contract.
+        unsafe { alloc::alloc::realloc(block, layout, new_size) }
+    }
+}
+
+// SAFETY: as for `FromGlobal`, over the registered allocator.
+#[cfg(feature = "alloc")]
+unsafe impl Allocator for Global {
+    by_global_alloc!(self => Registered);
+}
+
+#[cfg(feature = "alloc")]
+crate::impl_foreign_allocator!(impl[] for Global);
