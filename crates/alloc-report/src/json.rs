@@ -1,0 +1,302 @@
+//! The report as JSON for tools; `docs/design/report-json.md` describes it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::model::{Counted, Finding, Frame, Kind, Leak, Outcome, Process, StackId};
+use crate::words::title;
+use crate::{Amount, Report, Totals};
+
+/// The version of the schema: raised when a field changes its meaning or goes.
+pub const JSON_VERSION: u32 = 1;
+
+/// The run that a report is about.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Run {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Its exit status, unless a signal ended it.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    version: u32,
+    run: &'a Run,
+    totals: TotalsOut,
+    leaks_counted: Vec<&'static str>,
+    findings: Vec<FindingOut<'a>>,
+    leaks: Vec<LeakOut<'a>>,
+    processes: Vec<ProcessOut<'a>>,
+    notes: Vec<NoteOut<'a>>,
+    suppressions: Vec<SuppressionOut<'a>>,
+    unreadable: &'a [String],
+    malformed_lines: u64,
+}
+
+#[derive(Serialize)]
+struct AmountOut {
+    blocks: u64,
+    bytes: u64,
+}
+
+impl From<Amount> for AmountOut {
+    fn from(amount: Amount) -> Self {
+        Self { blocks: amount.blocks, bytes: amount.bytes }
+    }
+}
+
+#[derive(Serialize)]
+struct TotalsOut {
+    findings: u64,
+    invalid_requests: u64,
+    lost: AmountOut,
+    indirect: AmountOut,
+    possible: AmountOut,
+    reachable: AmountOut,
+    suppressed_findings: u64,
+    suppressed_leaks: AmountOut,
+    allocations: u64,
+    peak_bytes: u64,
+    processes: u64,
+    running: u64,
+    cut: u64,
+    replaced: u64,
+}
+
+impl From<Totals> for TotalsOut {
+    fn from(totals: Totals) -> Self {
+        Self {
+            findings: totals.findings,
+            invalid_requests: totals.invalid_requests,
+            lost: totals.lost.into(),
+            indirect: totals.indirect.into(),
+            possible: totals.possible.into(),
+            reachable: totals.reachable.into(),
+            suppressed_findings: totals.suppressed_findings,
+            suppressed_leaks: totals.suppressed_leaks.into(),
+            allocations: totals.allocations,
+            peak_bytes: totals.peak_bytes,
+            processes: totals.processes,
+            running: totals.running,
+            cut: totals.cut,
+            replaced: totals.replaced,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct BlockOut {
+    addr: u64,
+    size: u64,
+    align: u64,
+}
+
+#[derive(Serialize)]
+struct FindingOut<'a> {
+    kind: &'a str,
+    fault: bool,
+    text: String,
+    count: u64,
+    addr: u64,
+    offset: i64,
+    block: Option<BlockOut>,
+    size: u64,
+    align: u64,
+    detail: &'a str,
+    process: usize,
+    thread: &'a str,
+    tid: i32,
+    here: Vec<FrameOut<'a>>,
+    allocated: Vec<FrameOut<'a>>,
+    freed: Vec<FrameOut<'a>>,
+    suppressed: bool,
+}
+
+#[derive(Serialize)]
+struct LeakOut<'a> {
+    kind: &'static str,
+    count: u64,
+    bytes: u64,
+    min: u64,
+    max: u64,
+    stack: Vec<FrameOut<'a>>,
+    suppressed: bool,
+}
+
+#[derive(Serialize)]
+struct FrameOut<'a> {
+    function: Option<&'a str>,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    module: &'a str,
+    addr: u64,
+    inlined: bool,
+    hidden: bool,
+}
+
+#[derive(Serialize)]
+struct ProcessOut<'a> {
+    pid: i32,
+    ppid: i32,
+    exe: &'a str,
+    argv: &'a [String],
+    strategy: &'a str,
+    forked: bool,
+    outcome: &'static str,
+    #[serde(flatten)]
+    end: Option<EndOut>,
+}
+
+#[derive(Serialize)]
+struct EndOut {
+    allocations: u64,
+    frees: u64,
+    live_blocks: u64,
+    live_bytes: u64,
+    peak_bytes: u64,
+    leaks_counted: &'static str,
+    status: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct NoteOut<'a> {
+    text: &'a str,
+    processes: u64,
+}
+
+#[derive(Serialize)]
+struct SuppressionOut<'a> {
+    line: usize,
+    text: &'a str,
+    findings: u64,
+    leaks: AmountOut,
+}
+
+impl Report {
+    /// Writes the report as one JSON object, with a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn render_json(&self, out: &mut dyn Write, run: &Run) -> io::Result<()> {
+        let counted = [Counted::Scan, Counted::Exact, Counted::None];
+        let document = Document {
+            schema: "alloc-report",
+            version: JSON_VERSION,
+            run,
+            totals: self.totals().into(),
+            leaks_counted: counted
+                .into_iter()
+                .filter(|counted| self.has_counted(*counted))
+                .map(Counted::name)
+                .collect(),
+            findings: self.findings.iter().map(|finding| self.finding_out(finding)).collect(),
+            leaks: self.leaks.iter().map(|leak| self.leak_out(leak)).collect(),
+            processes: self.processes.iter().map(process_out).collect(),
+            notes: self.notes().map(|(text, processes)| NoteOut { text, processes }).collect(),
+            suppressions: self
+                .suppressions
+                .iter()
+                .map(|entry| SuppressionOut {
+                    line: entry.line,
+                    text: &entry.text,
+                    findings: entry.findings,
+                    leaks: entry.leaks.into(),
+                })
+                .collect(),
+            unreadable: &self.unreadable,
+            malformed_lines: self.malformed_lines,
+        };
+        serde_json::to_writer_pretty(&mut *out, &document)?;
+        writeln!(out)
+    }
+
+    fn finding_out<'a>(&'a self, finding: &'a Finding) -> FindingOut<'a> {
+        FindingOut {
+            kind: finding.kind.name(),
+            fault: Kind::is_fault(&finding.kind),
+            text: title(finding),
+            count: finding.count,
+            addr: finding.addr,
+            offset: finding.offset,
+            block: finding.block.map(|block| BlockOut {
+                addr: block.addr,
+                size: block.size,
+                align: block.align,
+            }),
+            size: finding.size,
+            align: finding.align,
+            detail: &finding.detail,
+            process: finding.process,
+            thread: &finding.thread,
+            tid: finding.tid,
+            here: self.stack_out(finding.here),
+            allocated: self.stack_out(finding.allocated),
+            freed: self.stack_out(finding.freed),
+            suppressed: finding.suppressed,
+        }
+    }
+
+    fn leak_out(&self, leak: &Leak) -> LeakOut<'_> {
+        LeakOut {
+            kind: leak.kind.name(),
+            count: leak.count,
+            bytes: leak.bytes,
+            min: leak.min,
+            max: leak.max,
+            stack: self.stack_out(leak.stack),
+            suppressed: leak.suppressed,
+        }
+    }
+
+    fn stack_out(&self, stack: StackId) -> Vec<FrameOut<'_>> {
+        let (inner, outer) = crate::trim::hidden_ends(self.frames(stack));
+        let shown = inner..self.frames(stack).count() - outer;
+        let out = |(index, frame)| frame_out(frame, !shown.contains(&index));
+        self.frames(stack).enumerate().map(out).collect()
+    }
+}
+
+fn frame_out(frame: &Frame, hidden: bool) -> FrameOut<'_> {
+    FrameOut {
+        function: frame.function.as_deref(),
+        file: frame.file.as_deref(),
+        line: frame.line,
+        module: &frame.module,
+        addr: frame.addr,
+        inlined: frame.inlined,
+        hidden,
+    }
+}
+
+fn process_out(process: &Process) -> ProcessOut<'_> {
+    let (outcome, end) = match &process.outcome {
+        Outcome::Ended(end) => ("ended", Some(end)),
+        Outcome::Replaced => ("replaced", None),
+        Outcome::Cut => ("cut", None),
+        Outcome::Running => ("running", None),
+    };
+    ProcessOut {
+        pid: process.pid,
+        ppid: process.ppid,
+        exe: &process.exe,
+        argv: &process.argv,
+        strategy: &process.strategy,
+        forked: process.forked,
+        outcome,
+        end: end.map(|end| EndOut {
+            allocations: end.allocations,
+            frees: end.frees,
+            live_blocks: end.live_blocks,
+            live_bytes: end.live_bytes,
+            peak_bytes: end.peak_bytes,
+            leaks_counted: end.counted.name(),
+            status: end.status,
+        }),
+    }
+}

@@ -1,0 +1,360 @@
+//! What was recorded, joined over all processes: every distinct module, stack, finding and leak once.
+
+use std::fmt;
+
+/// Index of a stack in a [`Report`](crate::Report). Equal stacks of different processes are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackId(pub(crate) u32);
+
+impl StackId {
+    /// The stack that was not recorded.
+    pub const NONE: Self = Self(0);
+}
+
+/// What is wrong with a call or with a block.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A block was freed twice.
+    DoubleFree,
+    /// The pointer is not the start of a block.
+    InvalidFree,
+    /// A freed block was resized.
+    ResizeAfterFree,
+    /// The caller's size is not the block's.
+    SizeMismatch,
+    /// The caller's alignment is not the block's.
+    AlignMismatch,
+    /// A write past the end.
+    Overflow,
+    /// A write before the start.
+    Underflow,
+    /// A write to a freed block.
+    UseAfterFree,
+    /// A block of another allocator.
+    OtherAllocator,
+    /// A size or alignment that cannot be meant. Does not count as a fault.
+    InvalidRequest,
+    /// A kind that this reader does not know, by its recorded name.
+    Other(String),
+}
+
+impl Kind {
+    /// The names of all kinds, as records, suppressions and JSON spell them.
+    pub const NAMES: [&'static str; 10] = [
+        "double_free",
+        "invalid_free",
+        "resize_after_free",
+        "size_mismatch",
+        "align_mismatch",
+        "overflow",
+        "underflow",
+        "use_after_free",
+        "other_allocator",
+        "invalid_request",
+    ];
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            "double_free" => Self::DoubleFree,
+            "invalid_free" => Self::InvalidFree,
+            "resize_after_free" => Self::ResizeAfterFree,
+            "size_mismatch" => Self::SizeMismatch,
+            "align_mismatch" => Self::AlignMismatch,
+            "overflow" => Self::Overflow,
+            "underflow" => Self::Underflow,
+            "use_after_free" => Self::UseAfterFree,
+            "other_allocator" => Self::OtherAllocator,
+            "invalid_request" => Self::InvalidRequest,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The kind's name in records, suppressions and JSON.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::DoubleFree => "double_free",
+            Self::InvalidFree => "invalid_free",
+            Self::ResizeAfterFree => "resize_after_free",
+            Self::SizeMismatch => "size_mismatch",
+            Self::AlignMismatch => "align_mismatch",
+            Self::Overflow => "overflow",
+            Self::Underflow => "underflow",
+            Self::UseAfterFree => "use_after_free",
+            Self::OtherAllocator => "other_allocator",
+            Self::InvalidRequest => "invalid_request",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Whether a finding of this kind makes the check fail.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        *self != Self::InvalidRequest
+    }
+}
+
+/// How a block that was never freed is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LeakKind {
+    /// Nothing points to it: a leak.
+    Lost,
+    /// Only lost blocks point to it.
+    Indirect,
+    /// Something that may or may not be a pointer points into it.
+    Possible,
+    /// A static, a stack or another reachable block points to it.
+    Reachable,
+}
+
+impl LeakKind {
+    /// All kinds, most serious first.
+    pub const ALL: [Self; 4] = [Self::Lost, Self::Indirect, Self::Possible, Self::Reachable];
+
+    /// The kind's name in records and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Indirect => "indirect",
+            Self::Possible => "possible",
+            Self::Reachable => "reachable",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// Which blocks a process counted as leaks when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Those to which nothing points.
+    Scan,
+    /// All that were not freed.
+    Exact,
+    /// None were looked for.
+    None,
+}
+
+impl Counted {
+    /// The name in records and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scan => "scan",
+            Self::Exact => "exact",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A block that a finding is about; lengths in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Address of its first byte.
+    pub addr: u64,
+    /// The size that was asked for.
+    pub size: u64,
+    /// The alignment that was asked for.
+    pub align: u64,
+}
+
+/// One fault, and how often it was seen with the same stacks.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: Kind,
+    /// The pointer that was passed, or the first bad byte.
+    pub addr: u64,
+    /// `addr` from the block's first byte, in bytes; may be negative or past the end.
+    pub offset: i64,
+    /// The block, if one is known.
+    pub block: Option<Block>,
+    /// The size that the caller claimed, or 0.
+    pub size: u64,
+    /// The alignment that the caller claimed, or 0.
+    pub align: u64,
+    /// Name of the thread that was caught.
+    pub thread: String,
+    /// Its id.
+    pub tid: i32,
+    /// Where it was noticed.
+    pub here: StackId,
+    /// Where the block was allocated.
+    pub allocated: StackId,
+    /// Where the block was freed first.
+    pub freed: StackId,
+    /// What else the process had to say.
+    pub detail: String,
+    /// How often it was seen.
+    pub count: u64,
+    /// The process that saw it first: an index into [`Report::processes`](crate::Report::processes).
+    pub process: usize,
+    /// Set by [`Report::suppress`](crate::Report::suppress): the user does not want to hear of it.
+    pub suppressed: bool,
+}
+
+/// The blocks of one kind that were allocated by one stack and never freed.
+#[derive(Debug, Clone)]
+pub struct Leak {
+    /// How the blocks are held.
+    pub kind: LeakKind,
+    /// Where they were allocated.
+    pub stack: StackId,
+    /// How many blocks.
+    pub count: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+    /// Bytes of the smallest.
+    pub min: u64,
+    /// Bytes of the largest.
+    pub max: u64,
+    /// Set by [`Report::suppress`](crate::Report::suppress): the user does not want to hear of it.
+    pub suppressed: bool,
+}
+
+impl Leak {
+    /// Adds the blocks of `other`, which were allocated at the same place.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+}
+
+/// What a process says of itself when it ends.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Blocks handed out.
+    pub allocations: u64,
+    /// Blocks taken back.
+    pub frees: u64,
+    /// Blocks alive at the end.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// The most bytes that were alive at once.
+    pub peak_bytes: u64,
+    /// Which blocks it counted as leaks.
+    pub counted: Counted,
+    /// Its exit status, where it knew.
+    pub status: Option<i32>,
+}
+
+/// How far the records of a process go.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It ended through `exit`.
+    Ended(End),
+    /// It was replaced by another program: what it had allocated before was not counted.
+    Replaced,
+    /// It ended without exit handlers: a signal, or `_exit`.
+    Cut,
+    /// It was still running when its records were read.
+    Running,
+}
+
+/// One process image: a program from its start, fork or exec on.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its parent's.
+    pub ppid: i32,
+    /// The program file.
+    pub exe: String,
+    /// The first arguments, the program's name among them.
+    pub argv: Vec<String>,
+    /// The allocator that ran under it: `gpa` or `c`.
+    pub strategy: String,
+    /// Whether it continues a parent's image.
+    pub forked: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A program file or library that frames point into.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Module {
+    /// Its path as the process saw it.
+    pub path: String,
+    /// Its build id in lower-case hexadecimal, or empty.
+    pub build_id: String,
+}
+
+impl Module {
+    /// The last component of the path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        file_name(&self.path)
+    }
+}
+
+/// The last component of `path`, or all of it if that is empty.
+pub(crate) fn file_name(path: &str) -> &str {
+    match path.rsplit('/').next() {
+        Some(name) if !name.is_empty() => name,
+        _ => path,
+    }
+}
+
+/// One recorded return address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RawFrame {
+    /// Index of the module in the report; `None` outside all of them.
+    pub(crate) module: Option<u32>,
+    /// Address in the module's file, or in memory.
+    pub(crate) addr: u64,
+}
+
+/// A function in a stack. One address is several frames where calls were inlined.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// Its name as the language writes it.
+    pub function: Option<String>,
+    /// The source file.
+    pub file: Option<String>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+    /// Path of the module, or empty.
+    pub module: String,
+    /// The recorded return address: in the module's file, or in memory if `module` is empty.
+    pub addr: u64,
+    /// Whether the frame was inlined into the next one.
+    pub inlined: bool,
+}
+
+impl Frame {
+    /// A frame of which only the address is known.
+    pub(crate) fn unresolved(module: Option<&Module>, addr: u64) -> Self {
+        Self {
+            function: None,
+            file: None,
+            line: None,
+            module: module.map_or_else(String::new, |module| module.path.clone()),
+            addr,
+            inlined: false,
+        }
+    }
+
+    /// What a reader sees of it: frames with equal looks are the same to him.
+    pub(crate) fn look(&self) -> impl Eq + std::hash::Hash + '_ {
+        let addr = if self.function.is_none() && self.file.is_none() { self.addr } else { 0 };
+        (&self.function, &self.file, self.line, &self.module, addr)
+    }
+}
+
+/// `module+0xOFFSET`, or the address where no module is known.
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.module.is_empty() {
+            write!(f, "{:#x}", self.addr)
+        } else {
+            write!(f, "{}+{:#x}", file_name(&self.module), self.addr)
+        }
+    }
+}

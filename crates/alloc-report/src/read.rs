@@ -1,0 +1,358 @@
+//! Reads a directory of record files. Whatever stands in them, the reader neither panics nor takes
+//! more memory than a small multiple of what it reads; what it cannot read it counts.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::Report;
+use crate::model::{
+    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, RawFrame,
+    StackId,
+};
+use crate::record::{self, Line};
+
+/// The most bytes that are read of one file: some ten million findings.
+const FILE_LEN_MAX: u64 = 1 << 30;
+/// The most bytes of one line; longer ones are passed over and counted.
+const LINE_LEN_MAX: usize = 1 << 20;
+/// The most frames kept of one stack, innermost first.
+const FRAMES_MAX: usize = 1024;
+/// The most different notes that are kept.
+const NOTES_MAX: usize = 256;
+
+/// One record file by name.
+struct RecordFile {
+    pid: i32,
+    /// Which of the images that had this pid.
+    image: u32,
+    path: PathBuf,
+}
+
+/// Joins the records of many processes into one report.
+#[derive(Default)]
+pub(crate) struct Reader {
+    report: Report,
+    modules: HashMap<Module, u32>,
+    addresses: HashMap<RawFrame, u32>,
+    stacks: HashMap<Box<[u32]>, StackId>,
+    findings: HashMap<(Kind, StackId, StackId, StackId, String), usize>,
+    leaks: HashMap<(LeakKind, StackId), usize>,
+    notes: HashMap<String, usize>,
+}
+
+/// The ids that mean something within one file.
+struct Ids {
+    process: usize,
+    modules: HashMap<i64, u32>,
+    stacks: HashMap<u64, StackId>,
+    started: bool,
+}
+
+/// Reads every record file in `dir`.
+pub(crate) fn read_dir(dir: &Path) -> io::Result<Report> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some((pid, image)) = entry.file_name().to_str().and_then(parse_name) else { continue };
+        files.push(RecordFile { pid, image, path: entry.path() });
+    }
+    files.sort_by_key(|file| (file.pid, file.image));
+    let mut reader = Reader::default();
+    reader.intern_stack(Vec::new());
+    for (index, file) in files.iter().enumerate() {
+        let replaced = files.get(index + 1).is_some_and(|next| next.pid == file.pid);
+        let missing_end = if replaced {
+            Outcome::Replaced
+        } else if is_running(file.pid, dir) {
+            Outcome::Running
+        } else {
+            Outcome::Cut
+        };
+        reader.read_file(file, missing_end)?;
+    }
+    let mut report = reader.report;
+    let unresolved = |raw: &RawFrame| {
+        let module = raw.module.map(|module| &report.modules[module as usize]);
+        vec![Frame::unresolved(module, raw.addr)]
+    };
+    report.frames = report.addresses.iter().map(unresolved).collect();
+    Ok(report)
+}
+
+/// The pid and the image number in `<pid>-<k>.jsonl`.
+fn parse_name(name: &str) -> Option<(i32, u32)> {
+    let (pid, image) = name.strip_suffix(".jsonl")?.split_once('-')?;
+    Some((pid.parse().ok().filter(|pid| *pid > 0)?, image.parse().ok()?))
+}
+
+/// Whether process `pid` is alive and was told to write its records to `dir`; a pid may have been
+/// given to a stranger meanwhile, or belong to another pid namespace.
+fn is_running(pid: i32, dir: &Path) -> bool {
+    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let wanted = [b"ALLOC_GPA_RECORDS=", dir.as_os_str().as_encoded_bytes()].concat();
+    environ.split(|byte| *byte == 0).any(|entry| entry == wanted)
+}
+
+impl Reader {
+    fn read_file(&mut self, file: &RecordFile, missing_end: Outcome) -> io::Result<()> {
+        let opened = match open_regular(&file.path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.report.unreadable.push(format!("{}: {error}", file.path.display()));
+                return Ok(());
+            }
+        };
+        self.report.processes.push(Process {
+            pid: file.pid,
+            ppid: 0,
+            exe: String::new(),
+            argv: Vec::new(),
+            strategy: String::new(),
+            forked: false,
+            outcome: missing_end,
+        });
+        let mut ids = Ids {
+            process: self.report.processes.len() - 1,
+            modules: HashMap::new(),
+            stacks: HashMap::from([(0, StackId::NONE)]),
+            started: false,
+        };
+        let mut lines = BufReader::with_capacity(1 << 16, opened.take(FILE_LEN_MAX));
+        let mut line = Vec::new();
+        loop {
+            match next_line(&mut lines, &mut line)? {
+                Next::Line => match serde_json::from_slice(&line) {
+                    Ok(parsed) => self.take(&mut ids, parsed, file)?,
+                    Err(_) => self.report.malformed_lines += 1,
+                },
+                // A process that was killed while it wrote leaves half a line: no damage.
+                Next::Partial => {
+                    if let Ok(parsed) = serde_json::from_slice(&line) {
+                        self.take(&mut ids, parsed, file)?;
+                    }
+                }
+                Next::TooLong => self.report.malformed_lines += 1,
+                Next::End => break,
+            }
+        }
+        if lines.into_inner().limit() == 0 {
+            self.report.unreadable.push(format!(
+                "{}: longer than {FILE_LEN_MAX} bytes, the rest was not read",
+                file.path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, ids: &mut Ids, line: Line, file: &RecordFile) -> io::Result<()> {
+        if !ids.started && !matches!(line, Line::Start(_)) {
+            self.report.malformed_lines += 1;
+            return Ok(());
+        }
+        match line {
+            Line::Start(start) if start.v != record::VERSION => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!(
+                        "{}: version {} of the records; this reader knows version {}",
+                        file.path.display(),
+                        start.v,
+                        record::VERSION
+                    ),
+                ));
+            }
+            Line::Start(start) => {
+                ids.started = true;
+                let process = &mut self.report.processes[ids.process];
+                process.pid = start.pid;
+                process.ppid = start.ppid;
+                process.exe = start.exe;
+                process.argv = start.argv;
+                process.strategy = start.strategy;
+                process.forked = start.forked;
+            }
+            Line::Module(module) => {
+                let known = Module { path: module.path, build_id: module.build_id };
+                ids.modules.insert(module.id, self.intern_module(known));
+            }
+            Line::Stack(stack) => {
+                let stack_id = self.intern_frames(ids, &stack.frames);
+                ids.stacks.insert(stack.id, stack_id);
+            }
+            Line::Finding(finding) => self.add_finding(ids, finding),
+            Line::Leak(leak) => self.add_leak(ids, &leak),
+            Line::Note(note) => self.add_note(note.text),
+            Line::End(end) => self.report.processes[ids.process].outcome = ended(&end),
+            Line::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn intern_module(&mut self, module: Module) -> u32 {
+        if let Some(index) = self.modules.get(&module) {
+            return *index;
+        }
+        let index = index_u32(self.report.modules.len());
+        self.report.modules.push(module.clone());
+        self.modules.insert(module, index);
+        index
+    }
+
+    fn intern_frames(&mut self, ids: &Ids, frames: &[(i64, u64)]) -> StackId {
+        let mut addresses = Vec::with_capacity(frames.len().min(FRAMES_MAX));
+        for (module, addr) in frames.iter().take(FRAMES_MAX) {
+            let raw = RawFrame { module: ids.modules.get(module).copied(), addr: *addr };
+            let next = index_u32(self.report.addresses.len());
+            let index = *self.addresses.entry(raw).or_insert(next);
+            if index == next {
+                self.report.addresses.push(raw);
+            }
+            addresses.push(index);
+        }
+        self.intern_stack(addresses)
+    }
+
+    fn intern_stack(&mut self, addresses: Vec<u32>) -> StackId {
+        let addresses = addresses.into_boxed_slice();
+        if let Some(id) = self.stacks.get(&addresses) {
+            return *id;
+        }
+        let id = StackId(index_u32(self.report.stacks.len()));
+        self.report.stacks.push(addresses.clone());
+        self.stacks.insert(addresses, id);
+        id
+    }
+
+    fn add_finding(&mut self, ids: &Ids, finding: record::Finding) {
+        let stack = |id| ids.stacks.get(&id).copied().unwrap_or(StackId::NONE);
+        let kind = Kind::from_name(&finding.kind);
+        let (here, allocated, freed) =
+            (stack(finding.here), stack(finding.allocated), stack(finding.freed));
+        let key = (kind.clone(), here, allocated, freed, finding.detail.clone());
+        if let Some(index) = self.findings.get(&key) {
+            let known = &mut self.report.findings[*index];
+            known.count = known.count.saturating_add(finding.count);
+            return;
+        }
+        self.findings.insert(key, self.report.findings.len());
+        self.report.findings.push(Finding {
+            kind,
+            addr: finding.addr,
+            offset: finding.offset,
+            block: finding.block.map(|block| Block {
+                addr: block.addr,
+                size: block.size,
+                align: block.align,
+            }),
+            size: finding.size,
+            align: finding.align,
+            thread: finding.thread,
+            tid: finding.tid,
+            here,
+            allocated,
+            freed,
+            detail: finding.detail,
+            count: finding.count,
+            process: ids.process,
+            suppressed: false,
+        });
+    }
+
+    fn add_leak(&mut self, ids: &Ids, leak: &record::Leak) {
+        let Some(kind) = LeakKind::from_name(&leak.kind) else {
+            self.report.malformed_lines += 1;
+            return;
+        };
+        let stack = ids.stacks.get(&leak.stack).copied().unwrap_or(StackId::NONE);
+        let next = self.report.leaks.len();
+        let index = *self.leaks.entry((kind, stack)).or_insert(next);
+        let added = Leak {
+            kind,
+            stack,
+            count: leak.count,
+            bytes: leak.bytes,
+            min: leak.min,
+            max: leak.max,
+            suppressed: false,
+        };
+        match self.report.leaks.get_mut(index) {
+            Some(known) => known.join(&added),
+            None => self.report.leaks.push(added),
+        }
+    }
+
+    fn add_note(&mut self, text: String) {
+        if let Some(index) = self.notes.get(&text) {
+            self.report.notes[*index].1 += 1;
+        } else if self.report.notes.len() < NOTES_MAX {
+            self.notes.insert(text.clone(), self.report.notes.len());
+            self.report.notes.push((text, 1));
+        }
+    }
+}
+
+fn ended(end: &record::End) -> Outcome {
+    Outcome::Ended(End {
+        allocations: end.allocations,
+        frees: end.frees,
+        live_blocks: end.live_blocks,
+        live_bytes: end.live_bytes,
+        peak_bytes: end.peak_bytes,
+        counted: match end.leaks_counted.as_str() {
+            "scan" => Counted::Scan,
+            "exact" => Counted::Exact,
+            _ => Counted::None,
+        },
+        status: i32::try_from(end.status).ok().filter(|status| *status >= 0),
+    })
+}
+
+/// Indices are 32 bits: a file of [`FILE_LEN_MAX`] bytes holds fewer stacks.
+fn index_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("fewer than 2^32 stacks fit into memory")
+}
+
+/// Opens `path` if it is a regular file, without following a link and without waiting.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
+}
+
+enum Next {
+    /// A whole line.
+    Line,
+    /// The file ends without a newline.
+    Partial,
+    /// A line above [`LINE_LEN_MAX`], passed over.
+    TooLong,
+    End,
+}
+
+/// Reads the next line, without its newline, into `line`.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Next> {
+    line.clear();
+    let limit = LINE_LEN_MAX as u64 + 1;
+    input.by_ref().take(limit).read_until(b'\n', line)?;
+    if line.is_empty() {
+        return Ok(Next::End);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        return Ok(Next::Line);
+    }
+    if line.len() <= LINE_LEN_MAX {
+        return Ok(Next::Partial);
+    }
+    input.skip_until(b'\n')?;
+    Ok(Next::TooLong)
+}

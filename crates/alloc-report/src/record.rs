@@ -1,0 +1,138 @@
+//! The lines of a record file, as `docs/design/records.md` defines them.
+//!
+//! Fields that are missing take their default and fields that are not known are ignored, so that a
+//! reader and a writer of neighbouring revisions understand each other.
+
+use serde::Deserialize;
+
+/// The version of the format that this reader understands.
+pub(crate) const VERSION: u64 = 1;
+
+/// One line of a record file.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "t", rename_all = "lowercase")]
+pub(crate) enum Line {
+    Start(Start),
+    Module(Module),
+    Stack(Stack),
+    Finding(Finding),
+    Leak(Leak),
+    Note(Note),
+    End(End),
+    /// A type of a later revision.
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) v: u64,
+    pub(crate) pid: i32,
+    #[serde(default)]
+    pub(crate) ppid: i32,
+    #[serde(default)]
+    pub(crate) exe: String,
+    #[serde(default)]
+    pub(crate) argv: Vec<String>,
+    #[serde(default)]
+    pub(crate) strategy: String,
+    #[serde(default)]
+    pub(crate) forked: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Module {
+    pub(crate) id: i64,
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) build_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Stack {
+    pub(crate) id: u64,
+    pub(crate) frames: Vec<(i64, u64)>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Block {
+    #[serde(default)]
+    pub(crate) addr: u64,
+    #[serde(default)]
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) align: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) addr: u64,
+    #[serde(default)]
+    pub(crate) offset: i64,
+    #[serde(default)]
+    pub(crate) block: Option<Block>,
+    #[serde(default)]
+    pub(crate) size: u64,
+    #[serde(default)]
+    pub(crate) align: u64,
+    #[serde(default)]
+    pub(crate) thread: String,
+    #[serde(default)]
+    pub(crate) tid: i32,
+    #[serde(default)]
+    pub(crate) here: u64,
+    #[serde(default)]
+    pub(crate) allocated: u64,
+    #[serde(default)]
+    pub(crate) freed: u64,
+    #[serde(default)]
+    pub(crate) detail: String,
+    #[serde(default = "one")]
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Leak {
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) stack: u64,
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+    #[serde(default)]
+    pub(crate) min: u64,
+    #[serde(default)]
+    pub(crate) max: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct End {
+    #[serde(default)]
+    pub(crate) allocations: u64,
+    #[serde(default)]
+    pub(crate) frees: u64,
+    #[serde(default)]
+    pub(crate) live_blocks: u64,
+    #[serde(default)]
+    pub(crate) live_bytes: u64,
+    #[serde(default)]
+    pub(crate) peak_bytes: u64,
+    #[serde(default)]
+    pub(crate) leaks_counted: String,
+    #[serde(default = "unknown_status")]
+    pub(crate) status: i64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn unknown_status() -> i64 {
+    -1
+}

@@ -1,0 +1,162 @@
+//! Findings and figures in words.
+
+use crate::escape::{escape, escape_short};
+use crate::model::{Finding, Frame, Kind};
+
+/// The most characters of a function's name that are shown.
+const NAME_LEN_MAX: usize = 160;
+
+/// `1 finding`, `12,406 findings`.
+pub(crate) fn counted(count: u64, singular: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    let ending = if plural == "s" && singular.ends_with('s') { "es" } else { plural };
+    format!("{}{}{}", grouped(count), space_before(singular), ending)
+}
+
+fn space_before(word: &str) -> String {
+    format!(" {word}")
+}
+
+/// `12406` as `12,406`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// `4,128 bytes`.
+pub(crate) fn bytes(count: u64) -> String {
+    counted(count, "byte")
+}
+
+/// A size at a glance: `512 bytes`, `1.8 MiB`.
+pub(crate) fn size(count: u64) -> String {
+    let mut unit_len = 1024_u64;
+    for unit in ["KiB", "MiB", "GiB", "TiB"] {
+        if count < unit_len {
+            break;
+        }
+        let tenths = u128::from(count) * 10 / u128::from(unit_len);
+        if tenths < 10 * 1024 || unit == "TiB" {
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+        unit_len *= 1024;
+    }
+    bytes(count)
+}
+
+/// `a 100-byte block`, or `a block` where none is known.
+fn block(finding: &Finding, adjective: &str) -> String {
+    match finding.block {
+        Some(block) => format!("a {adjective}{}-byte block", grouped(block.size)),
+        None => format!("a {adjective}block"),
+    }
+}
+
+/// The finding in one line, escaped.
+pub(crate) fn title(finding: &Finding) -> String {
+    let offset = format!(" (offset {})", finding.offset);
+    let at = if finding.block.is_some() { offset.as_str() } else { "" };
+    let text = match &finding.kind {
+        Kind::DoubleFree => format!("double free of {}{at}", block(finding, "")),
+        Kind::InvalidFree if finding.block.is_some() => {
+            format!("free of a pointer into {}{at}", block(finding, ""))
+        }
+        Kind::InvalidFree => format!("free of {:#x}, which is no block", finding.addr),
+        Kind::ResizeAfterFree => format!("resize of {}{at}", block(finding, "freed ")),
+        Kind::SizeMismatch => {
+            format!("{} named with a size of {}", block(finding, ""), grouped(finding.size))
+        }
+        Kind::AlignMismatch => {
+            let align = finding.block.map_or(0, |block| block.align);
+            format!(
+                "{} with alignment {} named with alignment {}",
+                block(finding, ""),
+                grouped(align),
+                grouped(finding.align)
+            )
+        }
+        Kind::Overflow => format!("write past the end of {}{at}", block(finding, "")),
+        Kind::Underflow => format!("write before the start of {}{at}", block(finding, "")),
+        Kind::UseAfterFree => format!("write to {}{at}", block(finding, "freed ")),
+        Kind::OtherAllocator => format!("{} given to another allocator", block(finding, "")),
+        Kind::InvalidRequest => format!(
+            "request that cannot be meant: {}, alignment {}",
+            bytes(finding.size),
+            grouped(finding.align)
+        ),
+        Kind::Other(name) => format!("{}: {}{at}", escape_short(name, 60), block(finding, "")),
+    };
+    match finding.detail.as_str() {
+        "" => text,
+        detail => format!("{text}: {}", escape_short(detail, 400)),
+    }
+}
+
+/// The function's name, or where it would be.
+pub(crate) fn function(frame: &Frame) -> String {
+    match &frame.function {
+        Some(name) => escape_short(name, NAME_LEN_MAX).into_owned(),
+        None => escape(&frame.to_string()).into_owned(),
+    }
+}
+
+/// `file:line`, relative to `here` if it lies below; else the module.
+pub(crate) fn place(frame: &Frame, here: Option<&str>) -> String {
+    let Some(file) = &frame.file else {
+        return match (&frame.function, frame.module.as_str()) {
+            (None, _) | (_, "") => String::new(),
+            _ => format!("({})", escape(&frame.to_string())),
+        };
+    };
+    let file = short_path(file, here);
+    match frame.line {
+        Some(line) => format!("{}:{line}", escape(file)),
+        None => escape(file).into_owned(),
+    }
+}
+
+/// `path` without the directory `here`, or without the directory in which Rust's own sources were
+/// compiled.
+fn short_path<'p>(path: &'p str, here: Option<&str>) -> &'p str {
+    let below = here.and_then(|here| path.strip_prefix(here)?.strip_prefix('/'));
+    let rustc = || {
+        let (commit, rest) = path.strip_prefix("/rustc/")?.split_once('/')?;
+        commit.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(rest)
+    };
+    below.or_else(rustc).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands are grouped, units rounded down, plurals right.
+    #[test]
+    fn figures() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(12_406), "12,406");
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(counted(2, "process"), "2 processes");
+        assert_eq!(size(1023), "1,023 bytes");
+        assert_eq!(size(1024), "1.0 KiB");
+        assert_eq!(size(1_900_000), "1.8 MiB");
+        assert_eq!(size(u64::MAX), "16777215.9 TiB");
+    }
+
+    /// Paths are as short as they can be without ambiguity.
+    #[test]
+    fn paths() {
+        assert_eq!(short_path("/home/me/a.c", Some("/home/me")), "a.c");
+        assert_eq!(short_path("/home/me2/a.c", Some("/home/me")), "/home/me2/a.c");
+        assert_eq!(short_path("/rustc/0a1b/library/x.rs", None), "library/x.rs");
+    }
+}
