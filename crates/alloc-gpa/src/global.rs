@@ -1,0 +1,56 @@
+//! The checking heap as a Rust program's global allocator.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{self, NonNull};
+
+use alloc_core::{Allocator, UnsizedFree};
+
+use crate::process::{self, ProcessHeap, Start};
+
+/// Checks a whole Rust program: findings are told as they are made, leaks when it exits.
+///
+/// ```no_run
+/// #[global_allocator]
+/// static ALLOC: alloc_gpa::Global = alloc_gpa::Global::new();
+/// ```
+#[derive(Debug, Default)]
+pub struct Global(());
+
+impl Global {
+    /// Returns the allocator; it starts at the first allocation.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+// SAFETY: `ProcessHeap` keeps the promises of `Allocator`: blocks fit, nothing unwinds, a realloc
+// keeps the bytes.
+unsafe impl GlobalAlloc for Global {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        process::start(Start::Global);
+        ProcessHeap.raw_alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        process::start(Start::Global);
+        ProcessHeap.raw_alloc_zeroed(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: a live block that fits `layout`, by the contract of `dealloc`.
+            unsafe { ProcessHeap.raw_free(block, layout) };
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let (Some(block), Ok(new)) =
+            (NonNull::new(block), Layout::from_size_align(new_size, layout.align()))
+        else {
+            return ptr::null_mut();
+        };
+        // SAFETY: a live block by the contract of `realloc`.
+        unsafe { ProcessHeap.realloc_unsized(block, new) }.map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+}

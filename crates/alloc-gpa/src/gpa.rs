@@ -1,0 +1,317 @@
+//! `Gpa`: a checking heap that a program makes, passes on, and ends.
+
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
+
+use alloc_core::{AllocError, Allocator, UnsizedFree};
+
+use crate::config::{Config, OnFinding};
+use crate::finding::{Check, Finding, LeakTotals};
+use crate::heap::{Heap, Stats};
+use crate::stack::{StackId, thread};
+use crate::text;
+
+/// A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, writes past
+/// the end, before the start, and after the free, each with the stacks of allocation and free.
+///
+/// It never hands out an address twice. Any thread may use it. Its memory goes back to the system
+/// when it ends.
+///
+/// ```
+/// use alloc_core::AllocatorExt;
+/// use alloc_gpa::{Check, Gpa};
+///
+/// let gpa = Gpa::new();
+/// let numbers = gpa.alloc_fill(5, 0u32)?;
+/// let single = gpa.create(42u64)?;
+/// gpa.destroy(single);
+/// drop(numbers);
+/// assert_eq!(gpa.deinit(), Check::Ok);
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
+pub struct Gpa {
+    /// The heap, or null until the first allocation.
+    ///
+    /// Invariant: what is not null came from `Heap::map` and stays mapped until this is dropped.
+    heap: AtomicPtr<Heap>,
+    config: Config,
+    /// Whether `deinit` and drop print a report to standard error if there is something to tell.
+    print: bool,
+}
+
+/// Settings of a [`Gpa`], one after the other.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Builder {
+    config: Config,
+    print: bool,
+}
+
+impl Builder {
+    /// Frames kept of each stack, from 0 (stacks off) to 32; more are cut off there.
+    pub const fn stacks(mut self, frames: u8) -> Self {
+        let max = crate::stack::FRAMES_MAX as u8;
+        self.config.stacks = if frames < max { frames } else { max };
+        self
+    }
+
+    /// Bytes of records kept of freed blocks whose memory is gone; 256 MiB unless told otherwise.
+    pub const fn history(mut self, bytes: usize) -> Self {
+        self.config.history = bytes;
+        self
+    }
+
+    /// What happens after a finding; [`OnFinding::Record`] unless told otherwise.
+    pub const fn on_finding(mut self, policy: OnFinding) -> Self {
+        self.config.on_finding = policy;
+        self
+    }
+
+    /// Prints nothing at the end: the caller reads [`Gpa::report`] and [`Gpa::findings`].
+    pub const fn quiet(mut self) -> Self {
+        self.print = false;
+        self
+    }
+
+    /// Returns the allocator. It takes no memory before its first allocation.
+    #[must_use]
+    pub const fn build(self) -> Gpa {
+        let Self { config, print } = self;
+        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print }
+    }
+}
+
+impl Gpa {
+    /// Returns an allocator with the usual settings. It takes no memory before its first allocation.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins an allocator with other settings.
+    pub const fn builder() -> Builder {
+        Builder { config: Config::DEFAULT, print: true }
+    }
+
+    /// Changes the settings of an allocator that has not been used yet.
+    pub(crate) const fn with_config(config: Config) -> Self {
+        Self { heap: AtomicPtr::new(ptr::null_mut()), config, print: false }
+    }
+
+    /// Returns the heap, if there was an allocation.
+    #[inline]
+    pub(crate) fn heap(&self) -> Option<&Heap> {
+        // Acquire: pairs with the AcqRel in `heap_slow`, which publishes a mapped heap.
+        // SAFETY: invariant on `heap`; the borrow of `self` keeps it mapped.
+        unsafe { self.heap.load(Acquire).as_ref() }
+    }
+
+    /// Returns the heap, mapping it if need be.
+    #[inline]
+    pub(crate) fn heap_or_map(&self) -> Result<&Heap, AllocError> {
+        match self.heap() {
+            Some(heap) => Ok(heap),
+            None => self.heap_slow(self.config),
+        }
+    }
+
+    /// Maps the heap with these settings; if there is one already, its settings stay.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn heap_slow(&self, config: Config) -> Result<&Heap, AllocError> {
+        let fresh = Heap::map(config).ok_or(AllocError)?;
+        // AcqRel: publishes the heap, or sees the winner's; pairs with the Acquire in `heap`.
+        let set = self.heap.compare_exchange(ptr::null_mut(), fresh.as_ptr(), AcqRel, Acquire);
+        if set.is_err() {
+            // SAFETY: just mapped, and nobody has seen it.
+            unsafe { Heap::unmap(fresh) };
+        }
+        self.heap().ok_or(AllocError)
+    }
+
+    /// Ends the allocator: checks all blocks once more, prints a report to standard error if there
+    /// is something to tell (unless [`quiet`](Builder::quiet)), and gives all memory back.
+    ///
+    /// Nothing can still borrow from it. Blocks whose owner was leaked are dead from here on.
+    pub fn deinit(self) -> Check {
+        let check = self.check();
+        self.print_report();
+        // The drop shall not check again.
+        let this = core::mem::ManuallyDrop::new(self);
+        this.unmap();
+        check
+    }
+
+    /// Checks all blocks now: damage becomes findings, and what is live counts as leaked.
+    pub fn check(&self) -> Check {
+        let Some(heap) = self.heap() else { return Check::Ok };
+        heap.audit_damage();
+        let leaks = heap.live_totals();
+        match heap.findings.count() as u64 {
+            0 if leaks.count == 0 => Check::Ok,
+            0 => Check::Leak(leaks),
+            findings => Check::Misuse { findings, leaks },
+        }
+    }
+
+    /// Returns what would count as leaked if the allocator ended now.
+    #[must_use]
+    pub fn detect_leaks(&self) -> LeakTotals {
+        self.heap().map(Heap::live_totals).unwrap_or_default()
+    }
+
+    /// Returns the findings so far, each distinct one once; at most 1,024 are kept.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
+        let heap = self.heap();
+        (0..).map_while(move |index| heap?.findings.get(index))
+    }
+
+    /// Returns the numbers of allocations and bytes.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.heap().map(Heap::stats).unwrap_or_default()
+    }
+
+    /// Writes what was found and what is live, with stacks resolved to functions and lines.
+    ///
+    /// It takes long the first time: symbols are read from the program's file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn report(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self.heap() {
+            Some(heap) => text::report(heap, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Prints the report if there is something to tell and printing is on.
+    fn print_report(&self) {
+        let Some(heap) = self.heap() else { return };
+        if self.print && (heap.findings.count() != 0 || heap.live_totals().count != 0) {
+            // Standard error may be closed; there is nowhere else to say so.
+            let _ = text::report(heap, &mut text::StandardError);
+        }
+    }
+
+    /// Gives all memory back.
+    fn unmap(&self) {
+        // AcqRel: takes the heap out once.
+        if let Some(heap) = NonNull::new(self.heap.swap(ptr::null_mut(), AcqRel)) {
+            // SAFETY: invariant on `heap`; the callers own `self`, so nobody borrows from it.
+            unsafe { Heap::unmap(heap) };
+        }
+    }
+}
+
+impl Default for Gpa {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Gpa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpa").field("config", &self.config).field("stats", &self.stats()).finish()
+    }
+}
+
+impl Drop for Gpa {
+    /// As [`deinit`](Self::deinit), for those who do not ask for the verdict.
+    fn drop(&mut self) {
+        if self.heap().is_some() {
+            let _ = self.check();
+            self.print_report();
+            self.unmap();
+        }
+    }
+}
+
+/// Enters the allocator for one call on a heap, with the caller's stack.
+///
+/// A call from code that the allocator itself called, or from a signal handler that interrupted it,
+/// has no stack: capturing is not re-entrant.
+#[inline]
+fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
+    let inside = thread::enter();
+    let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
+    call(here)
+}
+
+// SAFETY: by number:
+// 1 Fit: a slot has room for the block and its canary at the block's alignment (`classes`, tested
+//   exhaustively); a zero size is served as a slot whose block has no bytes.
+// 2 Exclusive: a slot is handed out once, under a shard's lock; records lie in other mappings.
+// 3 Stable: the heap is mapped elsewhere; `self` holds its address. No `&self` method frees.
+// 4 No unwind: no indexing that the geometry does not bound, no arithmetic that can overflow past
+//   `classes::large`'s check; reports are written by `deinit` and drop with errors ignored.
+// 5 Hands off: `free` writes to dead bytes only, `alloc` before the block is handed out; canaries lie
+//   outside the block.
+// 6 Kept: `resize` writes only past the new size. 7 Clean failure: nothing is counted before the
+//   slot is taken.
+unsafe impl Allocator for Gpa {
+    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let heap = self.heap_or_map()?;
+        with_stack(heap, |here| heap.alloc(layout, here))
+    }
+
+    /// As [`raw_alloc`](Self::raw_alloc): memory is never used twice, so it is zero.
+    fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let heap = self.heap_or_map()?;
+        with_stack(heap, |here| heap.alloc(layout, here))
+    }
+
+    unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
+        let Ok(heap) = self.heap_or_map() else { return false };
+        with_stack(heap, |here| heap.resize(block, Some(layout), new_size, here))
+    }
+
+    unsafe fn raw_remap(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
+        let heap = self.heap_or_map().ok()?;
+        let resized = with_stack(heap, |here| heap.resize(block, Some(layout), new_size, here));
+        resized.then_some(block)
+    }
+
+    unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
+        if let Ok(heap) = self.heap_or_map() {
+            with_stack(heap, |here| heap.free(block, Some(layout), here));
+        }
+    }
+}
+
+// SAFETY: the record of a block holds its size.
+unsafe impl UnsizedFree for Gpa {
+    unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        self.heap().and_then(|heap| heap.size_of_live(block)).unwrap_or(0)
+    }
+
+    unsafe fn free_unsized(&self, block: NonNull<u8>) {
+        if let Ok(heap) = self.heap_or_map() {
+            with_stack(heap, |here| heap.free(block, None, here));
+        }
+    }
+
+    fn owns(&self, ptr: *const u8) -> bool {
+        self.heap().is_some_and(|heap| heap.owns(ptr.addr()))
+    }
+
+    unsafe fn realloc_unsized(
+        &self,
+        block: NonNull<u8>,
+        new_layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        let heap = self.heap_or_map()?;
+        with_stack(heap, |here| heap.realloc(block, new_layout, here))
+    }
+}
+
+alloc_core::impl_foreign_allocator!(impl[] for Gpa);

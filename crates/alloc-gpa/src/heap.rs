@@ -1,0 +1,499 @@
+//! The checking heap: hands out slots whose addresses it never uses again, and keeps a record of each.
+//!
+//! * `classes`: sizes and geometry, numbers only.
+//! * `map`: from an address to its chunk.
+//! * `chunk`: chunks, slabs, slots and their records.
+//! * `state`: the word that decides who frees a block.
+//! * `canary`: the bytes that belong to no live block.
+//! * `grow`: new slabs and chunks, and what happens to those that are all free.
+//! * `findings`: telling what was found, and the log of it.
+//! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
+//! * `fork`: a heap in two processes.
+//!
+//! This file: allocation, free and resize.
+
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize};
+
+use alloc_core::AllocError;
+
+use crate::config::{Config, OnFinding};
+use crate::finding::{Block, Detail, Finding, FindingKind, Thread};
+use crate::lock::{Guard, Lock};
+use crate::stack::{self, StackId};
+use crate::sys::{self, pages};
+
+pub(crate) mod audit;
+pub(crate) mod canary;
+pub(crate) mod chunk;
+pub(crate) mod classes;
+mod findings;
+mod fork;
+mod grow;
+pub(crate) mod map;
+pub(crate) mod state;
+
+use canary::Damage;
+use chunk::{BlockRef, Chunk, Place};
+use classes::{CANARY_LEN_MIN, CLASS_COUNT};
+use findings::Findings;
+use state::{State, StateWord};
+
+/// Shards: more than threads that allocate at once on a small machine, so that they seldom meet.
+const SHARD_COUNT: usize = 16;
+/// Bytes of the redzone before the first block of a slab that are checked.
+const REDZONE_LEN: usize = 16;
+
+/// Where the next block of a class comes from. All zero: nowhere yet.
+#[derive(Clone, Copy)]
+struct Current {
+    chunk: *const Chunk,
+    head: u32,
+    /// Index of the next slot to hand out.
+    next: u32,
+    count: u32,
+}
+
+/// What threads allocate from without waiting for each other.
+#[repr(align(128))]
+struct Shard {
+    currents: Lock<[Current; CLASS_COUNT]>,
+    allocations: AtomicU64,
+    frees: AtomicU64,
+}
+
+/// Where new slabs come from.
+struct Growth {
+    /// The chunk that slabs are cut from, or null.
+    chunk: *const Chunk,
+    /// Its first unit that is in no slab.
+    next_unit: usize,
+}
+
+// SAFETY: the pointers lead to chunks, which any thread may use; the lock guards the rest.
+unsafe impl Send for Growth {}
+// SAFETY: as above.
+unsafe impl Send for Current {}
+
+/// Numbers about one heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Successful allocations so far.
+    pub allocations: u64,
+    /// Frees so far.
+    pub frees: u64,
+    /// Bytes of live blocks, as requested.
+    pub live_bytes: usize,
+    /// The most that `live_bytes` has been.
+    pub peak_bytes: usize,
+}
+
+/// One heap. It lives in a mapping of its own and never moves; all zero bytes are an empty one,
+/// but for its settings.
+pub(crate) struct Heap {
+    shards: [Shard; SHARD_COUNT],
+    growth: Lock<Growth>,
+    /// The newest chunk; the list leads to the oldest.
+    pub(crate) chunks: AtomicPtr<Chunk>,
+    pub(crate) config: Config,
+    pub(crate) findings: Findings,
+    live_bytes: AtomicUsize,
+    peak_bytes: AtomicUsize,
+    /// Records of retired chunks, in slots.
+    retired_slots: AtomicU64,
+    /// How often the process forked before it became this one.
+    pub(crate) epoch: AtomicU16,
+    /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.
+    sink: AtomicPtr<()>,
+}
+
+// SAFETY: all that is shared is atomic or behind a lock; `config` is not written after `map`.
+unsafe impl Sync for Heap {}
+
+/// What a sink is: told of a finding when it is new, before the policy acts.
+pub(crate) type Sink = fn(&Heap, &Finding);
+
+/// What a free or a resize found at the address it was given.
+struct Target<'h> {
+    block: BlockRef<'h>,
+    word: StateWord,
+}
+
+impl Heap {
+    /// Maps a new heap.
+    pub(crate) fn map(config: Config) -> Option<NonNull<Heap>> {
+        let heap = pages::map(Self::MAP_LEN)?.cast::<Heap>();
+        // SAFETY: inside the fresh mapping.
+        let slot = unsafe { &raw mut (*heap.as_ptr()).config };
+        // SAFETY: mapped, aligned, and nobody else knows it. The other fields are zero, which is a
+        // valid, empty heap: atomics, unlocked locks, null pointers.
+        unsafe { slot.write(config) };
+        Some(heap)
+    }
+
+    const MAP_LEN: usize = size_of::<Self>().next_multiple_of(pages::PAGE_LEN);
+
+    /// Gives the heap and all its chunks back to the system.
+    ///
+    /// # Safety
+    ///
+    /// `heap` came from [`map`](Self::map); nobody uses it or a block of it any more.
+    pub(crate) unsafe fn unmap(heap: NonNull<Heap>) {
+        {
+            // SAFETY: mapped and initialised by `map`.
+            let heap = unsafe { heap.as_ref() };
+            // Acquire: pairs with the Release in `enter`.
+            let mut next = heap.chunks.load(Acquire);
+            // SAFETY: chunks of the list are mapped until the loop unmaps them.
+            while let Some(chunk) = unsafe { next.as_ref() } {
+                // Relaxed: nobody else uses the heap any more (contract).
+                next = chunk.older.load(Relaxed);
+                map::set(chunk.base.addr().get(), chunk.len, ptr::null_mut());
+                // SAFETY: out of the map; unused by this function's contract.
+                unsafe { chunk.unmap() };
+            }
+            heap.findings.unmap();
+        }
+        // SAFETY: mapped by `map` with this length; unused by this function's contract.
+        unsafe { pages::unmap(heap.cast(), Self::MAP_LEN) };
+    }
+
+    /// Sets who is told of findings, from now on.
+    pub(crate) fn set_sink(&self, sink: Sink) {
+        // Release: pairs with the Acquire in `tell`.
+        self.sink.store(sink as *mut (), Release);
+    }
+
+    /// Returns the heap's numbers; each is exact, all together only while nobody allocates.
+    pub(crate) fn stats(&self) -> Stats {
+        // Relaxed, all: sums of counters that order nothing.
+        let sum = |field: fn(&Shard) -> &AtomicU64| {
+            self.shards.iter().map(|shard| field(shard).load(Relaxed)).sum()
+        };
+        Stats {
+            allocations: sum(|shard| &shard.allocations),
+            frees: sum(|shard| &shard.frees),
+            live_bytes: self.live_bytes.load(Relaxed),
+            peak_bytes: self.peak_bytes.load(Relaxed),
+        }
+    }
+
+    /// Captures the caller's stack, if stacks are on. The calling thread is inside the allocator.
+    #[inline]
+    pub(crate) fn stack(&self, _inside: &stack::thread::Guard) -> StackId {
+        match self.config.stacks {
+            0 => StackId::NONE,
+            depth => stack::capture_id(depth as usize),
+        }
+    }
+
+    /// This thread's shard. Threads may share one.
+    #[inline]
+    fn shard_index() -> usize {
+        // Thread control blocks lie pages apart; a multiplication spreads their addresses.
+        let pointer = sys::thread_pointer() as u64;
+        (pointer.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHARD_COUNT.ilog2())) as usize
+    }
+
+    /// Takes the lock of this thread's shard, or of the next that is free.
+    #[inline]
+    fn lock_shard(&self) -> (&Shard, Guard<'_, [Current; CLASS_COUNT]>) {
+        let own = Self::shard_index();
+        for step in 0..SHARD_COUNT {
+            let shard = &self.shards[(own + step) % SHARD_COUNT];
+            if let Some(guard) = shard.currents.try_lock() {
+                return (shard, guard);
+            }
+        }
+        let shard = &self.shards[own];
+        (shard, shard.currents.lock())
+    }
+
+    /// Hands out a block. Its bytes are zero: memory is never used twice.
+    pub(crate) fn alloc(&self, layout: Layout, here: StackId) -> Result<NonNull<u8>, AllocError> {
+        let (size, align) = (layout.size(), layout.align());
+        let block = match classes::class_of(size, align) {
+            Some(class) => self.take_slot(class)?,
+            None => self.take_large(size, align)?,
+        };
+        let start = block.start();
+        let slot = block.slot;
+        // Relaxed, both: published by the Release of the state below.
+        slot.allocated.store(here.get(), Relaxed);
+        slot.size.store(size, Relaxed);
+        // SAFETY: `room` bytes from the start are the slot's, of which the block takes `size`.
+        let end = unsafe { start.add(size) };
+        // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
+        unsafe { canary::fill_canary(end, block.room() - size) };
+        // Release: publishes the record and the canary; pairs with the Acquires that read a state.
+        // Relaxed for the epoch: it changes in a forked child before any thread runs there.
+        StateWord::live(align, self.epoch.load(Relaxed)).store(&slot.state, Release);
+        self.add_live(size);
+        Ok(start)
+    }
+
+    /// Takes the next slot of a class.
+    #[inline]
+    fn take_slot(&self, class: usize) -> Result<BlockRef<'_>, AllocError> {
+        let (shard, mut currents) = self.lock_shard();
+        let current = &mut currents[class];
+        if current.next == current.count {
+            *current = self.new_slab(class)?;
+        }
+        let index = current.next;
+        current.next += 1;
+        // Relaxed: a counter that orders nothing.
+        shard.allocations.fetch_add(1, Relaxed);
+        // SAFETY: a current whose `next` is below its `count` names a chunk of this heap, which
+        // stays mapped while the heap does.
+        let chunk = unsafe { &*current.chunk };
+        Ok(chunk.block_ref(current.head as usize, index))
+    }
+
+    /// What tells this heap from others: the address of its mapping.
+    pub(crate) fn id(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    #[inline]
+    fn add_live(&self, size: usize) {
+        // Relaxed: counters that order nothing.
+        let live = self.live_bytes.fetch_add(size, Relaxed) + size;
+        if self.peak_bytes.load(Relaxed) < live {
+            self.peak_bytes.fetch_max(live, Relaxed);
+        }
+    }
+
+    /// Takes a block back. `claimed` is the layout that the caller says it has, if it says one.
+    ///
+    /// Any address may come here: what is no live block is told, and nothing else happens.
+    ///
+    /// It takes no lock but the log's, and only if there is something to tell.
+    pub(crate) fn free(&self, addr: NonNull<u8>, claimed: Option<Layout>, here: StackId) {
+        let Some(target) = self.find(addr, claimed, here, Operation::Free) else { return };
+        let Target { block, word } = target;
+        let slot = block.slot;
+        let freeing = word.with(State::Freeing);
+        // AcqRel: one thread wins; it sees what a resize wrote, and the loser sees the winner's
+        // record below once it is `Freed`. Acquire on failure: to read that record.
+        if let Err(now) = word.exchange(&slot.state, freeing, AcqRel, Acquire) {
+            self.tell_dead(addr, &block, now, claimed, here, Operation::Free);
+            return;
+        }
+        // Relaxed: published by the Release of `Freed` below.
+        slot.freed.store(here.get(), Relaxed);
+        let size = slot.size.load(Relaxed);
+        self.check_canary(&block, size, here);
+        self.check_before(&block, here);
+        let (start, room) = (block.start(), block.room());
+        if block.slab.count.load(Relaxed) != 1 {
+            // SAFETY: the whole slot: the block is dead, and the winner of the exchange alone
+            // writes to it.
+            unsafe { canary::fill_junk(start, room) };
+        }
+        // Release: publishes the junk and the stack; pairs with the Acquires that read a state.
+        freeing.with(State::Freed).store(&slot.state, Release);
+        // Relaxed: counters that order nothing.
+        self.live_bytes.fetch_sub(size, Relaxed);
+        self.shards[Self::shard_index()].frees.fetch_add(1, Relaxed);
+        // AcqRel: whoever counts the last one sees all junk that the others wrote.
+        if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
+            self.retire(&block);
+        }
+    }
+
+    /// Changes the size of a block inside its slot; returns whether it did.
+    pub(crate) fn resize(
+        &self,
+        addr: NonNull<u8>,
+        claimed: Option<Layout>,
+        new: usize,
+        here: StackId,
+    ) -> bool {
+        let Some(target) = self.find(addr, claimed, here, Operation::Resize) else { return false };
+        let Target { block, word } = target;
+        if new == 0 || block.room().saturating_sub(CANARY_LEN_MIN) < new {
+            return false;
+        }
+        let slot = block.slot;
+        // AcqRel, Acquire: as in `free`.
+        let resizing = word.with(State::Resizing);
+        if let Err(now) = word.exchange(&slot.state, resizing, AcqRel, Acquire) {
+            self.tell_dead(addr, &block, now, claimed, here, Operation::Resize);
+            return false;
+        }
+        // Relaxed: published by the Release below.
+        let old = slot.size.load(Relaxed);
+        self.check_canary(&block, old, here);
+        slot.size.store(new, Relaxed);
+        // SAFETY: `new` is less than the slot's room.
+        let end = unsafe { block.start().add(new) };
+        // SAFETY: the rest of the slot; what the block loses is no longer its owner's.
+        unsafe { canary::fill_canary(end, block.room() - new) };
+        // Release: publishes the size and the canary; pairs with the Acquires that read a state.
+        word.store(&slot.state, Release);
+        self.live_bytes.fetch_sub(old, Relaxed);
+        self.add_live(new);
+        true
+    }
+
+    /// Gives a block another size: in its slot if it stays aligned there, else as a new block. What
+    /// is no live block is told, and is an error.
+    pub(crate) fn realloc(
+        &self,
+        addr: NonNull<u8>,
+        new: Layout,
+        here: StackId,
+    ) -> Result<NonNull<u8>, AllocError> {
+        let Some(old_size) = self.size_of_live(addr) else {
+            // Tells what is wrong with the address.
+            self.resize(addr, None, new.size(), here);
+            return Err(AllocError);
+        };
+        let aligned = addr.addr().get() % new.align() == 0;
+        if aligned && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
+            return Ok(addr);
+        }
+        let block = self.alloc(new, here)?;
+        // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
+        // blocks never overlap.
+        unsafe { block.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
+        self.free(addr, None, here);
+        Ok(block)
+    }
+
+    /// Returns the size of the live block at `addr`, or `None` if there is none.
+    pub(crate) fn size_of_live(&self, addr: NonNull<u8>) -> Option<usize> {
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(addr.addr().get()).as_ref() }?;
+        match chunk.place(addr.addr().get()) {
+            Place::Slot(block, 0) if chunk.owner == self.id() => {
+                // Acquire: pairs with the Release that made the block live.
+                let word = StateWord::load(&block.slot.state, Acquire);
+                word.is_allocated().then(|| block.slot.size.load(Relaxed))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the address lies in a chunk of this heap.
+    pub(crate) fn owns(&self, addr: usize) -> bool {
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(addr).as_ref() };
+        chunk.is_some_and(|chunk| chunk.owner == self.id())
+    }
+
+    /// Finds the live block at `addr`, or tells what is wrong with the address. A wrong layout is
+    /// told too, and the block's own is used.
+    #[inline]
+    fn find(
+        &self,
+        addr: NonNull<u8>,
+        claimed: Option<Layout>,
+        here: StackId,
+        operation: Operation,
+    ) -> Option<Target<'_>> {
+        let at = addr.addr().get();
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(at).as_ref() };
+        let Some(chunk) = chunk.filter(|chunk| chunk.owner == self.id()) else {
+            self.tell_foreign(at, chunk, claimed, here);
+            return None;
+        };
+        let Place::Slot(block, 0) = chunk.place(at) else {
+            self.tell_no_start(at, chunk, claimed, here);
+            return None;
+        };
+        // Acquire: pairs with the Release that made the block live.
+        let word = StateWord::load(&block.slot.state, Acquire);
+        if !word.is_live() {
+            self.tell_dead(addr, &block, word, claimed, here, operation);
+            return None;
+        }
+        if let Some(claimed) = claimed {
+            // Relaxed: published with the state.
+            if claimed.size() != block.slot.size.load(Relaxed) || claimed.align() != word.align() {
+                self.tell_mismatch(&block, word, claimed, here);
+            }
+        }
+        Some(Target { block, word })
+    }
+
+    /// Checks the bytes behind a block that `here` is freeing or resizing.
+    #[inline]
+    fn check_canary(&self, block: &BlockRef<'_>, size: usize, here: StackId) {
+        // SAFETY: `size <= room`.
+        let end = unsafe { block.start().add(size) };
+        // SAFETY: the rest of the slot is mapped.
+        if let Some(damage) = unsafe { canary::canary_damage(end, block.room() - size) } {
+            self.tell_overflow(block, size, damage, here);
+        }
+    }
+
+    /// Checks the bytes just before a block: the redzone, or the canary of the block before it.
+    #[inline]
+    fn check_before(&self, block: &BlockRef<'_>, here: StackId) {
+        let Some(before) = block.index.checked_sub(1) else {
+            if let Some(damage) = redzone_damage(block) {
+                self.tell_underflow(block, REDZONE_LEN, damage, here);
+            }
+            return;
+        };
+        let Some(before) = block.neighbour(Some(before)) else { return };
+        // Acquire: pairs with the Release that made it live.
+        let word = StateWord::load(&before.slot.state, Acquire);
+        if !word.is_live() {
+            return;
+        }
+        let size = before.slot.size.load(Relaxed);
+        let slack = before.room() - size.min(before.room());
+        let len = slack.min(CANARY_LEN_MIN);
+        // SAFETY: the bytes before a block that is not the first lie in the slot before it.
+        let start = unsafe { block.start().sub(len) };
+        // SAFETY: mapped.
+        let Some(damage) = (unsafe { canary::canary_damage(start, len) }) else { return };
+        // Acquire: orders this read after the canary's. A block that was resized or freed in the
+        // meantime has other bytes there, rightly.
+        core::sync::atomic::fence(Acquire);
+        let unchanged = StateWord::load(&before.slot.state, Relaxed) == word
+            && before.slot.size.load(Relaxed) == size;
+        // Only damage at the far end: what comes from the block before starts at its end.
+        let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
+        if unchanged && !whole_slack_hit && damage.last + 1 == len {
+            self.tell_underflow(block, len, damage, here);
+            // Told; the block before shall not be told of as well.
+            // SAFETY: the same bytes, which belong to no block.
+            unsafe { canary::fill_canary(start, len) };
+        }
+    }
+}
+
+/// What a caller wants with a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Free,
+    Resize,
+}
+
+/// Fills the redzone before the first block of a slab.
+fn fill_redzone(first: &BlockRef<'_>) {
+    if first.slab.lead.load(Relaxed) as usize >= REDZONE_LEN {
+        // SAFETY: the lead before the first block is at least that long.
+        let start = unsafe { first.start().sub(REDZONE_LEN) };
+        // SAFETY: it belongs to no block.
+        unsafe { canary::fill_canary(start, REDZONE_LEN) };
+    }
+}
+
+/// Returns where the redzone before the first block of a slab is damaged.
+fn redzone_damage(first: &BlockRef<'_>) -> Option<Damage> {
+    if (first.slab.lead.load(Relaxed) as usize) < REDZONE_LEN {
+        return None;
+    }
+    // SAFETY: the lead before the first block is at least that long.
+    let start = unsafe { first.start().sub(REDZONE_LEN) };
+    // SAFETY: mapped.
+    unsafe { canary::canary_damage(start, REDZONE_LEN) }
+}

@@ -1,0 +1,132 @@
+//! The sweep over every slot: what is live, and what was damaged without anybody meeting it.
+
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::chunk::{BlockRef, Retired};
+use super::state::{State, StateWord};
+use super::{Heap, canary, redzone_damage};
+use crate::finding::LeakTotals;
+use crate::stack::StackId;
+
+/// A block that is live while the sweep passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Live {
+    pub(crate) start: NonNull<u8>,
+    pub(crate) size: usize,
+    pub(crate) allocated: StackId,
+    /// The fork epoch that it was allocated in.
+    pub(crate) epoch: u16,
+}
+
+impl Heap {
+    /// Calls `visit` for every live block. Blocks that other threads allocate or free meanwhile may
+    /// be visited or not.
+    pub(crate) fn for_each_live(&self, mut visit: impl FnMut(Live)) {
+        self.for_each_slot(|block, word| {
+            if word.is_allocated() {
+                // Relaxed, both: published with the state.
+                let allocated = StackId::from_raw(block.slot.allocated.load(Relaxed));
+                let size = block.slot.size.load(Relaxed);
+                visit(Live { start: block.start(), size, allocated, epoch: word.epoch() });
+            }
+        });
+    }
+
+    /// Returns the live block that holds the address, whatever part of it.
+    pub(crate) fn live_at(&self, addr: usize) -> Option<Live> {
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { super::map::lookup(addr).as_ref() }?;
+        if chunk.owner != self.id() {
+            return None;
+        }
+        let super::Place::Slot(block, offset) = chunk.place(addr) else { return None };
+        // Acquire: pairs with the Release that made the block live.
+        let word = StateWord::load(&block.slot.state, Acquire);
+        // Relaxed, both: published with the state.
+        let size = block.slot.size.load(Relaxed);
+        let inside = usize::try_from(offset).is_ok_and(|offset| offset < size.max(1));
+        (word.is_allocated() && inside).then(|| Live {
+            start: block.start(),
+            size,
+            allocated: StackId::from_raw(block.slot.allocated.load(Relaxed)),
+            epoch: word.epoch(),
+        })
+    }
+
+    /// Returns how many blocks of the current fork epoch are live, and their bytes.
+    pub(crate) fn live_totals(&self) -> LeakTotals {
+        let mut totals = LeakTotals::default();
+        // Relaxed: changes in a forked child before any thread runs there.
+        let epoch = self.epoch.load(Relaxed);
+        self.for_each_live(|live| {
+            if live.epoch == epoch {
+                totals.count += 1;
+                totals.bytes += live.size as u64;
+            }
+        });
+        totals
+    }
+
+    /// Tells of damage to bytes around live blocks and in freed ones.
+    pub(crate) fn audit_damage(&self) {
+        self.for_each_slot(|block, word| {
+            // Acquire: pairs with the Release in `retire`.
+            if block.slab.retired.load(Acquire) == Retired::Yes as u8 {
+                return;
+            }
+            match word.state() {
+                State::Live => self.audit_live(block, word),
+                // A large block's memory is given back while it is freed: nothing to verify.
+                State::Freed if block.slab.count.load(Relaxed) != 1 => {
+                    self.check_freed(block, StackId::NONE);
+                }
+                _ => {}
+            }
+            if block.index == 0 && !matches!(word.state(), State::Freed | State::Freeing) {
+                // Told when the block is freed, otherwise.
+                if let Some(damage) = redzone_damage(block) {
+                    self.tell_underflow(block, super::REDZONE_LEN, damage, StackId::NONE);
+                }
+            }
+        });
+    }
+
+    /// Tells of damage behind a live block.
+    fn audit_live(&self, block: &BlockRef<'_>, word: StateWord) {
+        // Relaxed: published with the state.
+        let size = block.slot.size.load(Relaxed);
+        let room = block.room();
+        if room < size {
+            return;
+        }
+        // SAFETY: `size <= room`.
+        let end = unsafe { block.start().add(size) };
+        // SAFETY: the rest of the slot is mapped.
+        let Some(damage) = (unsafe { canary::canary_damage(end, room - size) }) else { return };
+        // Acquire: orders this read after the canary's. Another thread may have freed the block.
+        core::sync::atomic::fence(Acquire);
+        if StateWord::load(&block.slot.state, Relaxed) == word
+            && block.slot.size.load(Relaxed) == size
+        {
+            self.tell_overflow(block, size, damage, StackId::NONE);
+        }
+    }
+
+    /// Calls `visit` for every slot that was handed out and whose record is kept.
+    fn for_each_slot(&self, mut visit: impl FnMut(&BlockRef<'_>, StateWord)) {
+        self.for_each_chunk(|chunk| {
+            chunk.for_each_slab(|first| {
+                let mut next = Some(first);
+                while let Some(block) = next {
+                    // Acquire: pairs with the Release that made the block live.
+                    let word = StateWord::load(&block.slot.state, Acquire);
+                    if !word.is_unused() {
+                        visit(&block, word);
+                    }
+                    next = block.neighbour(Some(block.index + 1));
+                }
+            });
+        });
+    }
+}

@@ -1,0 +1,307 @@
+//! Telling what was found: the log of a heap, and what each fault is.
+
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::canary::{self, Damage};
+use super::chunk::{BlockRef, Chunk, Place};
+use super::state::{State, StateWord};
+use super::{
+    Block, Detail, Finding, FindingKind, Heap, OnFinding, Operation, Sink, StackId, Thread, sys,
+};
+use crate::lock::Lock;
+use crate::sys::{maps, pages};
+
+/// Distinct findings that a heap keeps; what comes later is told, but not kept.
+pub(crate) const FINDING_COUNT_MAX: usize = 1024;
+
+/// The findings of a heap, in a mapping of their own. All zero: none.
+pub(crate) struct Findings {
+    /// Guards the entries; holds how many there are.
+    pub(crate) lock: Lock<usize>,
+    entries: AtomicPtr<Finding>,
+}
+
+const ENTRIES_LEN: usize =
+    (FINDING_COUNT_MAX * size_of::<Finding>()).next_multiple_of(pages::PAGE_LEN);
+
+impl Findings {
+    /// Number of distinct findings.
+    pub(crate) fn count(&self) -> usize {
+        *self.lock.lock()
+    }
+
+    /// Returns the finding `index`, if there is one.
+    pub(crate) fn get(&self, index: usize) -> Option<Finding> {
+        let count = self.lock.lock();
+        if *count <= index {
+            return None;
+        }
+        // Relaxed: written under the lock.
+        let entries = self.entries.load(Relaxed);
+        // SAFETY: `count` entries are mapped and written.
+        let entry = unsafe { entries.add(index) };
+        // SAFETY: as above; the lock keeps writers out.
+        Some(unsafe { entry.read() })
+    }
+
+    /// Keeps a finding, or counts it if it is known; returns whether it is new.
+    ///
+    /// A finding in a signal handler that interrupted this very function is told, but not kept.
+    fn add(&self, finding: &Finding) -> bool {
+        let Some(mut count) = self.lock.lock_or_give_up() else { return true };
+        // Relaxed: written under the lock.
+        let mut entries = self.entries.load(Relaxed);
+        if entries.is_null() {
+            let Some(fresh) = pages::map(ENTRIES_LEN) else { return true };
+            entries = fresh.cast().as_ptr();
+            self.entries.store(entries, Relaxed);
+        }
+        for index in 0..*count {
+            // SAFETY: `count` entries are mapped.
+            let entry = unsafe { entries.add(index) };
+            // SAFETY: written, and the lock keeps others out.
+            let entry = unsafe { &mut *entry };
+            if entry.same_as(finding) {
+                entry.count += 1;
+                return false;
+            }
+        }
+        if *count < FINDING_COUNT_MAX {
+            // SAFETY: below the mapped count.
+            let entry = unsafe { entries.add(*count) };
+            // SAFETY: mapped, aligned, and the lock keeps others out.
+            unsafe { entry.write(*finding) };
+            *count += 1;
+        }
+        true
+    }
+
+    /// Gives the log's memory back; nobody uses the heap any more.
+    pub(super) fn unmap(&self) {
+        // Relaxed: nobody else uses the heap.
+        if let Some(entries) = NonNull::new(self.entries.swap(ptr::null_mut(), Relaxed)) {
+            // SAFETY: mapped in `add` with this length, and not reachable any more.
+            unsafe { pages::unmap(entries.cast(), ENTRIES_LEN) };
+        }
+    }
+}
+
+impl Heap {
+    /// Keeps a finding, tells the sink if it is new, and does what the policy says.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell(&self, mut finding: Finding) {
+        finding.thread = Thread { id: sys::thread_id(), name: sys::thread_name() };
+        finding.count = 1;
+        if self.findings.add(&finding) {
+            // Acquire: pairs with the Release in `set_sink`.
+            let sink = self.sink.load(Acquire);
+            if !sink.is_null() {
+                // SAFETY: only `set_sink` writes it, from a `Sink`.
+                let sink = unsafe { core::mem::transmute::<*mut (), Sink>(sink) };
+                sink(self, &finding);
+            }
+        }
+        match self.config.on_finding {
+            OnFinding::Record | OnFinding::Continue => {}
+            OnFinding::Abort => sys::abort(),
+            OnFinding::Exit(status) => sys::exit_now(status.into()),
+        }
+    }
+
+    /// The address leads to no chunk, or to one of another heap.
+    #[cold]
+    pub(super) fn tell_foreign(
+        &self,
+        addr: usize,
+        chunk: Option<&Chunk>,
+        claimed: Option<Layout>,
+        here: StackId,
+    ) {
+        let mut finding = blank(FindingKind::InvalidFree, addr, claimed, here);
+        match chunk {
+            None => finding.detail = maps::describe(addr),
+            Some(chunk) => {
+                finding.kind = FindingKind::OtherAllocator;
+                if let Place::Slot(block, offset) = chunk.place(addr) {
+                    describe(&mut finding, &block, offset);
+                }
+            }
+        }
+        self.tell(finding);
+    }
+
+    /// The address lies in a chunk of this heap and is not the start of a block.
+    #[cold]
+    pub(super) fn tell_no_start(
+        &self,
+        addr: usize,
+        chunk: &Chunk,
+        claimed: Option<Layout>,
+        here: StackId,
+    ) {
+        let mut finding = blank(FindingKind::InvalidFree, addr, claimed, here);
+        match chunk.place(addr) {
+            Place::Slot(block, offset) => {
+                describe(&mut finding, &block, offset);
+                finding.detail = Detail::from_args(format_args!("interior pointer"));
+            }
+            // Relaxed: says what to print.
+            Place::Unused if chunk.forgotten.load(Relaxed) != 0 => {
+                finding.kind = FindingKind::DoubleFree;
+                finding.detail = Detail::from_args(format_args!(
+                    "the block was freed so long ago that its record was given up (see `history`)"
+                ));
+            }
+            Place::Unused => {
+                finding.detail = Detail::from_args(format_args!("no block was ever here"));
+            }
+        }
+        self.tell(finding);
+    }
+
+    /// The block is freed, or being freed.
+    #[cold]
+    pub(super) fn tell_dead(
+        &self,
+        addr: NonNull<u8>,
+        block: &BlockRef<'_>,
+        word: StateWord,
+        claimed: Option<Layout>,
+        here: StackId,
+        operation: Operation,
+    ) {
+        let kind = match operation {
+            Operation::Free => FindingKind::DoubleFree,
+            Operation::Resize => FindingKind::ResizeAfterFree,
+        };
+        let mut finding = blank(kind, addr.addr().get(), claimed, here);
+        describe(&mut finding, block, 0);
+        finding.detail = match word.state() {
+            State::Freeing => Detail::from_args(format_args!("another thread is freeing it now")),
+            State::Resizing => Detail::from_args(format_args!("another thread is resizing it now")),
+            _ => Detail::EMPTY,
+        };
+        self.tell(finding);
+    }
+
+    /// The caller's layout is not the block's.
+    #[cold]
+    pub(super) fn tell_mismatch(
+        &self,
+        block: &BlockRef<'_>,
+        word: StateWord,
+        claimed: Layout,
+        here: StackId,
+    ) {
+        // Relaxed: published with the state that the caller read.
+        let size = block.slot.size.load(Relaxed);
+        for (wrong, kind) in [
+            (claimed.size() != size, FindingKind::SizeMismatch),
+            (claimed.align() != word.align(), FindingKind::AlignMismatch),
+        ] {
+            if wrong {
+                let mut finding = blank(kind, block.start().addr().get(), Some(claimed), here);
+                describe(&mut finding, block, 0);
+                self.tell(finding);
+            }
+        }
+    }
+
+    /// Bytes behind a block of `size` bytes are damaged.
+    #[cold]
+    pub(super) fn tell_overflow(
+        &self,
+        block: &BlockRef<'_>,
+        size: usize,
+        damage: Damage,
+        here: StackId,
+    ) {
+        let slack = block.room() - size;
+        let after = block.neighbour(Some(block.index + 1)).filter(|after| {
+            // Acquire: pairs with the Release that made it live.
+            !StateWord::load(&after.slot.state, Acquire).is_unused()
+        });
+        // The first bytes intact, the last ones not: it came from behind.
+        if let Some(after) = after.filter(|_| 0 < damage.first && damage.last + 1 == slack) {
+            self.tell_underflow(&after, slack, damage, here);
+            return;
+        }
+        let addr = block.start().addr().get() + size + damage.first;
+        let mut finding = blank(FindingKind::Overflow, addr, None, here);
+        describe(&mut finding, block, (size + damage.first) as isize);
+        finding.detail = damage_detail(damage);
+        self.tell(finding);
+    }
+
+    /// The `len` bytes before a block are damaged.
+    #[cold]
+    pub(super) fn tell_underflow(
+        &self,
+        block: &BlockRef<'_>,
+        len: usize,
+        damage: Damage,
+        here: StackId,
+    ) {
+        let offset = damage.first as isize - len as isize;
+        let addr = block.start().addr().get().wrapping_add_signed(offset);
+        let mut finding = blank(FindingKind::Underflow, addr, None, here);
+        describe(&mut finding, block, offset);
+        finding.detail = damage_detail(damage);
+        self.tell(finding);
+    }
+
+    /// Tells if the bytes of a freed block, whose memory is still there, were written.
+    pub(super) fn check_freed(&self, block: &BlockRef<'_>, here: StackId) {
+        // SAFETY: the slot is mapped; it is freed, so its bytes are junk.
+        let Some(damage) = (unsafe { canary::junk_damage(block.start(), block.room()) }) else {
+            return;
+        };
+        let mut finding = blank(FindingKind::UseAfterFree, 0, None, here);
+        finding.addr = block.start().addr().get() + damage.first;
+        describe(&mut finding, block, damage.first as isize);
+        finding.detail = damage_detail(damage);
+        self.tell(finding);
+    }
+}
+
+/// A finding of which only the address is known.
+fn blank(kind: FindingKind, addr: usize, claimed: Option<Layout>, here: StackId) -> Finding {
+    Finding {
+        kind,
+        addr,
+        offset: 0,
+        block: None,
+        claimed: claimed.map(|layout| (layout.size(), layout.align())),
+        thread: Thread { id: 0, name: [0; 16] },
+        here,
+        allocated: StackId::NONE,
+        freed: StackId::NONE,
+        detail: Detail::EMPTY,
+        count: 0,
+    }
+}
+
+/// Enters what is known of a block.
+fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isize) {
+    // Acquire: pairs with the Release that published the record.
+    let word = StateWord::load(&block.slot.state, Acquire);
+    // Relaxed, all: published with the state.
+    let size = block.slot.size.load(Relaxed);
+    finding.block = Some(Block { addr: block.start().addr().get(), size, align: word.align() });
+    finding.offset = offset;
+    finding.allocated = StackId::from_raw(block.slot.allocated.load(Relaxed));
+    if !word.is_allocated() {
+        finding.freed = StackId::from_raw(block.slot.freed.load(Relaxed));
+    }
+}
+
+fn damage_detail(damage: Damage) -> Detail {
+    match damage.last - damage.first {
+        0 => Detail::from_args(format_args!("1 byte was written")),
+        more => Detail::from_args(format_args!("bytes were written over a length of {}", more + 1)),
+    }
+}

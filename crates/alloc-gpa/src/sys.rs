@@ -1,0 +1,71 @@
+//! What the crate asks of the operating system: pages, and a few facts. No function here allocates,
+//! waits or unwinds. Failure is a value.
+
+pub(crate) mod errno;
+pub(crate) mod map;
+pub(crate) mod maps;
+pub(crate) mod pages;
+pub(crate) mod peek;
+pub(crate) mod thread;
+pub(crate) mod try_lock;
+
+/// Returns the thread pointer: an address that differs between live threads. One instruction.
+#[inline]
+pub(crate) fn thread_pointer() -> usize {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    {
+        let value: usize;
+        // SAFETY: on Linux x86-64 the thread control block starts with a pointer to itself, at
+        // `fs:0` (ELF Handling For Thread-Local Storage, section 3.4.6); it reads one word.
+        unsafe {
+            core::arch::asm!("mov {}, fs:0", out(reg) value, options(nostack, preserves_flags, readonly));
+        }
+        value
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    {
+        // SAFETY: always succeeds.
+        unsafe { libc::pthread_self() as usize }
+    }
+}
+
+/// Returns the kernel's id of the calling thread.
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: no arguments, no effects.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(id).unwrap_or(0)
+}
+
+/// Returns the name of the calling thread, NUL-padded.
+pub(crate) fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes (prctl(2)).
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// Ends the process with `status`, without exit handlers.
+pub(crate) fn exit_now(status: i32) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Ends the process by SIGABRT.
+pub(crate) fn abort() -> ! {
+    // SAFETY: `abort` has no preconditions.
+    unsafe { libc::abort() }
+}
+
+/// Writes all of `bytes` to a descriptor, as far as it takes them.
+pub(crate) fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: a live buffer of that length.
+        let count = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(count) {
+            Ok(count) if 0 < count => bytes = &bytes[count.min(bytes.len())..],
+            // SAFETY: the location is valid for the calling thread.
+            _ if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Pages. Sizes and addresses are in bytes, multiples of the page size unless said otherwise.
+
+use core::ptr::{self, NonNull};
+
+/// The page size that the arithmetic of the heap is built on. Systems with larger pages work too:
+/// all lengths below are multiples of [`UNIT_LEN`](crate::heap::classes::UNIT_LEN), 16 KiB.
+pub(crate) const PAGE_LEN: usize = 4096;
+
+const PROT_RW: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+const FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+
+/// Maps `len` zero bytes, readable and writable; takes memory when they are touched.
+pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
+    // SAFETY: a new private mapping at an address of the kernel's choice touches nothing.
+    let start = unsafe { libc::mmap(ptr::null_mut(), len, PROT_RW, FLAGS, -1, 0) };
+    if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+}
+
+/// As [`map`], at an address that is a multiple of `align`, a power of two.
+pub(crate) fn map_aligned(len: usize, align: usize) -> Option<NonNull<u8>> {
+    if align <= PAGE_LEN {
+        return map(len);
+    }
+    let over = len.checked_add(align)?;
+    let start = map(over)?;
+    let head = start.addr().get().wrapping_neg() & (align - 1);
+    let tail = over - head - len;
+    if head != 0 {
+        // SAFETY: the first `head` bytes of the mapping just made, which nobody uses.
+        unsafe { unmap(start, head) };
+    }
+    // SAFETY: `head + len <= over`: inside the mapping.
+    let aligned = unsafe { start.add(head) };
+    if tail != 0 {
+        // SAFETY: inside the mapping, or at its end.
+        let end = unsafe { aligned.add(len) };
+        // SAFETY: the last `tail` bytes of the mapping just made, which nobody uses.
+        unsafe { unmap(end, tail) };
+    }
+    Some(aligned)
+}
+
+/// Gives a range back to the system, addresses included.
+///
+/// # Safety
+///
+/// The range was mapped by this module and nothing uses it any more.
+pub(crate) unsafe fn unmap(start: NonNull<u8>, len: usize) {
+    // SAFETY: the range is ours by this function's contract.
+    unsafe { libc::munmap(start.as_ptr().cast(), len) };
+}
+
+/// Gives the memory of a range back and keeps the addresses: the bytes read as zero afterwards.
+///
+/// # Safety
+///
+/// The range was mapped by this module and nobody needs its bytes any more.
+pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) {
+    // SAFETY: a private anonymous mapping of ours, whose content may be lost (contract).
+    unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) };
+}
+
+/// As [`discard`], and gives the page tables back as well: for ranges that will not be used again.
+///
+/// # Safety
+///
+/// As [`discard`].
+pub(crate) unsafe fn discard_with_tables(start: NonNull<u8>, len: usize) {
+    // SAFETY: replaces a mapping of ours in one step, so the addresses are never free in between;
+    // its content may be lost (contract).
+    let fresh =
+        unsafe { libc::mmap(start.as_ptr().cast(), len, PROT_RW, FLAGS | libc::MAP_FIXED, -1, 0) };
+    if fresh == libc::MAP_FAILED {
+        // SAFETY: as this function's own contract.
+        unsafe { discard(start, len) };
+    }
+}
