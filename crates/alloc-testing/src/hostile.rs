@@ -74,6 +74,8 @@ struct State {
     graves: Vec<(NonNull<u8>, Layout, Span)>,
     request_count: usize,
     induced_count: usize,
+    /// Requests that the system refused.
+    refused_count: usize,
 }
 
 /// What was taken from the system for one block.
@@ -110,6 +112,7 @@ impl Backing {
                 graves: Vec::new(),
                 request_count: 0,
                 induced_count: 0,
+                refused_count: 0,
             }),
         }
     }
@@ -194,6 +197,25 @@ impl Backing {
         self.state().induced_count
     }
 
+    /// Returns how many requests failed, on purpose or because the system had no memory.
+    #[must_use]
+    pub fn failed_count(&self) -> usize {
+        let state = self.state();
+        state.induced_count + state.refused_count
+    }
+
+    /// The misuse that was recorded last, without a look at memory.
+    pub(crate) fn last_misuse(&self) -> Option<Misuse> {
+        self.state().ledger.misuses.last().copied()
+    }
+
+    /// Whether the memory of freed blocks stays until the drop, as [`never_reuse`](Self::never_reuse)
+    /// asks.
+    #[must_use]
+    pub const fn keeps_freed(&self) -> bool {
+        self.never_reuse
+    }
+
     /// Returns the misuses seen so far, and those that a look at the canaries of all live blocks and
     /// at the kept freed blocks shows now.
     #[must_use]
@@ -249,7 +271,10 @@ impl Backing {
     }
 
     fn take(&self, state: &mut State, layout: Layout) -> Option<NonNull<u8>> {
-        let span = Span::take(layout, self.exact)?;
+        let Some(span) = Span::take(layout, self.exact) else {
+            state.refused_count += 1;
+            return None;
+        };
         // SAFETY: `Span::take` made room for the offset, the block and a canary.
         let block = unsafe { span.base.add(span.offset) };
         state.spans.insert(block.addr().get(), span);

@@ -1,7 +1,5 @@
 //! One check and the allocator it is run on.
 
-use core::mem::ManuallyDrop;
-
 use alloc_core::{Allocator, UnsizedFree};
 
 use super::contract;
@@ -58,7 +56,8 @@ impl Case<'_> {
     /// The life of an allocator: the first half of the plan where it was made, the second after a
     /// move, then all blocks are freed and it is dropped.
     ///
-    /// After a violation it is not dropped, nor are its blocks freed: it cannot be trusted.
+    /// After a violation it is dropped at once, its live blocks with it: it cannot be trusted to take
+    /// them back. A drop that unwinds then says nothing new.
     fn drive<A: Allocator>(
         &self,
         alloc: A,
@@ -66,19 +65,21 @@ impl Case<'_> {
         as_unsized: AsUnsized<A>,
     ) -> Result<State, Violation> {
         let mut state = State::default();
-        let alloc = ManuallyDrop::new(alloc);
-        self.with_probe(&*alloc, live_bytes, as_unsized, &mut state, |probe| {
-            self.first_half(probe)
-        })?;
+        let outcome = self
+            .with_probe(&alloc, live_bytes, as_unsized, &mut state, |probe| self.first_half(probe));
         state.note_move();
         let alloc = Box::new(alloc);
-        self.with_probe(&**alloc, live_bytes, as_unsized, &mut state, |probe| {
-            probe.check_others(None, Rule::Stable)?;
-            self.second_half(probe)?;
-            probe.free_all()
-        })?;
+        let outcome = outcome.and_then(|()| {
+            self.with_probe(&*alloc, live_bytes, as_unsized, &mut state, |probe| {
+                probe.check_others(None, Rule::Stable)?;
+                self.second_half(probe)?;
+                probe.free_all()
+            })
+        });
         state.note_drop();
-        self.finish(*alloc, &state)?;
+        let dropped = unwinding(|| drop(alloc));
+        outcome?;
+        self.finish(dropped, &state)?;
         Ok(state)
     }
 
@@ -117,18 +118,18 @@ impl Case<'_> {
     }
 
     fn drive_threads<A: Allocator + Sync>(&self, alloc: A) -> Result<State, Violation> {
-        let alloc = ManuallyDrop::new(alloc);
-        let operation_count = threads::check(&*alloc, &self.scene, own_range(&*alloc))?;
+        let outcome = threads::check(&alloc, &self.scene, own_range(&alloc));
         let mut state = State::default();
-        state.operation_count = operation_count;
         state.note_drop();
-        self.finish(alloc, &state)?;
+        let dropped = unwinding(|| drop(alloc));
+        state.operation_count = outcome?;
+        self.finish(dropped, &state)?;
         Ok(state)
     }
 
-    /// Drops the allocator, which must not unwind, and looks at what it leaves at its backing.
-    fn finish<A: Allocator>(&self, alloc: ManuallyDrop<A>, state: &State) -> Result<(), Violation> {
-        unwinding(|| drop(ManuallyDrop::into_inner(alloc))).map_err(|message| {
+    /// The drop did not unwind, and nothing is left at the backing.
+    fn finish(&self, dropped: Result<(), String>, state: &State) -> Result<(), Violation> {
+        dropped.map_err(|message| {
             let detail = format!("the drop unwound with \"{message}\"");
             state.violation(&self.scene, Rule::NoUnwind, detail)
         })?;
@@ -139,9 +140,9 @@ impl Case<'_> {
         }
         let (count, bytes) = (backing.live_count(), backing.live_bytes());
         if count != 0 {
-            let (rule, when) = match backing.induced_count() {
+            let (rule, when) = match backing.failed_count() {
                 0 => (Rule::Returns, ""),
-                _ => (Rule::CleanFailure, ", after a failure of that backing"),
+                _ => (Rule::CleanFailure, ", after that refused a request"),
             };
             let detail = format!("{count} blocks, {bytes} bytes, stay at its backing{when}");
             return Err(state.violation(&self.scene, rule, detail));

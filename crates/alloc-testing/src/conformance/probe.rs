@@ -16,6 +16,10 @@ use crate::hostile::Backing;
 /// How many of the last steps a violation shows.
 const STEPS_SHOWN: usize = 40;
 
+/// No address space holds a block of this many bytes: on 64-bit systems a process has 2^47 bytes of
+/// addresses, 2^56 with five levels of page tables for those who ask for it.
+pub(super) const TOO_LARGE: usize = 1 << (usize::BITS - 8);
+
 /// What a check is run under.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
@@ -183,6 +187,7 @@ impl Probe<'_> {
             Call::AllocZeroed => alloc.raw_alloc_zeroed(layout),
             _ => alloc.raw_alloc(layout),
         })?;
+        self.check_backing()?;
         let Ok(ptr) = result else {
             self.state.end("  (refused)");
             self.state.refused_count += 1;
@@ -242,6 +247,7 @@ impl Probe<'_> {
         };
         self.state.begin(call, id, layout);
         let place = self.guarded(|| change(ptr, layout))?;
+        self.check_backing()?;
         let (Call::Resize(new_size) | Call::Remap(new_size) | Call::ReallocUnsized(new_size)) =
             call
         else {
@@ -329,6 +335,7 @@ impl Probe<'_> {
         let Some(block) = self.state.shadow.remove(id) else { return Ok(()) };
         self.state.begin(call, id, block.layout);
         self.guarded(|| free(&block))?;
+        self.check_backing()?;
         self.check_others(None, Rule::HandsOff)?;
         self.check_counts(Rule::Counts)
     }
@@ -357,6 +364,10 @@ impl Probe<'_> {
             let detail = format!("{start:#x} + {} exceeds the address space", layout.size());
             return Err(self.violation(Rule::Fit, detail));
         };
+        if TOO_LARGE <= layout.size() {
+            let detail = format!("{} bytes were handed out", layout.size());
+            return Err(self.violation(Rule::TooLarge, detail));
+        }
         let range = start..end;
         if let Some(other) = self.state.shadow.overlapping(&range) {
             let detail = format!(
@@ -405,11 +416,17 @@ impl Probe<'_> {
         if rule == Rule::CleanFailure { self.check_counts(rule) } else { Ok(()) }
     }
 
-    /// The allocator's own count of live bytes, where it has one, and its callers' rules.
-    fn check_counts(&self, rule: Rule) -> Result<(), Violation> {
-        if let Some(misuse) = self.scene.backing.and_then(|backing| backing.misuses().pop()) {
-            return Err(self.violation(Rule::Caller, format!("at its backing, {misuse}")));
+    /// The allocator has broken no rule at its backing, as far as that knows without a search. Looked
+    /// at first: a block that was freed there by mistake must not be touched any more.
+    fn check_backing(&self) -> Result<(), Violation> {
+        match self.scene.backing.and_then(Backing::last_misuse) {
+            Some(misuse) => Err(self.violation(Rule::Caller, format!("at its backing, {misuse}"))),
+            None => Ok(()),
         }
+    }
+
+    /// The allocator's own count of live bytes, where it has one.
+    fn check_counts(&self, rule: Rule) -> Result<(), Violation> {
         let Some(live_bytes) = self.subject.live_bytes else { return Ok(()) };
         let (told, true_bytes) = (self.guarded(live_bytes)?, self.state.shadow.live_bytes());
         if told != true_bytes {

@@ -6,12 +6,15 @@ use std::cell::RefCell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::options::Options;
 use super::probe::Probe;
 use super::violation::Violation;
 use crate::rng::Rng;
+
+/// Programs that are tried to find the shortest one that fails.
+const SHRINK_MAX: u32 = 1024;
 
 /// One operation. Blocks are named by their index from the one allocated last, modulo the number of
 /// live blocks, so that every program makes sense for every allocator.
@@ -96,7 +99,12 @@ fn runner(options: &Options, seed: u64) -> TestRunner {
     let mut rng = Rng::new(seed);
     let mut bytes = [0; 32];
     bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&rng.next().to_le_bytes()));
-    let config = Config { cases: options.cases, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: options.cases,
+        failure_persistence: None,
+        max_shrink_iters: SHRINK_MAX,
+        ..Config::default()
+    };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
@@ -124,8 +132,31 @@ pub(super) fn run_all(
         })
     });
     match (outcome, last.into_inner()) {
-        (_, Some(violation)) => Err(violation),
-        (Ok(()), None) => Ok(()),
-        (Err(error), None) => panic!("the kit itself failed: {error}"),
+        (Err(TestError::Fail(_, program)), Some(violation)) => {
+            Err(without_needless(program, violation, run))
+        }
+        (Ok(()), _) => Ok(()),
+        (Err(error), _) => panic!("the kit itself failed: {error}"),
     }
+}
+
+/// Leaves out what proptest did not: it removes operations before it makes them simpler, and not
+/// again afterwards. What the program shows without them is returned.
+fn without_needless(
+    mut program: Vec<Op>,
+    mut violation: Violation,
+    run: impl Fn(&[Op]) -> Result<(), Violation>,
+) -> Violation {
+    let mut index = program.len();
+    while 0 < index {
+        index -= 1;
+        let mut shorter = program.clone();
+        shorter.remove(index);
+        if let Err(shown) = run(&shorter) {
+            (program, violation) = (shorter, shown);
+            // Those behind it may be needless now.
+            index = program.len();
+        }
+    }
+    violation
 }

@@ -1,0 +1,189 @@
+//! The kit is tested itself: allocators that break one promise each, every one of which must be
+//! caught by that promise's name; and their honest twins, in which it must find nothing.
+//!
+//! A broken allocator hands out parts of one large buffer, or of a watched backing, so that what it
+//! does wrong stays inside memory that the test owns.
+
+mod ground;
+mod over;
+
+use alloc_testing::conformance::{self, Options, Rule, Summary, Violation};
+use alloc_testing::hostile::Backing;
+
+use ground::{Fault, Ground, Inline};
+use over::{Over, OverFault};
+
+/// The buffer of a [`Ground`] holds what a check asks for; alignments above a page would waste it.
+fn options() -> Options {
+    Options::new().align_max(4096).cases(24)
+}
+
+fn on_ground(fault: Fault) -> Result<Summary, Violation> {
+    conformance::run(|| Ground::new(fault), &options())
+}
+
+fn over_backing(fault: OverFault) -> Result<Summary, Violation> {
+    conformance::run_over(|backing, case| case.run(Over::new(backing, fault)), &options())
+}
+
+/// The violation is of `rule`, its message names the rule, the call and the seed.
+#[track_caller]
+fn assert_caught(outcome: Result<Summary, Violation>, rule: Rule) -> Violation {
+    let violation = match outcome {
+        Ok(summary) => panic!("not caught: {rule}; {summary}"),
+        Err(violation) => violation,
+    };
+    let message = violation.to_string();
+    assert_eq!(violation.rule, rule, "{message}");
+    assert!(message.starts_with(&format!("{rule} is broken: ")), "{message}");
+    assert!(message.contains("ALLOC_TESTING_SEED="), "{message}");
+    println!("{message}");
+    violation
+}
+
+/// The honest twins: without a fault every check passes, so what the others show is their fault.
+#[test]
+fn honest_allocators_pass() {
+    on_ground(Fault::None).unwrap();
+    conformance::run_sync(|| Ground::new(Fault::None), &options()).unwrap();
+    conformance::run_counting(|| Ground::new(Fault::None), Ground::live_bytes, &options()).unwrap();
+    conformance::run_unsized(|| Ground::new(Fault::None), &options()).unwrap();
+    let limited = options().capacity(1 << 16);
+    conformance::run(|| Ground::with_limit(Fault::None, 1 << 16), &limited).unwrap();
+    let summary = over_backing(OverFault::None).unwrap();
+    assert!(20 < summary.failure_points, "{summary}");
+}
+
+/// One test for each broken allocator: the promise that it breaks.
+macro_rules! caught {
+    ($($(#[$doc:meta])* $test:ident: $outcome:expr => $rule:ident;)+) => {
+        $($(#[$doc])* #[test] fn $test() {
+            assert_caught($outcome, Rule::$rule);
+        })+
+    };
+}
+
+caught! {
+    /// A block begins one byte before the last one ends.
+    overlapping: on_ground(Fault::Overlap) => Exclusive;
+    /// The address is one more than it should be.
+    misaligned: on_ground(Fault::Misaligned) => Fit;
+    /// Only half the bytes are set aside.
+    short: on_ground(Fault::Short) => Exclusive;
+    /// A block that is live is handed out again after another one was freed.
+    handed_out_twice: on_ground(Fault::HandedOutTwice) => Exclusive;
+    /// A growth is granted, and the bytes are not set aside.
+    resize_lies: on_ground(Fault::ResizeLies) => Exclusive;
+    /// A remap copies one byte less than it should.
+    remap_loses_bytes: on_ground(Fault::RemapLosesBytes) => Kept;
+    /// A growth in place clears the whole block.
+    resize_clears: on_ground(Fault::ResizeClears) => Kept;
+    /// A remap is refused after the block was written.
+    refused_remap_writes: on_ground(Fault::RefusedRemapWrites) => Kept;
+    /// A resize is refused after the block was written.
+    refused_resize_writes: on_ground(Fault::RefusedResizeWrites) => Kept;
+    /// Allocation writes a header into the block before.
+    header_in_neighbour: on_ground(Fault::HeaderInNeighbour) => HandsOff;
+    /// A free fills one byte more than the block has.
+    free_fills_neighbour: on_ground(Fault::FreeFillsNeighbour) => HandsOff;
+    /// A refused request clears the youngest block.
+    failure_writes: on_ground(Fault::FailureWrites) => HandsOff;
+    /// A request that cannot be served panics.
+    unwinds_on_failure: on_ground(Fault::UnwindsOnFailure) => NoUnwind;
+    /// A free panics.
+    unwinds_in_free: on_ground(Fault::UnwindsInFree) => NoUnwind;
+    /// The drop panics.
+    unwinds_in_drop: on_ground(Fault::UnwindsInDrop) => NoUnwind;
+    /// The last byte of a zeroed block is not zero.
+    not_zeroed: on_ground(Fault::NotZeroed) => Zeroed;
+    /// Sizes are kept in 32 bits: a large one wraps to a small one.
+    wraps: on_ground(Fault::Wraps) => TooLarge;
+    /// Alignments above 64 are refused, which is not declared.
+    refuses_alignment: on_ground(Fault::RefusesAlignment) => Serves;
+    /// Blocks lie inside the allocator and move with it.
+    inline: conformance::run(Inline::new, &options().capacity(4096)) => Stable;
+    /// Bytes are counted before the request fails.
+    counts_failures: counting(Fault::CountsFailures) => CleanFailure;
+    /// A shrink does not change the count.
+    shrink_not_counted: counting(Fault::ShrinkNotCounted) => Counts;
+    /// Two threads read the same end of the buffer.
+    racy: conformance::run_sync(|| Ground::new(Fault::Racy), &options()) => Exclusive;
+    /// The limit of a request that failed is not rolled back.
+    limit_not_rolled_back: limited(Fault::LimitNotRolledBack) => CleanFailure;
+    /// It tells more usable bytes than the block has.
+    usable_size_lies: unsized_free(Fault::UsableSizeLies) => UsableSize;
+    /// It disowns its blocks.
+    disowns: unsized_free(Fault::Disowns) => UsableSize;
+
+    /// After a failure of the backing the block before it is forgotten.
+    leaks_on_failure: over_backing(OverFault::LeaksOnFailure) => CleanFailure;
+    /// A remap takes a block for itself and forgets it.
+    leaks_at_remap: over_backing(OverFault::LeaksAtRemap) => Returns;
+    /// It asks its backing for less than it hands out.
+    short_over_backing: over_backing(OverFault::Short) => Fit;
+    /// It writes a footer behind the backing's block.
+    footer_outside: over_backing(OverFault::FooterOutside) => Caller;
+    /// It frees with a size of its own.
+    frees_other_size: over_backing(OverFault::FreesOtherSize) => Caller;
+    /// It frees twice.
+    frees_twice: over_backing(OverFault::FreesTwice) => Caller;
+    /// It writes a block that it has freed.
+    writes_after_free: over_backing(OverFault::WritesAfterFree) => Caller;
+    /// A failure of the backing is remembered for good.
+    never_recovers: over_backing(OverFault::NeverRecovers) => Serves;
+    /// A block is freed before the remap that then finds it dead.
+    frees_before_remap: over_backing(OverFault::FreesBeforeRemap) => Caller;
+}
+
+fn counting(fault: Fault) -> Result<Summary, Violation> {
+    conformance::run_counting(|| Ground::new(fault), Ground::live_bytes, &options())
+}
+
+fn unsized_free(fault: Fault) -> Result<Summary, Violation> {
+    conformance::run_unsized(|| Ground::new(fault), &options())
+}
+
+fn limited(fault: Fault) -> Result<Summary, Violation> {
+    let options = options().capacity(1 << 16);
+    conformance::run(|| Ground::with_limit(fault, 1 << 16), &options)
+}
+
+/// A random program that fails is shrunk to its essence: for a resize that lies, two blocks and the
+/// resize of one into the other.
+#[test]
+fn programs_shrink() {
+    let outcome = conformance::run_random(
+        |case| case.run(Ground::new(Fault::ResizeLies)),
+        &Options::new().align_max(4096),
+    );
+    let violation = assert_caught(outcome, Rule::Exclusive);
+    let calls = violation.steps.iter().filter(|step| !step.contains("moved")).count();
+    assert_eq!(calls, 3, "{violation}");
+    assert!(violation.steps.iter().any(|step| step.starts_with("raw_resize")), "{violation}");
+}
+
+/// The same seed gives the same violation, another seed gives another program.
+#[test]
+fn runs_are_deterministic() {
+    let shown = |seed| {
+        let options = options().seed(seed);
+        let run =
+            |case: &mut conformance::Case<'_>| case.run(Ground::new(Fault::FreeFillsNeighbour));
+        let violation = conformance::run_random(run, &options).unwrap_err();
+        assert_eq!(violation.seed, seed);
+        violation.steps
+    };
+    assert_eq!(shown(1), shown(1));
+    let different = (2..10).any(|seed| shown(seed) != shown(1));
+    assert!(different, "eight other seeds show the same program as seed 1");
+}
+
+/// What a backing sees of its callers is told in full.
+#[test]
+fn misuses_are_told() {
+    let backing = Backing::new();
+    drop(Over::new(&backing, OverFault::None));
+    assert_eq!(backing.misuses(), []);
+    let violation = assert_caught(over_backing(OverFault::FreesOtherSize), Rule::Caller);
+    assert!(violation.detail.contains("raw_free was called with size"), "{violation}");
+}
