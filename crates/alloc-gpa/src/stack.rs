@@ -1,27 +1,86 @@
-//! stub
+//! Call stacks: captured at every allocation and free, stored once, resolved at report time.
+//!
+//! ```text
+//! capture ─► registers of the caller (assembly)
+//!    │
+//!    ▼            hit: 2 loads a frame
+//! unwind ──────► rules   (per thread: return address → how to find the next one)
+//!    │ miss         ▲
+//!    ▼              │
+//! modules ─► table ─┘    (.eh_frame_hdr → FDE → rule; frame pointer where there is none)
+//!    │
+//!    ▼
+//! Trace ─► Depot ─► StackId, 4 bytes a block
+//! ```
+//!
+//! All of it runs inside `malloc`: no lock is waited for, nothing is allocated from the process's
+//! heap, `errno` is kept. The exception is [`resolve`], which is for report time.
+//!
+//! # Invariants
+//!
+//! 1. The thread that captures is inside the allocator ([`thread::enter`]): no second capture of
+//!    the same thread runs in between, so its rule cache has one user.
+//! 2. Plain loads of stack memory lie in `[sp, high)` of the thread's own stack; whatever lies
+//!    elsewhere is read through the kernel ([`crate::sys::peek`]).
+//! 3. What `modules` publishes is never freed or changed.
+
+mod capture;
+mod cache;
 pub(crate) mod depot;
+mod bounds;
+mod maps;
+pub(crate) mod modules;
+mod modules_build;
+mod resolve;
+mod rule;
+mod table;
+mod text;
 mod trace;
-pub(crate) use crate::sys::thread;
-pub(crate) use depot::Depot;
+pub(crate) mod trim;
+#[cfg(test)]
+mod tests;
+
+use depot::Depot;
+
+pub(crate) use capture::capture;
+pub use depot::StackId;
+#[cfg(test)]
+pub(crate) use resolve::resolve;
+#[allow(unused_imports, reason = "for the process integration")]
+pub(crate) use text::write_addresses;
+pub(crate) use text::write_resolved;
 pub(crate) use trace::{FRAMES_MAX, Trace};
-static DEPOT: Depot = Depot::new();
+
+pub(crate) use crate::sys::thread;
+
+/// The frames of the allocator itself, which come first in a stack: they are cut off when it is
+/// shown, so that many more are captured than were asked for.
+const OWN_FRAMES: usize = 4;
+
+/// Returns the process's depot.
+#[inline]
 pub(crate) fn depot() -> &'static Depot {
+    static DEPOT: Depot = Depot::new();
     &DEPOT
 }
+
+/// Captures the caller's stack, `max` frames beyond the allocator's own, and stores it. The calling
+/// thread should be inside the allocator.
+#[inline]
 pub(crate) fn capture_id(max: usize) -> StackId {
     let mut trace = Trace::new();
-    let mut n = 0;
-    backtrace::trace(|f| {
-        trace.push(f.ip() as usize);
-        n += 1;
-        n < max.min(FRAMES_MAX)
-    });
+    capture(max.saturating_add(OWN_FRAMES), &mut trace);
     depot().insert(&trace)
 }
-pub(crate) fn write_resolved(trace: &Trace, out: &mut dyn core::fmt::Write) -> core::fmt::Result {
-    for f in trace.as_slice() {
-        writeln!(out, "    {f:#x}")?;
-    }
-    Ok(())
+
+/// Mends what a fork left behind: the child calls it before its first capture, with one thread.
+pub(crate) fn after_fork_child() {
+    thread::current().after_fork();
+    modules::after_fork();
 }
-pub use depot::StackId;
+
+/// Gives what the calling thread holds to later threads; a capture after it starts anew. For hooks
+/// that run when a thread ends; without one the memory is found when the thread is gone.
+pub(crate) fn thread_exit() {
+    cache::release();
+}

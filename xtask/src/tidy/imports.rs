@@ -31,7 +31,7 @@ const TABLE: &[Row] = &[
     row("alloc-fixed", &["alloc-core"], &[]),
     row("alloc-arena", &["alloc-core"], &[]),
     row("alloc-pool", &["alloc-core"], &[]),
-    row("alloc-gpa", &["alloc-core", "alloc-page"], &["libc", "framehop", "backtrace"]),
+    row("alloc-gpa", &["alloc-core", "alloc-page"], &["libc", "gimli", "backtrace", "loom"]),
     free_row("alloc-report", &["alloc-core", "alloc-gpa"]),
     row("alloc-smp", &["alloc-core", "alloc-page"], &["libc"]),
     row(

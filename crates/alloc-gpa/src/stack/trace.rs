@@ -43,6 +43,6 @@ impl Default for Trace {
 
 impl core::fmt::Debug for Trace {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_list().entries(self.as_slice()).finish()
+        write!(f, "{:#x?}", self.as_slice())
     }
 }

@@ -1,0 +1,156 @@
+//! Where the calling thread's stack is.
+//!
+//! `pthread_getattr_np` would say so, but it takes the thread's own lock, calls `malloc` under it,
+//! and a program may call it first (Rust's standard library does, in each new thread): asking from
+//! inside that `malloc` would wait for ever. The mappings say the same without a lock: the main
+//! thread's stack is named, any other ends at its thread pointer, below which libc places it.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::maps;
+use crate::sys::{map, peek, thread};
+
+/// `stack_high` of a thread whose stack was not found: all its memory is read with checks.
+const UNKNOWN: usize = 1;
+/// What is taken for the size of a main thread's stack without limit.
+const MAIN_LEN_MAX: usize = 64 << 20;
+const TEXT_LEN: usize = 8 << 10;
+
+/// Stack memory that may be read by plain loads.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    start: usize,
+    /// 0: nothing may be.
+    len: usize,
+}
+
+impl Window {
+    /// Returns the window of the calling thread, whose stack pointer is `sp`: from there to the
+    /// stack's end; nothing if it is on another stack, a coroutine's or a signal's.
+    #[inline]
+    pub(crate) fn of_thread(sp: usize) -> Self {
+        let state = thread::current();
+        if state.stack_high.load(Relaxed) == 0 {
+            find();
+        }
+        let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
+        if low <= sp && sp < high {
+            Self { start: sp, len: high - sp }
+        } else {
+            Self { start: 0, len: 0 }
+        }
+    }
+
+    /// Returns the word at `addr`, of the window by a load, of anything else by a checked read.
+    #[inline]
+    pub(crate) fn read(self, addr: usize) -> Option<usize> {
+        const WORD: usize = size_of::<usize>();
+        if !addr.is_multiple_of(WORD) {
+            return None;
+        }
+        let at = addr.wrapping_sub(self.start);
+        if at < self.len && WORD <= self.len - at {
+            let word = core::ptr::with_exposed_provenance::<usize>(addr);
+            // SAFETY: the word lies between the stack pointer at the time of the capture and the
+            // end of this thread's stack (invariant 2): it is mapped, readable, aligned (checked
+            // above), and written by no other thread in a way that matters: whatever is read is
+            // only taken for an address after checks.
+            return Some(unsafe { word.read_volatile() });
+        }
+        peek::read_word(addr)
+    }
+}
+
+/// Finds the thread's stack and notes it in its state.
+#[cold]
+#[inline(never)]
+fn find() {
+    let state = thread::current();
+    let (low, high) = look().unwrap_or((0, UNKNOWN));
+    state.stack_low.store(low, Relaxed);
+    state.stack_high.store(high, Relaxed);
+}
+
+/// Returns the stack as `[low, high)`.
+fn look() -> Option<(usize, usize)> {
+    // SAFETY: the call has no preconditions.
+    let pid = unsafe { libc::getpid() }.cast_unsigned();
+    let is_main = thread::current().tid() == pid;
+    let pointer = thread_pointer();
+    let buffer = map::map(TEXT_LEN)?;
+    // SAFETY: the mapping is that long, zero, new, and unmapped only after the last use of `text`.
+    let text = unsafe { core::ptr::NonNull::slice_from_raw_parts(buffer, TEXT_LEN).as_mut() };
+    let found = find_line(text, |line| {
+        if is_main {
+            (line.name == b"[stack]").then(|| (main_low(line), line.end))
+        } else {
+            (line.start < pointer && pointer <= line.end && line.readable)
+                .then_some((line.start, pointer))
+        }
+    });
+    // SAFETY: base and length are those of the mapping above; `text` is not used any more.
+    unsafe { map::unmap(buffer, TEXT_LEN) };
+    found
+}
+
+/// Returns how low the main thread's stack, which grows, may come.
+fn main_low(line: &maps::Line<'_>) -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours to write.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) };
+    let len = if result == 0 { usize::try_from(limit.rlim_cur).unwrap_or(0) } else { 0 };
+    line.start.min(line.end.saturating_sub(len.min(MAIN_LEN_MAX)))
+}
+
+/// Returns what `pick` makes of the first mapping it wants.
+fn find_line<R>(text: &mut [u8], pick: impl Fn(&maps::Line<'_>) -> Option<R>) -> Option<R> {
+    let file = peek::open_self(c"/proc/self/maps")?;
+    let mut len = 0;
+    let mut found = None;
+    while found.is_none() {
+        let Some(count @ 1..) = peek::read_some(file, &mut text[len..]) else { break };
+        len += count;
+        let mut start = 0;
+        while let Some(end) = text[start..len].iter().position(|byte| *byte == b'\n') {
+            let line = maps::parse(&text[start..start + end]);
+            found = line.and_then(|line| pick(&line));
+            if found.is_some() {
+                break;
+            }
+            start += end + 1;
+        }
+        text.copy_within(start..len, 0);
+        len -= start;
+    }
+    peek::close(file);
+    found
+}
+
+/// Returns the thread pointer, which libc places at the upper end of a thread's stack.
+fn thread_pointer() -> usize {
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return 0;
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let pointer: usize;
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the ABI keeps the thread pointer's own value at `fs:0`; nothing is written.
+        unsafe {
+            core::arch::asm!(
+                "mov {}, qword ptr fs:[0]",
+                out(reg) pointer,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the register is readable from user mode; nothing is written.
+        unsafe {
+            core::arch::asm!(
+                "mrs {}, tpidr_el0",
+                out(reg) pointer,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        pointer
+    }
+}

@@ -1,0 +1,154 @@
+//! The capture: from the caller's registers to a [`Trace`].
+
+use super::trace::{FRAMES_MAX, Trace};
+use crate::sys::{errno::KeepErrno, thread};
+
+/// Captures the caller's stack, at most `max` frames (and [`FRAMES_MAX`]): `frames[0]` is where this
+/// call returns to. The thread should be inside the allocator; if it is not, it is for this call.
+///
+/// Never fails: where the stack cannot be followed, the trace ends.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[unsafe(naked)]
+pub(crate) extern "C" fn capture(max: usize, trace: &mut Trace) {
+    // The callee-saved registers are still the caller's here: they are handed over before any Rust
+    // code changes them. (AArch64: not run.)
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "mov rdx, qword ptr [rsp]",
+        "lea rcx, [rsp + 8]",
+        "mov r8, rbp",
+        "jmp {walk}",
+        walk = sym unwind::walk_from,
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "mov x2, x30",
+        "mov x3, sp",
+        "mov x4, x29",
+        "b {walk}",
+        walk = sym unwind::walk_from,
+    );
+}
+
+/// Captures the caller's stack through the `backtrace` crate, which is slower, at most `max` frames.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) fn capture(max: usize, trace: &mut Trace) {
+    let _inside = thread::enter();
+    let _errno = KeepErrno::new();
+    trace.len = 0;
+    let max = max.min(FRAMES_MAX);
+    // SAFETY: tracing, unlike resolving, shares no state between threads, which is what the lock
+    // that this form does without is for.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            trace.push(frame.ip().addr());
+            usize::from(trace.len) < max
+        });
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod unwind {
+    use super::{FRAMES_MAX, KeepErrno, Trace, thread};
+    use crate::stack::bounds::Window;
+    use crate::stack::cache::{self, RuleCache};
+    use crate::stack::modules::{self, Snapshot};
+    use crate::stack::rule::{Lost, Registers, Rule, strip};
+    use crate::stack::table::{Found, Interrupted};
+
+    /// Where [`capture`](super::capture) goes on, with the registers as they are in its caller.
+    pub(super) extern "C" fn walk_from(
+        max: usize,
+        trace: &mut Trace,
+        pc: usize,
+        sp: usize,
+        fp: usize,
+    ) {
+        let _inside = thread::enter();
+        let _errno = KeepErrno::new();
+        trace.len = 0;
+        let Some(snapshot) = modules::snapshot() else { return };
+        let cache = cache::mine();
+        if let Some(cache) = cache {
+            cache.renew(snapshot.generation);
+        }
+        let walk = Walk { window: Window::of_thread(sp), snapshot, cache };
+        walk.run(Registers { pc: strip(pc), sp, fp }, max.min(FRAMES_MAX), trace);
+    }
+
+    struct Walk {
+        window: Window,
+        snapshot: &'static Snapshot,
+        cache: Option<&'static RuleCache>,
+    }
+
+    impl Walk {
+        fn run(mut self, mut registers: Registers, max: usize, trace: &mut Trace) {
+            let mut interrupted = Interrupted::No;
+            while usize::from(trace.len) < max {
+                // A call's return address may already belong to the next function.
+                let before = usize::from(interrupted == Interrupted::No);
+                let lookup = registers.pc.wrapping_sub(before);
+                let known = self.cache.and_then(|cache| cache.get(lookup));
+                let found = match known {
+                    Some(rule) => Ok(Found::Rule(rule)),
+                    None => self.find(lookup, registers),
+                };
+                let next = match found {
+                    Ok(Found::Rule(Rule::NotCode)) | Err(_) => return,
+                    Ok(Found::Rule(rule)) => {
+                        interrupted = Interrupted::No;
+                        rule.step(registers, |addr| self.window.read(addr))
+                    }
+                    Ok(Found::Step(next, by_signal)) => {
+                        interrupted = by_signal;
+                        Ok(Some(next))
+                    }
+                };
+                trace.push(registers.pc);
+                match next {
+                    Ok(Some(next)) => registers = next,
+                    Ok(None) | Err(Lost) => return,
+                }
+            }
+        }
+
+        /// Finds what stands at an address that the cache does not know, and has it remembered.
+        #[cold]
+        #[inline(never)]
+        fn find(&mut self, lookup: usize, registers: Registers) -> Result<Found, Lost> {
+            let found = self.find_in_modules(lookup, registers)?;
+            if let (Found::Rule(rule), Some(cache)) = (&found, self.cache) {
+                cache.put(lookup, *rule);
+            }
+            Ok(found)
+        }
+
+        fn find_in_modules(&mut self, lookup: usize, registers: Registers) -> Result<Found, Lost> {
+            let mut range = self.snapshot.find(lookup);
+            if range.is_none() {
+                let snapshot = modules::snapshot_for_unknown().ok_or(Lost)?;
+                self.snapshot = snapshot;
+                if let Some(cache) = self.cache {
+                    cache.renew(snapshot.generation);
+                }
+                range = snapshot.find(lookup);
+            }
+            let Some(range) = range else { return Ok(Found::Rule(Rule::NotCode)) };
+            let Some(unwind) = range.record.and_then(|record| record.unwind) else {
+                return Ok(Found::Rule(Rule::FramePointer));
+            };
+            let window = self.window;
+            let answer =
+                unwind.with(|tables| tables.find(lookup, registers, &|addr| window.read(addr)));
+            match answer {
+                Some(found) => Ok(found?.unwrap_or(Found::Rule(Rule::FramePointer))),
+                None => {
+                    // The module is not there any more, and nobody said so.
+                    modules::invalidate();
+                    Err(Lost)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Lines of `/proc/self/maps`, and the parts of an ELF header that matter here. Arithmetic only.
+#![forbid(unsafe_code)]
+
+/// One mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) readable: bool,
+    pub(crate) executable: bool,
+    /// Of the mapped file, in bytes.
+    pub(crate) offset: u64,
+    /// 0: no file.
+    pub(crate) inode: u64,
+    /// A path, `[stack]`, `[vdso]`, …, or empty.
+    pub(crate) name: &'a [u8],
+}
+
+/// Parses one line, without its newline.
+pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
+    let mut rest = line;
+    let start = hex(field(&mut rest, b'-')?)?;
+    let end = hex(field(&mut rest, b' ')?)?;
+    let permissions = field(&mut rest, b' ')?;
+    let offset = hex(field(&mut rest, b' ')?)? as u64;
+    field(&mut rest, b' ')?;
+    let blank = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+    let (inode, name) = rest.split_at(blank);
+    Some(Line {
+        start,
+        end,
+        readable: *permissions.first()? == b'r',
+        executable: *permissions.get(2)? == b'x',
+        offset,
+        inode: decimal(inode)?,
+        name: name.trim_ascii_start(),
+    })
+}
+
+/// Cuts off what stands before the next `end`.
+fn field<'a>(rest: &mut &'a [u8], end: u8) -> Option<&'a [u8]> {
+    let at = rest.iter().position(|byte| *byte == end)?;
+    let (field, tail) = rest.split_at(at);
+    *rest = &tail[1..];
+    Some(field)
+}
+
+fn hex(digits: &[u8]) -> Option<usize> {
+    number(digits, 16)
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    number(digits, 10).map(|value| value as u64)
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |value, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        value.checked_mul(radix as usize)?.checked_add(digit as usize)
+    })
+}
+
+/// What the head of an ELF file says about where its parts are in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Elf {
+    /// What to add to the file's virtual addresses.
+    pub(crate) bias: usize,
+    /// The loaded image, `[start, end)`.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// `.eh_frame_hdr`: address and length; 0 without one.
+    pub(crate) hdr: usize,
+    pub(crate) hdr_len: usize,
+    /// The notes' addresses and lengths; 0 for none.
+    pub(crate) notes: [(usize, usize); NOTES_MAX],
+}
+
+/// The most note segments that are looked at; linkers make one or two.
+pub(crate) const NOTES_MAX: usize = 3;
+
+const PAGE_LEN: usize = 4096;
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+const PT_GNU_EH_FRAME: u32 = 0x6474_e550;
+const PROGRAM_HEADER_LEN: usize = 56;
+
+/// Parses the first bytes of an ELF image that is mapped at `base`; `None` if it is not a 64-bit one
+/// of this machine's byte order, or its program headers are not within `head`.
+pub(crate) fn parse_elf(head: &[u8], base: usize) -> Option<Elf> {
+    let native = if cfg!(target_endian = "little") { 1 } else { 2 };
+    if head.get(..6)? != [0x7f, b'E', b'L', b'F', 2, native] {
+        return None;
+    }
+    let headers_at = word(head, 32)?;
+    if usize::from(half(head, 54)?) != PROGRAM_HEADER_LEN {
+        return None;
+    }
+    let header = |index: usize| {
+        let at = headers_at.checked_add(index * PROGRAM_HEADER_LEN)?;
+        head.get(at..at.checked_add(PROGRAM_HEADER_LEN)?)
+    };
+    let count = usize::from(half(head, 56)?);
+    let mut elf = Elf { start: base, ..Elf::default() };
+    let mut bias = None;
+    for index in 0..count {
+        let header = header(index)?;
+        if quad(header, 0)? == PT_LOAD {
+            let (offset, addr, len) = (word(header, 8)?, word(header, 16)?, word(header, 40)?);
+            if offset < PAGE_LEN && bias.is_none() {
+                // The segment that holds the file's first page is mapped at `base`.
+                bias = Some(base.wrapping_sub(addr.wrapping_sub(offset)));
+            }
+            let end = bias?.wrapping_add(addr).wrapping_add(len);
+            elf.end = elf.end.max(end.next_multiple_of(PAGE_LEN));
+        }
+    }
+    elf.bias = bias?;
+    let mut notes = elf.notes.iter_mut();
+    for index in 0..count {
+        let header = header(index)?;
+        let (addr, len) = (elf.bias.wrapping_add(word(header, 16)?), word(header, 40)?);
+        match quad(header, 0)? {
+            PT_GNU_EH_FRAME => (elf.hdr, elf.hdr_len) = (addr, len),
+            PT_NOTE => {
+                if let Some(place) = notes.next() {
+                    *place = (addr, len);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(elf)
+}
+
+/// Finds the build id in a note segment.
+pub(crate) fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    loop {
+        let (name_len, len) = (quad(notes, 0)? as usize, quad(notes, 4)? as usize);
+        let kind = quad(notes, 8)?;
+        let data_at = 12_usize.checked_add(name_len.checked_next_multiple_of(4)?)?;
+        let data = notes.get(data_at..data_at.checked_add(len)?)?;
+        if kind == NT_GNU_BUILD_ID && notes.get(12..16)? == b"GNU\0" {
+            return Some(data);
+        }
+        notes = notes.get(data_at + len.checked_next_multiple_of(4)?..)?;
+    }
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn quad(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<usize> {
+    usize::try_from(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, build_id, parse, parse_elf};
+
+    /// The kinds of line that Linux writes.
+    #[test]
+    fn lines_parse() {
+        let line = b"7f5b6d2aa000-7f5b6d3ff000 r-xp 00026000 08:01 1837 /usr/lib/a b.so (deleted)";
+        let expected = Line {
+            start: 0x7f5b_6d2a_a000,
+            end: 0x7f5b_6d3f_f000,
+            readable: true,
+            executable: true,
+            offset: 0x26000,
+            inode: 1837,
+            name: b"/usr/lib/a b.so (deleted)",
+        };
+        assert_eq!(parse(line), Some(expected));
+        let line = b"7ffc1000-7ffc2000 rw-p 00000000 00:00 0                          [stack]";
+        let stack = parse(line).expect("parses");
+        assert_eq!((stack.inode, stack.name), (0, &b"[stack]"[..]));
+        assert!(!stack.executable);
+        let anonymous = parse(b"1000-2000 ---p 00000000 00:00 0").expect("parses");
+        assert!(anonymous.name.is_empty() && !anonymous.readable);
+        for bad in [&b""[..], b"1000", b"1000-2000", b"1000-2000 r-xp", b"x-y r-xp 0 0:0 0"] {
+            assert_eq!(parse(bad), None);
+        }
+    }
+
+    /// No prefix of a header, and no noise, is taken for one or read past its end.
+    #[test]
+    fn broken_headers_are_refused() {
+        let exe = std::fs::read("/proc/self/exe").expect("readable");
+        let head = &exe[..4096];
+        let elf = parse_elf(head, 0x10000).expect("this program is an ELF file");
+        assert!(elf.start < elf.hdr && elf.hdr < elf.end);
+        let needed = 64 + usize::from(u16::from_ne_bytes([head[56], head[57]])) * 56;
+        for len in 0..needed {
+            assert_eq!(parse_elf(&head[..len], 0x10000), None);
+        }
+        assert_eq!(parse_elf(&[0xff; 4096], 0), None);
+    }
+
+    /// A build id is found behind other notes, and never read past the end.
+    #[test]
+    fn build_ids_are_found() {
+        let note = |kind: u32, data: &[u8]| {
+            let mut note = Vec::new();
+            note.extend(4_u32.to_ne_bytes());
+            note.extend((data.len() as u32).to_ne_bytes());
+            note.extend(kind.to_ne_bytes());
+            note.extend(b"GNU\0");
+            note.extend(data);
+            note
+        };
+        let notes = [note(1, &[0; 16]), note(3, &[7; 20])].concat();
+        assert_eq!(build_id(&notes), Some(&[7; 20][..]));
+        for len in 0..notes.len() {
+            assert_eq!(build_id(&notes[..len]), None);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Cuts the allocator's own frames off a stack: the first frame shown is the user's.
+
+use super::resolve::{ResolvedFrame, resolve};
+use super::trace::Trace;
+
+/// Paths of functions that stand between a user's call and the allocator.
+const INTERNAL_PATHS: [&str; 8] = [
+    "alloc_gpa::",
+    "alloc_core::",
+    "alloc_preload::",
+    "allocator_api2::",
+    "alloc::",
+    "core::",
+    "std::alloc::",
+    "__rustc::",
+];
+/// Symbols that do.
+const INTERNAL_PREFIXES: [&str; 3] = ["__rust_", "__rdl_", "__rg_"];
+const INTERNAL_SYMBOLS: [&str; 14] = [
+    "malloc",
+    "free",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "aligned_alloc",
+    "posix_memalign",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "cfree",
+    "malloc_usable_size",
+    "_Znwm",
+    "_Znam",
+];
+
+/// Parts of the paths of source files that hold such functions: with line tables only, a function's
+/// name has no path.
+const INTERNAL_FILES: [&str; 6] = [
+    "/library/alloc/src/",
+    "/library/core/src/",
+    "/library/std/src/alloc.rs",
+    "alloc-gpa/src/",
+    "alloc-core/src/",
+    "alloc-preload/src/",
+];
+
+/// Whether the function is not the user's, as [`is_internal`], or by its source file.
+fn is_internal_frame(frame: &ResolvedFrame<'_>) -> bool {
+    let file = frame.file.and_then(|file| file.to_str()).unwrap_or("");
+    frame.function.is_some_and(is_internal)
+        || INTERNAL_FILES.iter().any(|internal| file.contains(internal))
+        // As a registry unpacks it.
+        || file.contains(concat!("/alloc-gpa-", env!("CARGO_PKG_VERSION"), "/src/"))
+        || file.contains(concat!("/alloc-core-", env!("CARGO_PKG_VERSION"), "/src/"))
+}
+
+/// Whether the function belongs to an allocator or to the parts of the standard library that call
+/// one for the user: `malloc`, `alloc_gpa::…`, `<alloc::vec::Vec<T> as …>::…`, …
+pub(crate) fn is_internal(function: &str) -> bool {
+    if let Some(inner) = function.strip_prefix('<') {
+        // `<Type as Trait>::method`, or `<Type>::method`: the type decides. A type without a path
+        // (`T`, `[T]`, `str`) has its method from the trait's crate.
+        let (own, of) = inner.split_once(" as ").unwrap_or((inner, ""));
+        let own = own.trim_start_matches(['&', '[', '(', '*']).trim_start_matches("mut ");
+        let plain = !own.contains("::");
+        return is_internal_path(own) || (plain && is_internal_path(of));
+    }
+    is_internal_path(function)
+        || INTERNAL_PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+        || INTERNAL_SYMBOLS.contains(&function)
+}
+
+fn is_internal_path(path: &str) -> bool {
+    INTERNAL_PATHS.iter().any(|internal| path.starts_with(internal))
+}
+
+/// Resolves the stack and gives each function to `each` with its return address, from the user's
+/// first on; all of them if none is the user's. A frame without a symbol is given without names.
+pub(crate) fn for_each_frame(trace: &Trace, each: &mut dyn FnMut(usize, ResolvedFrame<'_>)) {
+    let mut skip = first_user_function(trace);
+    for pc in trace.as_slice() {
+        let mut named = false;
+        resolve(*pc, &mut |frame| {
+            named = true;
+            match skip {
+                0 => each(*pc, frame),
+                _ => skip -= 1,
+            }
+        });
+        if !named {
+            match skip {
+                0 => each(*pc, ResolvedFrame { function: None, file: None, line: None }),
+                _ => skip -= 1,
+            }
+        }
+    }
+}
+
+/// Returns how many functions, inlined ones counted, come before the user's first; 0 if none is the
+/// user's.
+fn first_user_function(trace: &Trace) -> usize {
+    let mut count = 0;
+    for pc in trace.as_slice() {
+        let mut found = false;
+        let mut named = false;
+        resolve(*pc, &mut |frame| {
+            named = true;
+            found |= !is_internal_frame(&frame);
+            count += usize::from(!found);
+        });
+        if found || !named {
+            return count;
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_internal;
+
+    /// What is cut off, and what is not.
+    #[test]
+    fn internal_functions_are_known() {
+        for internal in [
+            "malloc",
+            "_Znwm",
+            "__rust_alloc",
+            "__rustc::__rust_alloc",
+            "alloc_gpa::heap::Heap::alloc",
+            "<alloc_gpa::Global as core::alloc::global::GlobalAlloc>::alloc",
+            "alloc::alloc::alloc",
+            "alloc::raw_vec::RawVec<T,A>::grow_one",
+            "<alloc::boxed::Box<T> as core::clone::Clone>::clone",
+            "<T as alloc::string::ToString>::to_string",
+            "<[T] as alloc::slice::hack::ConvertVec>::to_vec",
+            "core::ptr::drop_in_place<alloc::boxed::Box<i32>>",
+        ] {
+            assert!(is_internal(internal), "{internal}");
+        }
+        for user in [
+            "main",
+            "mallocate",
+            "my_crate::alloc::make",
+            "<my_crate::Thing as core::clone::Clone>::clone",
+            "<my_crate::Thing>::new",
+            "std::thread::Builder::spawn",
+        ] {
+            assert!(!is_internal(user), "{user}");
+        }
+    }
+}
