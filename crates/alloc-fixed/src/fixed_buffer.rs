@@ -254,6 +254,8 @@ unsafe impl Allocator for FixedBuffer<'_> {
     }
 }
 
+alloc_core::impl_foreign_allocator!(impl['buf] for FixedBuffer<'buf>);
+
 /// Settles the values of all bytes, for an owner who lent them initialised.
 impl Drop for FixedBuffer<'_> {
     #[inline]

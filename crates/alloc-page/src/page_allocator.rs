@@ -99,3 +99,5 @@ unsafe impl Allocator for PageAllocator {
         }
     }
 }
+
+alloc_core::impl_foreign_allocator!(impl[] for PageAllocator);
