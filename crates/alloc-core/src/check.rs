@@ -1,6 +1,7 @@
 //! Internal checks that end the process instead of unwinding.
 
 use core::fmt;
+use core::panic::Location;
 
 /// Whether this build carries the internal checks: the mode `check`, chosen by `--cfg alloc_check`.
 pub const CHECKED: bool = cfg!(alloc_check);
@@ -24,15 +25,15 @@ macro_rules! check {
     };
 }
 
-/// Ends the process with `message`; what a failed [`check!`](crate::check) calls.
+/// Ends the process with `message` and the place of its caller; what a failed [`check!`](crate::check) calls.
 #[cold]
 #[inline(never)]
 #[track_caller]
 pub fn check_failed(message: fmt::Arguments<'_>) -> ! {
-    abort_with(&message)
+    abort_with(&message, Location::caller())
 }
 
 /// A panic cannot leave an `extern "C"` function: the runtime prints the message and aborts.
-extern "C" fn abort_with(message: &fmt::Arguments<'_>) -> ! {
-    panic!("internal check failed: {message}")
+extern "C" fn abort_with(message: &fmt::Arguments<'_>, site: &Location<'_>) -> ! {
+    panic!("internal check failed at {site}: {message}")
 }

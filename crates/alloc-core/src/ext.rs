@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use crate::sizes::{aligned_array_layout, array_layout};
-use crate::{AlignedSlice, AllocError, Allocator, Owned, Zeroable, print};
+use crate::{AlignedSlice, AllocError, Allocator, Owned, Zeroable, block, print};
 
 /// The verbs, for every handle: a reference, a zero-sized allocator, `&dyn Allocator`.
 ///
@@ -53,7 +53,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn destroy<T: ?Sized>(self, value: Owned<T, Self>) {
-        drop(value);
+        value.release();
     }
 
     /// Frees the memory of a slice or string and drops what is in it; the same as dropping the
@@ -61,7 +61,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn free<T: ?Sized>(self, slice: Owned<T, Self>) {
-        drop(slice);
+        slice.release();
     }
 
     /// Returns memory for `count` items, not initialised.
@@ -88,7 +88,7 @@ pub trait AllocatorExt: Allocator + Copy {
         count: usize,
     ) -> Result<AlignedSlice<MaybeUninit<T>, ALIGN, Self>, AllocError> {
         const { assert!(ALIGN.is_power_of_two(), "ALIGN is a power of two") };
-        let block = alloc_block(&self, aligned_array_layout::<T>(count, ALIGN)?)?;
+        let block = block::allocate(&self, aligned_array_layout::<T>(count, ALIGN)?)?;
         // SAFETY: the block fits `count` items at this alignment and is live, or has no bytes and is
         // aligned; any content is valid.
         Ok(unsafe { AlignedSlice::from_raw_parts(block.cast(), count, self) })
@@ -102,11 +102,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[inline]
     #[track_caller]
     fn alloc_zeroed<T: Zeroable>(self, count: usize) -> Result<Owned<[T], Self>, AllocError> {
-        let layout = array_layout::<T>(count)?;
-        let block = match layout.size() {
-            0 => layout.dangling_ptr(),
-            _ => self.raw_alloc_zeroed(layout)?,
-        };
+        let block = block::allocate_zeroed(&self, array_layout::<T>(count)?)?;
         let slice = NonNull::slice_from_raw_parts(block.cast(), count);
         // SAFETY: the block fits `[T; count]` and is live, or has no bytes; all bytes are zero,
         // which `T: Zeroable` allows.
@@ -270,20 +266,13 @@ pub trait AllocatorExt: Allocator + Copy {
 
 impl<A: Allocator + Copy> AllocatorExt for A {}
 
-/// Returns a block for `layout`, dangling and aligned if it has no bytes.
-#[inline]
-#[track_caller]
-fn alloc_block<A: Allocator>(alloc: &A, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-    if layout.size() == 0 { Ok(layout.dangling_ptr()) } else { alloc.raw_alloc(layout) }
-}
-
 /// Returns memory for one `T`, not initialised.
 #[inline]
 #[track_caller]
 pub(crate) fn create_uninit<A: Allocator, T>(
     alloc: A,
 ) -> Result<Owned<MaybeUninit<T>, A>, AllocError> {
-    let block = alloc_block(&alloc, Layout::new::<T>())?;
+    let block = block::allocate(&alloc, Layout::new::<T>())?;
     // SAFETY: the block fits `T` and is live, or `T` is zero-sized; any bytes are a `MaybeUninit`.
     Ok(unsafe { Owned::from_raw_parts(block.cast(), alloc) })
 }
@@ -295,7 +284,7 @@ pub(crate) fn alloc_uninit<A: Allocator, T>(
     alloc: A,
     count: usize,
 ) -> Result<Owned<[MaybeUninit<T>], A>, AllocError> {
-    let block = alloc_block(&alloc, array_layout::<T>(count)?)?;
+    let block = block::allocate(&alloc, array_layout::<T>(count)?)?;
     let slice = NonNull::slice_from_raw_parts(block.cast(), count);
     // SAFETY: the block fits `[T; count]` and is live, or has no bytes; any content is valid.
     Ok(unsafe { Owned::from_raw_parts(slice, alloc) })

@@ -30,6 +30,8 @@ mod owned;
 mod aligned;
 mod zeroable;
 mod error;
+mod block;
+mod filling;
 mod forward;
 mod foreign;
 mod check;
@@ -61,5 +63,7 @@ pub mod __private {
     #[cfg(any(std_allocator, gated_allocator))]
     pub use core::alloc as core_alloc;
 
-    pub use crate::foreign::{allocate, allocate_zeroed, deallocate, grow_zeroed, reallocate};
+    pub use crate::block::{
+        allocate, allocate_zeroed, deallocate, grow_zeroed, reallocate, sliced,
+    };
 }

@@ -7,6 +7,7 @@ use core::pin::Pin;
 use core::ptr::{self, NonNull};
 
 use crate::Allocator;
+use crate::block::FreeOnDrop;
 
 mod into_iter;
 mod slice;
@@ -120,10 +121,11 @@ impl<T: ?Sized, A: Allocator> Owned<T, A> {
 impl<T, A: Allocator> Owned<T, A> {
     /// Moves the value out and frees its memory.
     #[inline]
+    #[track_caller]
     pub fn into_inner(this: Self) -> T {
         // SAFETY: invariant 1: the value is valid; below, the memory is freed without dropping it.
         let value = unsafe { this.ptr.read() };
-        drop(this.into_uninit());
+        this.into_uninit().release();
         value
     }
 
@@ -158,24 +160,29 @@ impl<T, A: Allocator> Owned<MaybeUninit<T>, A> {
     }
 }
 
+impl<T: ?Sized, A: Allocator> Owned<T, A> {
+    /// Drops the value and frees its memory, as the owner's drop does, except that the allocator
+    /// sees the caller's place.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn release(self) {
+        let layout = self.layout();
+        let (ptr, alloc) = Self::into_raw_parts(self);
+        // SAFETY: invariant 2 of the owner that was taken apart, which was its last user.
+        let block = unsafe { FreeOnDrop::new(&alloc, ptr.cast(), layout) };
+        // SAFETY: invariant 1: a valid value, which nobody reaches after this.
+        unsafe { ptr.drop_in_place() };
+        block.free();
+    }
+}
+
 impl<T: ?Sized, A: Allocator> Drop for Owned<T, A> {
     #[inline]
     fn drop(&mut self) {
-        /// Frees the block also when the value's drop unwinds.
-        struct Free<'a, A: Allocator>(NonNull<u8>, Layout, &'a A);
-
-        impl<A: Allocator> Drop for Free<'_, A> {
-            #[inline]
-            fn drop(&mut self) {
-                if self.1.size() != 0 {
-                    // SAFETY: invariant 2 of `Owned`: a live block of this allocator that fits the
-                    // layout. It is dead from here on: the owner is being dropped.
-                    unsafe { self.2.raw_free(self.0, self.1) };
-                }
-            }
-        }
-
-        let _free = Free(self.ptr.cast(), self.layout(), &self.alloc);
+        // The guard frees the block also when the value's drop unwinds.
+        // SAFETY: invariant 2: no bytes, or a live block of this allocator that fits the layout. It
+        // is dead from here on: the owner is being dropped.
+        let _block = unsafe { FreeOnDrop::new(&self.alloc, self.ptr.cast(), self.layout()) };
         if mem::needs_drop::<T>() {
             // SAFETY: invariant 1: a valid value, which nobody reaches after this drop.
             unsafe { self.ptr.drop_in_place() };

@@ -18,14 +18,24 @@ macro_rules! zeroable {
 }
 
 zeroable!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, ());
-zeroable!(atomic::AtomicU8, atomic::AtomicU16, atomic::AtomicU32, atomic::AtomicU64);
-zeroable!(atomic::AtomicI8, atomic::AtomicI16, atomic::AtomicI32, atomic::AtomicI64);
-zeroable!(atomic::AtomicUsize, atomic::AtomicIsize, atomic::AtomicBool);
+#[cfg(target_has_atomic = "8")]
+zeroable!(atomic::AtomicBool, atomic::AtomicU8, atomic::AtomicI8);
+#[cfg(target_has_atomic = "16")]
+zeroable!(atomic::AtomicU16, atomic::AtomicI16);
+#[cfg(target_has_atomic = "32")]
+zeroable!(atomic::AtomicU32, atomic::AtomicI32);
+#[cfg(target_has_atomic = "64")]
+zeroable!(atomic::AtomicU64, atomic::AtomicI64);
+#[cfg(target_has_atomic = "ptr")]
+zeroable!(atomic::AtomicUsize, atomic::AtomicIsize);
 
 // SAFETY: a null pointer to a sized type is a valid raw pointer.
 unsafe impl<T> Zeroable for *const T {}
 // SAFETY: a null pointer to a sized type is a valid raw pointer.
 unsafe impl<T> Zeroable for *mut T {}
+// SAFETY: as above; an `AtomicPtr` has the layout of the pointer.
+#[cfg(target_has_atomic = "ptr")]
+unsafe impl<T> Zeroable for atomic::AtomicPtr<T> {}
 // SAFETY: the null-pointer optimisation of `Option<&T>` is documented in std's `Option`, section
 // "Representation": `None` is all zeros.
 unsafe impl<T> Zeroable for Option<&T> {}

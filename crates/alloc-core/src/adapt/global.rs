@@ -74,10 +74,9 @@ unsafe impl<A: Allocator> GlobalAlloc for AsGlobal<A> {
         let block = unsafe { NonNull::new_unchecked(block) };
         // SAFETY: by the contract of `GlobalAlloc` the new size makes a valid layout.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        // SAFETY: live, with this layout, by the contract of `GlobalAlloc`; the new size is not
-        // zero.
-        let moved = unsafe { crate::foreign::reallocate(&self.0, block, layout, new) };
-        moved.map_or(ptr::null_mut(), |moved| moved.cast().as_ptr())
+        // SAFETY: live, with this layout, by the contract of `GlobalAlloc`.
+        let moved = unsafe { crate::block::reallocate(&self.0, block, layout, new) };
+        moved.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }
 
