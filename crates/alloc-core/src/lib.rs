@@ -49,7 +49,7 @@ pub use check::{CHECKED, check_failed};
 pub use error::AllocError;
 pub use ext::AllocatorExt;
 pub use never::NeverAlloc;
-pub use owned::{IntoIter, Owned};
+pub use owned::{CloneIn, IntoIter, Owned};
 pub use wrap::*;
 pub use zeroable::Zeroable;
 

@@ -16,6 +16,7 @@ mod traits;
 #[cfg(feature = "std")]
 mod io;
 
+pub use convert::CloneIn;
 pub use into_iter::IntoIter;
 
 /// Owns a value in memory of the allocator behind `A`, and frees both on drop.

@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use core::str::{self, Utf8Error};
 
 use super::Owned;
+use crate::ext::{alloc_uninit, create_uninit};
 use crate::{AllocError, Allocator};
 
 impl<A: Allocator> Owned<str, A> {
@@ -20,21 +21,6 @@ impl<A: Allocator> Owned<str, A> {
             Ok(_) => Ok(unsafe { Self::from_utf8_unchecked(bytes) }),
             Err(error) => Err((bytes, error)),
         }
-    }
-
-    /// Returns a copy in memory of the same allocator. There is no `Clone`: it could not fail.
-    ///
-    /// # Errors
-    ///
-    /// [`AllocError`] if no memory can be had.
-    #[track_caller]
-    pub fn try_clone(this: &Self) -> Result<Self, AllocError>
-    where
-        A: Clone,
-    {
-        let bytes = copy_of(this.as_bytes(), this.alloc.clone())?;
-        // SAFETY: the bytes are those of a `str`.
-        Ok(unsafe { Self::from_utf8_unchecked(bytes) })
     }
 
     /// Takes bytes for text.
@@ -107,33 +93,66 @@ impl<T, A: Allocator, const N: usize> TryFrom<Owned<[T], A>> for Owned<[T; N], A
     }
 }
 
-impl<T: Clone, A: Allocator + Clone> Owned<T, A> {
-    /// Returns a clone in memory of the same allocator. There is no `Clone`: it could not fail.
+/// Values that can be cloned into memory of an allocator: every `Clone` type, slices of them, `str`,
+/// `CStr`.
+pub trait CloneIn {
+    /// Returns a clone in memory of `alloc`.
     ///
     /// # Errors
     ///
-    /// [`AllocError`] if no memory can be had; the value is not cloned then.
+    /// [`AllocError`] if no memory can be had; nothing is cloned then.
     #[track_caller]
-    pub fn try_clone(this: &Self) -> Result<Self, AllocError> {
-        let block: Owned<MaybeUninit<T>, A> = crate::ext::create_uninit(this.alloc.clone())?;
-        Ok(block.write((**this).clone()))
+    fn clone_in<A: Allocator>(&self, alloc: A) -> Result<Owned<Self, A>, AllocError>;
+}
+
+impl<T: Clone> CloneIn for T {
+    #[inline]
+    fn clone_in<A: Allocator>(&self, alloc: A) -> Result<Owned<T, A>, AllocError> {
+        let block: Owned<MaybeUninit<T>, A> = create_uninit(alloc)?;
+        Ok(block.write(self.clone()))
     }
 }
 
-impl<T: Clone, A: Allocator + Clone> Owned<[T], A> {
-    /// Returns clones of all items in memory of the same allocator.
+impl<T: Clone> CloneIn for [T] {
+    #[inline]
+    fn clone_in<A: Allocator>(&self, alloc: A) -> Result<Owned<[T], A>, AllocError> {
+        let block = alloc_uninit::<A, T>(alloc, self.len())?;
+        Ok(block.write_with(|index| self[index].clone()))
+    }
+}
+
+impl CloneIn for str {
+    #[inline]
+    fn clone_in<A: Allocator>(&self, alloc: A) -> Result<Owned<str, A>, AllocError> {
+        let bytes = copy_of(self.as_bytes(), alloc)?;
+        // SAFETY: the bytes are those of a `str`.
+        Ok(unsafe { Owned::<str, A>::from_utf8_unchecked(bytes) })
+    }
+}
+
+impl CloneIn for CStr {
+    #[inline]
+    fn clone_in<A: Allocator>(&self, alloc: A) -> Result<Owned<CStr, A>, AllocError> {
+        let bytes = copy_of(self.to_bytes_with_nul(), alloc)?;
+        // SAFETY: the bytes are those of a `CStr`, its NUL included.
+        Ok(unsafe { Owned::<CStr, A>::from_bytes_with_nul_unchecked(bytes) })
+    }
+}
+
+impl<T: ?Sized + CloneIn, A: Allocator + Clone> Owned<T, A> {
+    /// Returns a clone in memory of the same allocator. There is no `Clone`, since that cannot fail.
     ///
     /// # Errors
     ///
-    /// [`AllocError`] if no memory can be had; no item is cloned then.
+    /// [`AllocError`] if no memory can be had; nothing is cloned then.
     ///
     /// # Panics
     ///
     /// If `clone` panics; nothing leaks then.
+    #[inline]
     #[track_caller]
     pub fn try_clone(this: &Self) -> Result<Self, AllocError> {
-        let block = crate::ext::alloc_uninit::<A, T>(this.alloc.clone(), this.len())?;
-        Ok(block.write_with(|index| this[index].clone()))
+        (**this).clone_in(this.alloc.clone())
     }
 }
 
@@ -148,9 +167,10 @@ impl<'a, T: ?Sized, A: Allocator> Owned<T, &'a A> {
 }
 
 /// Returns a copy of bytes.
+#[inline]
 #[track_caller]
 fn copy_of<A: Allocator>(bytes: &[u8], alloc: A) -> Result<Owned<[u8], A>, AllocError> {
-    let mut copy = crate::ext::alloc_uninit::<A, u8>(alloc, bytes.len())?;
+    let mut copy = alloc_uninit::<A, u8>(alloc, bytes.len())?;
     copy.write_copy_of_slice(bytes);
     // SAFETY: every byte was written.
     Ok(unsafe { copy.assume_init() })
