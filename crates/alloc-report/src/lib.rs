@@ -51,6 +51,11 @@
 //! Symbols are read from the files as they are afterwards: what was rebuilt or removed meanwhile is
 //! shown as `module+0xOFFSET`. Debug information that must be downloaded (debuginfod) is not.
 
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod record;
 
 mod model;
@@ -313,12 +318,7 @@ impl Report {
             finding.here = stack(finding.here);
             finding.allocated = stack(finding.allocated);
             finding.freed = stack(finding.freed);
-            let key = (
-                finding.kind.clone(),
-                [finding.here, finding.allocated, finding.freed],
-                finding.detail.clone(),
-            );
-            let index = *known.entry(key).or_insert(findings.len());
+            let index = *known.entry(finding.key()).or_insert(findings.len());
             match findings.get_mut(index) {
                 Some(first) => first.count = first.count.saturating_add(finding.count),
                 None => findings.push(finding),

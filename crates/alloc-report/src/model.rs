@@ -197,6 +197,19 @@ pub struct Finding {
     pub suppressed: bool,
 }
 
+impl Finding {
+    /// What findings have in common that are one to a reader.
+    pub(crate) fn key(&self) -> (Kind, [StackId; 3], String) {
+        // Where the bad pointer leads tells two faults apart; how many bytes were hit does not.
+        let detail = match self.kind {
+            Kind::InvalidFree => self.detail.clone(),
+            _ if self.here == StackId::NONE => self.detail.clone(),
+            _ => String::new(),
+        };
+        (self.kind.clone(), [self.here, self.allocated, self.freed], detail)
+    }
+}
+
 /// The blocks of one kind that were allocated by one stack and never freed.
 #[derive(Debug, Clone)]
 pub struct Leak {

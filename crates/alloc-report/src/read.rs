@@ -38,7 +38,7 @@ pub(crate) struct Reader {
     modules: HashMap<Module, u32>,
     addresses: HashMap<RawFrame, u32>,
     stacks: HashMap<Box<[u32]>, StackId>,
-    findings: HashMap<(Kind, StackId, StackId, StackId, String), usize>,
+    findings: HashMap<(Kind, [StackId; 3], String), usize>,
     leaks: HashMap<(LeakKind, StackId), usize>,
     notes: HashMap<String, usize>,
 }
@@ -79,6 +79,7 @@ pub(crate) fn read_dir(dir: &Path) -> io::Result<Report> {
         vec![Frame::unresolved(module, raw.addr)]
     };
     report.frames = report.addresses.iter().map(unresolved).collect();
+    report.join_equal();
     Ok(report)
 }
 
@@ -228,18 +229,8 @@ impl Reader {
 
     fn add_finding(&mut self, ids: &Ids, finding: record::Finding) {
         let stack = |id| ids.stacks.get(&id).copied().unwrap_or(StackId::NONE);
-        let kind = Kind::from_name(&finding.kind);
-        let (here, allocated, freed) =
-            (stack(finding.here), stack(finding.allocated), stack(finding.freed));
-        let key = (kind.clone(), here, allocated, freed, finding.detail.clone());
-        if let Some(index) = self.findings.get(&key) {
-            let known = &mut self.report.findings[*index];
-            known.count = known.count.saturating_add(finding.count);
-            return;
-        }
-        self.findings.insert(key, self.report.findings.len());
-        self.report.findings.push(Finding {
-            kind,
+        let found = Finding {
+            kind: Kind::from_name(&finding.kind),
             addr: finding.addr,
             offset: finding.offset,
             block: finding.block.map(|block| Block {
@@ -251,14 +242,20 @@ impl Reader {
             align: finding.align,
             thread: finding.thread,
             tid: finding.tid,
-            here,
-            allocated,
-            freed,
+            here: stack(finding.here),
+            allocated: stack(finding.allocated),
+            freed: stack(finding.freed),
             detail: finding.detail,
             count: finding.count,
             process: ids.process,
             suppressed: false,
-        });
+        };
+        let next = self.report.findings.len();
+        let index = *self.findings.entry(found.key()).or_insert(next);
+        match self.report.findings.get_mut(index) {
+            Some(known) => known.count = known.count.saturating_add(found.count),
+            None => self.report.findings.push(found),
+        }
     }
 
     fn add_leak(&mut self, ids: &Ids, leak: &record::Leak) {

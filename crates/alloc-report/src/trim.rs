@@ -21,44 +21,19 @@ const C_NAMES: [&str; 14] = [
     "free_aligned_sized",
 ];
 
-/// Beginnings of the names of allocation machinery in C++ and Rust.
-const PREFIXES: [&str; 38] = [
-    "operator new",
-    "operator delete",
-    "__gnu_cxx::new_allocator",
-    "__gnu_cxx::__alloc_traits",
-    "std::__new_allocator",
-    "std::allocator<",
-    "std::allocator_traits<",
-    "std::_Vector_base<",
-    "std::__allocate_guarded",
-    "std::__allocated_ptr",
-    "__rust_alloc",
-    "__rust_dealloc",
-    "__rust_realloc",
+/// Beginnings of the names of what stands between a user's function and the allocator's entry: the
+/// standard library in C++, the standard library and the allocators' own crates in Rust.
+const PREFIXES: [&str; 12] = [
+    "__gnu_cxx::",
+    "std::",
+    "core::",
+    "alloc::",
+    "hashbrown::",
+    "allocator_api2::",
+    "__rust_",
     "__rdl_",
     "__rg_",
-    "__rustc::__rust",
-    "__rustc::__rdl_",
-    "__rustc::__rg_",
-    "__rustc[",
-    "alloc::alloc::",
-    "alloc::raw_vec::",
-    "alloc::boxed::",
-    "alloc::vec::",
-    "alloc::string::String::",
-    "alloc::string::ToString::",
-    "alloc::rc::",
-    "alloc::sync::",
-    "alloc::slice::",
-    "alloc::collections::",
-    "core::alloc::",
-    "core::ptr::drop_in_place",
-    "core::ptr::drop_glue",
-    "core::mem::drop",
-    "core::clone::Clone::clone",
-    "std::alloc::",
-    "hashbrown::raw::",
+    "__rustc",
     "alloc_core::",
     "alloc_gpa::",
 ];
@@ -97,20 +72,42 @@ const RUNTIME_PREFIXES: [&str; 12] = [
 /// How many frames at the inner and at the outer end are not shown. Never hides all of them.
 pub(crate) fn hidden_ends<'f>(frames: impl Iterator<Item = &'f Frame> + Clone) -> (usize, usize) {
     let total = frames.clone().count();
-    let inner = frames.clone().take_while(|frame| is_machinery(frame)).count();
-    if inner == total {
-        // Nothing but machinery: better shown than nothing, without the preload library's part.
-        let own = frames.take_while(|frame| is_preload(frame)).count();
-        return (if own == total { 0 } else { own }, 0);
+    let mut inner = frames.clone().take_while(|frame| is_machinery(frame)).count();
+    if frames.clone().skip(inner).all(is_runtime_or_main) {
+        // No user's function: the runtime allocates for itself, so its functions are of interest.
+        inner = frames.clone().take_while(|frame| is_entry(frame)).count();
     }
-    // What runs before `main` is hidden only under a `main` or at the very outer end.
+    if inner == total {
+        return (0, 0);
+    }
     let mut outer = 0;
     for (index, frame) in frames.enumerate() {
         // The C `main` that rustc writes only calls the runtime.
-        let runtime = is_runtime(frame) || (outer > 0 && frame.function.as_deref() == Some("main"));
-        outer = if runtime && index > inner { outer + 1 } else { 0 };
+        let hidden = is_runtime(frame) || (outer > 0 && is_main(frame));
+        outer = if hidden && index > inner { outer + 1 } else { 0 };
     }
     (inner, outer)
+}
+
+fn is_runtime_or_main(frame: &Frame) -> bool {
+    is_runtime(frame) || is_main(frame)
+}
+
+fn is_main(frame: &Frame) -> bool {
+    frame.function.as_deref() == Some("main")
+}
+
+/// Whether it is where a program enters the allocator.
+fn is_entry(frame: &Frame) -> bool {
+    is_preload(frame) || frame.function.as_deref().is_some_and(is_entry_name)
+}
+
+fn is_entry_name(name: &str) -> bool {
+    let bare = name.split('@').next().unwrap_or(name);
+    C_NAMES.contains(&bare)
+        || bare.strip_prefix("__libc_").is_some_and(|rest| C_NAMES.contains(&rest))
+        || name.starts_with("operator new")
+        || name.starts_with("operator delete")
 }
 
 fn is_preload(frame: &Frame) -> bool {
@@ -122,10 +119,8 @@ fn is_machinery(frame: &Frame) -> bool {
 }
 
 fn is_machinery_name(name: &str) -> bool {
-    let bare = name.split('@').next().unwrap_or(name);
-    C_NAMES.contains(&bare)
-        || bare.strip_prefix("__libc_").is_some_and(|rest| C_NAMES.contains(&rest))
-        || PREFIXES.iter().any(|prefix| implementor(name).starts_with(prefix))
+    let of_library = |candidate: &str| PREFIXES.iter().any(|prefix| candidate.starts_with(prefix));
+    is_entry_name(name) || candidates(name).into_iter().any(of_library)
 }
 
 fn is_runtime(frame: &Frame) -> bool {
@@ -133,9 +128,29 @@ fn is_runtime(frame: &Frame) -> bool {
     RUNTIME.contains(&name) || RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// `T` of a name that begins `<T as Trait>` or `<T>`, else the name.
-fn implementor(name: &str) -> &str {
-    name.strip_prefix('<').unwrap_or(name)
+/// The parts of a name that may say where it belongs: of Rust's `<T as Trait>::f` the `T`, and the
+/// trait if it is one of crate `alloc`; of a C++ template the name without its return type.
+fn candidates(name: &str) -> [&str; 2] {
+    if let Some(rest) = name.strip_prefix('<') {
+        let of_alloc = rest.find(" as alloc::").map(|at| &rest[at + " as ".len()..]);
+        return [rest, of_alloc.unwrap_or(rest)];
+    }
+    [name, without_return_type(name)]
+}
+
+/// `void a::b<c d>(e)` without `void `.
+fn without_return_type(name: &str) -> &str {
+    let (mut depth, mut start) = (0_u32, 0);
+    for (index, byte) in name.bytes().enumerate() {
+        match byte {
+            b'<' => depth += 1,
+            b'>' => depth = depth.saturating_sub(1),
+            b' ' if depth == 0 => start = index + 1,
+            b'(' if depth == 0 => return &name[start..],
+            _ => {}
+        }
+    }
+    name
 }
 
 #[cfg(test)]
@@ -171,6 +186,13 @@ mod tests {
             "std::rt::lang_start",
         ];
         assert_eq!(shown(&rust), ["app::read", "app::main"]);
+        let traits = ["<alloc::vec::Vec<u8>>::push", "<T as alloc::string::ToString>::to_string"];
+        assert_eq!(
+            shown(&[traits[0], traits[1], "<app::T as core::clone::Clone>::clone"]).len(),
+            1
+        );
+        let template = "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)";
+        assert_eq!(shown(&["operator new(unsigned long)", template, "int f<std::x>(y)"]).len(), 1);
     }
 
     /// A user's function between two of the machinery stays, and a stack never becomes empty.
@@ -181,5 +203,13 @@ mod tests {
         assert_eq!(shown(&["malloc", "_start"]), ["_start"]);
         assert_eq!(shown(&["mallocate"]), ["mallocate"]);
         assert_eq!(shown(&[]), [""; 0]);
+    }
+
+    /// What the runtime allocates for itself is shown as such.
+    #[test]
+    fn runtimes_own_frames_stay() {
+        let start = ["malloc", "alloc::sync::Arc<T>::new", "std::rt::init", "main", "_start"];
+        assert_eq!(shown(&start), ["alloc::sync::Arc<T>::new"]);
+        assert_eq!(shown(&["malloc", "main", "_start"]), ["main"]);
     }
 }

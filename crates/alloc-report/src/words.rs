@@ -8,13 +8,12 @@ const NAME_LEN_MAX: usize = 160;
 
 /// `1 finding`, `12,406 findings`.
 pub(crate) fn counted(count: u64, singular: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    let ending = if plural == "s" && singular.ends_with('s') { "es" } else { plural };
-    format!("{}{}{}", grouped(count), space_before(singular), ending)
-}
-
-fn space_before(word: &str) -> String {
-    format!(" {word}")
+    let ending = match count {
+        1 => "",
+        _ if singular.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {singular}{ending}", grouped(count))
 }
 
 /// `12406` as `12,406`.
@@ -71,15 +70,15 @@ pub(crate) fn title(finding: &Finding) -> String {
         Kind::InvalidFree => format!("free of {:#x}, which is no block", finding.addr),
         Kind::ResizeAfterFree => format!("resize of {}{at}", block(finding, "freed ")),
         Kind::SizeMismatch => {
-            format!("{} named with a size of {}", block(finding, ""), grouped(finding.size))
+            format!("wrong size: {} given for {}", grouped(finding.size), block(finding, ""))
         }
         Kind::AlignMismatch => {
-            let align = finding.block.map_or(0, |block| block.align);
+            let aligned = finding.block.map_or(0, |block| block.align);
+            let claimed = grouped(finding.align);
             format!(
-                "{} with alignment {} named with alignment {}",
+                "wrong alignment: {claimed} given for {} aligned to {}",
                 block(finding, ""),
-                grouped(align),
-                grouped(finding.align)
+                grouped(aligned)
             )
         }
         Kind::Overflow => format!("write past the end of {}{at}", block(finding, "")),
@@ -95,6 +94,7 @@ pub(crate) fn title(finding: &Finding) -> String {
     };
     match finding.detail.as_str() {
         "" => text,
+        "interior pointer" if finding.block.is_some() => text,
         detail => format!("{text}: {}", escape_short(detail, 400)),
     }
 }

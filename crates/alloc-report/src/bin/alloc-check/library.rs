@@ -18,8 +18,7 @@ pub(crate) fn find(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
     let program = std::env::current_exe().context("cannot tell where alloc-check itself is")?;
     let dir = program.parent().unwrap_or(Path::new("/"));
-    let places =
-        [dir.to_owned(), dir.join("../lib"), dir.join("../release"), dir.join("../../release")];
+    let places = [dir.to_owned(), dir.join("../lib"), dir.join("../release")];
     let Some(found) = places.iter().map(|dir| dir.join(NAME)).find(|path| path.is_file()) else {
         bail!("no {NAME} beside {}; name it with --library or {VARIABLE}", program.display());
     };

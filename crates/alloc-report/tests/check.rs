@@ -1,0 +1,427 @@
+//! `alloc-check` from outside, with a library that writes what the tests say.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use support::{END, address, compile, start};
+
+/// A program, a library that stands in for the real one, and what it is to record.
+struct Setup {
+    dir: tempfile::TempDir,
+    program: PathBuf,
+    library: PathBuf,
+}
+
+const DOUBLE_FREE: &str = r#"{"t":"finding","kind":"double_free","offset":0,"block":{"addr":64,"size":100,"align":16},"here":1,"allocated":1,"freed":1}"#;
+const LOST: &str = r#"{"t":"leak","kind":"lost","stack":1,"count":3,"bytes":4128,"min":1,"max":9}"#;
+const ABSURD: &str = r#"{"t":"finding","kind":"invalid_request","size":7,"align":8}"#;
+
+impl Setup {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        let library = dir.path().join("fake.so");
+        compile("program.c", &program, &["-g", "-O1"]);
+        compile("fake_preload.c", &library, &["-shared", "-fPIC"]);
+        fs::create_dir(dir.path().join("tmp")).unwrap();
+        let setup = Self { dir, program, library };
+        setup.record(&[]);
+        setup
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The library shall record these lines, between a start and an end.
+    fn record(&self, lines: &[&str]) {
+        let mark = address(&self.program, "mark") + 1;
+        let module =
+            format!(r#"{{"t":"module","id":0,"path":"{}"}}"#, self.program.to_str().unwrap());
+        let stack = format!(r#"{{"t":"stack","id":1,"frames":[[0,{mark}]]}}"#);
+        let first = [start(7), module, stack].join("\n");
+        let all = [&[&*first], lines, &[END, ""]].concat().join("\n");
+        fs::write(self.path("template"), all).unwrap();
+    }
+
+    /// `alloc-check` with `options`, then the program with `args`.
+    fn command(&self, options: &[&str], args: &[&str]) -> Command {
+        let mut command = self.bare();
+        command.arg("--library").arg(&self.library).args(options).arg("--");
+        command.arg(&self.program).args(args);
+        command
+    }
+
+    /// `alloc-check` in a clean environment.
+    fn bare(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alloc-check"));
+        for name in ["ALLOC_GPA", "ALLOC_CHECK_LIBRARY", "LD_PRELOAD", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        command.env("FAKE_RECORD", self.path("template")).env("TMPDIR", self.path("tmp"));
+        command.stdin(Stdio::null()).current_dir(self.dir.path());
+        command
+    }
+
+    fn run(&self, options: &[&str], args: &[&str]) -> Output {
+        self.command(options, args).output().unwrap()
+    }
+
+    fn no_records_left(&self) {
+        assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0);
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+const CLEAN: &str = "no findings, 12,406 allocations, peak 1.8 MiB\n";
+
+/// Without findings the program's own status; with some, 23 or what was asked for.
+#[test]
+fn exit_status() {
+    let setup = Setup::new();
+    for status in [0, 7, 255] {
+        let output = setup.run(&[], &["exit", &status.to_string()]);
+        assert_eq!((output.status.code(), &*stderr(&output)), (Some(status), CLEAN));
+    }
+    let cases: [(&[&str], &[&str], i32); 9] = [
+        (&[DOUBLE_FREE], &[], 23),
+        (&[DOUBLE_FREE], &["--exit-code", "99"], 99),
+        (&[DOUBLE_FREE], &["--exit-code=0"], 0),
+        (&[LOST], &[], 23),
+        (&[LOST], &["--leaks=summary"], 23),
+        (&[LOST], &["--leaks=off"], 7),
+        (&[LOST, DOUBLE_FREE], &["--leaks=off"], 23),
+        (&[ABSURD], &[], 7),
+        (&[r#"{"t":"leak","kind":"indirect","stack":1,"count":3,"bytes":9}"#], &[], 7),
+    ];
+    for (lines, options, status) in cases {
+        setup.record(lines);
+        let output = setup.run(options, &["exit", "7"]);
+        assert_eq!(output.status.code(), Some(status), "{lines:?} {options:?}");
+    }
+    setup.no_records_left();
+}
+
+/// Findings come with function, file and line, after the program's output, which is untouched.
+#[test]
+fn report_follows_the_output() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE, LOST]);
+    let mut child = setup
+        .command(&[], &["echo"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn({
+        let input = input.clone();
+        move || stdin.write_all(&input).unwrap()
+    });
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    assert_eq!(output.stdout, input);
+    let text = stderr(&output);
+    let source = support::fixture("program.c");
+    let source = source.to_str().unwrap();
+    let frames = format!("    inner  {source}:10  (inlined)\n    outer  {source}:14\n");
+    let first = "to standard error\ndouble free of a 100-byte block (offset 0)\n  here\n";
+    assert!(text.starts_with(&format!("{first}{frames}")), "{text}");
+    let last = "1 finding, 3 blocks lost (4,128 bytes), 12,406 allocations, peak 1.8 MiB\n";
+    assert!(text.ends_with(last), "{text}");
+}
+
+/// Dies by the signal that ended the program, after the report.
+#[test]
+fn signals_end_both() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE]);
+    for signal in [6, 9, 11, 15] {
+        let output = setup.run(&[], &["raise", &signal.to_string()]);
+        assert_eq!(output.status.signal(), Some(signal));
+        assert!(!output.status.core_dumped());
+        assert!(stderr(&output).ends_with("1 finding, 12,406 allocations, peak 1.8 MiB\n"));
+    }
+    setup.no_records_left();
+}
+
+/// A signal that asks alloc-check to end reaches the program, which decides; then the report comes.
+#[test]
+fn signals_are_forwarded() {
+    let setup = Setup::new();
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        let mut child = setup
+            .command(&[], &["wait"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        // SAFETY: kill(2) has no contract; the child was not waited for, so the id is its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.signal(), &*stderr(&output)), (Some(signal), CLEAN));
+    }
+    setup.no_records_left();
+}
+
+/// The environment that the library reads: ours first, the user's kept.
+#[test]
+fn environment() {
+    let setup = Setup::new();
+    let said = setup.path("said");
+    let library = setup.library.canonicalize().unwrap();
+    let library = library.to_str().unwrap();
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = setup.command(&[], &[]);
+        command.env("FAKE_ENVIRONMENT", &said).envs(variables.iter().copied());
+        assert!(command.output().unwrap().status.success());
+        let text = fs::read_to_string(&said).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = run(&[]);
+    assert_eq!(plain[..3], [library, "gpa", "on_finding=continue"]);
+    assert!(plain[3].starts_with(setup.path("tmp").to_str().unwrap()), "{}", plain[3]);
+    let user = run(&[
+        ("LD_PRELOAD", "libm.so.6"),
+        ("ALLOC_PRELOAD", "c"),
+        ("ALLOC_GPA", "stacks=4,on_finding=abort"),
+    ]);
+    let preload = format!("{library}:libm.so.6");
+    assert_eq!(user[..3], [&*preload, "gpa", "on_finding=continue,stacks=4"]);
+}
+
+/// The program sees the name that it was called by, also when it was looked up in PATH.
+#[test]
+fn program_is_looked_up() {
+    let setup = Setup::new();
+    let mut command = setup.bare();
+    command.env("PATH", setup.dir.path()).args(["--library", "fake.so", "program", "name"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.stdout, b"program\n", "{}", stderr(&output));
+}
+
+/// Options after the program are the program's.
+#[test]
+fn options_of_the_program() {
+    let setup = Setup::new();
+    let mut command = setup.bare();
+    command.arg("--library").arg(&setup.library).args(["/bin/echo", "--json", "--leaks=x", "--"]);
+    assert_eq!(command.output().unwrap().stdout, b"--json --leaks=x --\n");
+}
+
+/// Every child writes its own file; one that still runs is named; exec is told from a sudden end.
+#[test]
+fn several_processes() {
+    let setup = Setup::new();
+    let output = setup.run(&[], &["exec", "3"]);
+    assert_eq!(output.status.code(), Some(3));
+    let two = "no findings, 24,812 allocations, peak 1.8 MiB, 2 processes\n";
+    assert_eq!(stderr(&output), two);
+    let template = fs::read_to_string(setup.path("template")).unwrap();
+    fs::write(setup.path("template"), template.replace(&format!("{END}\n"), "")).unwrap();
+    let output = setup.run(&[], &["exec", "0"]);
+    let text = stderr(&output);
+    assert!(text.contains("1 process called exec"), "{text}");
+    assert!(text.contains("1 process ended without exit handlers"), "{text}");
+    let output = setup.run(&[], &["daemon"]);
+    let text = stderr(&output);
+    assert!(text.contains("1 process still running: read as far as written\n"), "{text}");
+    assert!(text.contains("1 process ended without exit handlers"), "{text}");
+}
+
+/// `--json` and `--output` files are written; those that cannot be are named before the program runs.
+#[test]
+fn files() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE]);
+    let output = setup.run(&["--json", "r.json", "--output", "r.txt"], &["exit", "3"]);
+    assert_eq!((output.status.code(), &*stderr(&output)), (Some(23), ""));
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(setup.path("r.json")).unwrap()).unwrap();
+    assert_eq!(json["run"]["status"], 3);
+    assert_eq!(json["findings"][0]["here"][0]["function"], "inner");
+    assert_eq!(json["findings"][0]["here"][1]["line"], 14);
+    let text = fs::read_to_string(setup.path("r.txt")).unwrap();
+    assert!(text.starts_with("double free") && !text.contains('\u{1b}'));
+    for option in ["--json", "--output"] {
+        let output = setup.run(&[option, "/missing/file"], &["name"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty(), "the program ran");
+        let text = stderr(&output);
+        assert!(text.starts_with("alloc-check: cannot write /missing/file: "), "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+    // A full disk is noticed when the report is written.
+    let output = setup.run(&["--output", "/dev/full"], &["exit", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot write the report"));
+}
+
+/// Suppressed findings do not fail the run; a malformed file is refused before it.
+#[test]
+fn suppression_files() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE, LOST]);
+    fs::write(setup.path("known"), "double_free:inner\nleak:out?r\n").unwrap();
+    let output = setup.run(&["--suppress", "known"], &["exit", "4"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr(&output).contains("suppressed: 1 finding, 3 blocks not freed (4,128 bytes)"));
+    fs::write(setup.path("known"), "fine\ndoublefree:inner\n").unwrap();
+    for file in ["known", "missing"] {
+        let output = setup.run(&["--suppress", file], &["name"]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+        assert_eq!(stderr(&output).lines().count(), 1);
+    }
+    let text = stderr(&setup.run(&["--suppress", "known"], &[]));
+    assert!(text.starts_with("alloc-check: known: line 2: unknown kind \"doublefree\""), "{text}");
+}
+
+/// What cannot be checked is refused in one line, with status 2, and not run.
+#[test]
+fn bad_input() {
+    let setup = Setup::new();
+    let refused = |command: &mut Command, words: &str| {
+        let output = command.output().unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(words), "{text:?} does not say {words:?}");
+        assert!(output.stdout.is_empty());
+        text
+    };
+    let library = setup.library.to_str().unwrap();
+    let one_line = |args: &[&str], words: &str| {
+        let mut command = setup.bare();
+        let text = refused(command.args(["--library", library]).args(args), words);
+        assert_eq!(text.lines().count(), 1, "{text}");
+    };
+    one_line(&["no-such-program"], "cannot check no-such-program: not found in PATH");
+    one_line(&["./missing"], "cannot check ./missing: no such file");
+    one_line(&["/tmp"], "it is a directory");
+    one_line(&["--", ""], "its name is empty");
+    let set_uid = setup.path("set-uid");
+    fs::copy(&setup.program, &set_uid).unwrap();
+    fs::set_permissions(&set_uid, fs::Permissions::from_mode(0o4755)).unwrap();
+    one_line(&["./set-uid"], "set-uid");
+    for (args, words) in [
+        (&["--bogus", "true"][..], "'--bogus'"),
+        (&["--leaks=some", "true"], "[possible values: full, summary, off]"),
+        (&["--exit-code=256", "true"], "256"),
+        (&["--max-stacks=-1", "true"], "--max-stacks"),
+        (&[], "PROGRAM"),
+    ] {
+        refused(setup.bare().args(args), words);
+    }
+    refused(setup.bare().args(["resolve", "/missing"]), "cannot read /missing");
+}
+
+/// The library is found by option and by variable, and its absence is one clear line.
+#[test]
+fn library_is_found() {
+    let setup = Setup::new();
+    let run = |command: &mut Command| {
+        let output = command.arg(&setup.program).output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let by_variable = run(setup.bare().env("ALLOC_CHECK_LIBRARY", &setup.library));
+    assert_eq!(by_variable, (Some(0), CLEAN.to_owned()));
+    let (status, text) = run(setup.bare().args(["--library", "/missing.so"]));
+    assert_eq!((status, text.lines().count()), (Some(2), 1));
+    assert!(text.contains("--library: cannot use /missing.so"), "{text}");
+
+    // Beside the program, or in ../lib as an installation has it.
+    let bin = setup.path("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_alloc-check"), bin.join("alloc-check")).unwrap();
+    let installed = || {
+        let mut command = Command::new(bin.join("alloc-check"));
+        command.env("FAKE_RECORD", setup.path("template"));
+        command.env_remove("ALLOC_CHECK_LIBRARY").arg(&setup.program);
+        let output = command.output().unwrap();
+        (output.status.code(), stderr(&output))
+    };
+    let (status, text) = installed();
+    assert_eq!(status, Some(2));
+    assert!(text.contains("no liballoc_preload.so beside"), "{text}");
+    let lib = setup.path("lib");
+    fs::create_dir(&lib).unwrap();
+    fs::copy(&setup.library, lib.join("liballoc_preload.so")).unwrap();
+    assert_eq!(installed(), (Some(0), CLEAN.to_owned()));
+
+    let spaced = setup.path("with space.so");
+    fs::copy(&setup.library, &spaced).unwrap();
+    let (status, text) = run(setup.bare().arg("--library").arg(&spaced));
+    assert_eq!(status, Some(2));
+    assert!(text.contains("no path with a space or a colon"), "{text}");
+}
+
+/// A run that recorded nothing is not called clean.
+#[test]
+fn nothing_recorded() {
+    let setup = Setup::new();
+    let output = setup.command(&[], &["exit", "0"]).env_remove("FAKE_RECORD").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("not checked: the program recorded nothing"));
+}
+
+/// A program that defines `malloc` itself is run, and the report says what that means.
+#[test]
+fn own_allocator() {
+    let setup = Setup::new();
+    let own = setup.path("own");
+    compile("own_malloc.c", &own, &["-rdynamic"]);
+    let mut command = setup.bare();
+    let output = command.arg("--library").arg(&setup.library).arg(&own).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = stderr(&output);
+    assert!(text.contains("note: own-allocator: ") && text.contains("brings its own malloc"));
+    assert!(text.ends_with(CLEAN));
+}
+
+/// A static program is refused; the C library for it is part of every C compiler's system.
+#[test]
+fn static_program() {
+    let setup = Setup::new();
+    let fixed = setup.path("static");
+    // No C library is needed for a program without one.
+    compile("no_libc.c", &fixed, &["-static", "-nostdlib"]);
+    let mut command = setup.bare();
+    let output = command.arg("--library").arg(&setup.library).arg(&fixed).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("it is statically linked: nothing can be preloaded"));
+}
+
+/// `resolve` filters standard input or a file.
+#[test]
+fn resolve() {
+    let setup = Setup::new();
+    let mark = address(&setup.program, "mark");
+    let text = format!("at {}+{mark:#x}\n", path_text(&setup.program));
+    fs::write(setup.path("text"), &text).unwrap();
+    let output = setup.bare().args(["resolve", "text"]).output().unwrap();
+    let source = support::fixture("program.c");
+    let source = source.to_str().unwrap();
+    let wanted = format!("at inner {source}:10 (inlined into) outer {source}:14\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
+    let mut child =
+        setup.bare().arg("resolve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), wanted);
+}
+
+fn path_text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
