@@ -45,7 +45,11 @@ impl Checker {
     /// dies by, is ours. Returns only if that fails.
     pub(crate) fn exec(&self, args: &[OsString]) -> anyhow::Error {
         let mut command = Command::new(&self.program);
-        command.arg("--library").arg(&self.library).args(args);
+        // Its subcommand `resolve` runs no program and takes no library.
+        if args.first().is_none_or(|word| word != "resolve") {
+            command.arg("--library").arg(&self.library);
+        }
+        command.args(args);
         anyhow::Error::new(become_command(&mut command))
             .context(format!("running {}", self.program.display()))
     }

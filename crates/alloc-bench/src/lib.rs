@@ -1,1 +1,32 @@
-//! Benchmarks of the workspace's allocators beside their peers.
+//! The workloads that every allocator of the workspace runs beside its peers.
+//!
+//! # Design
+//!
+//! ```text
+//! workload (here)  x  contender (benches/contenders)  =  one number
+//!    Heap: pair, lifo, random, pages, megabytes
+//!    Bump: values, slices, blocks
+//!        |
+//!        +-- benches/peers: criterion, time per operation
+//!        +-- benches/tapes: one workload in a loop, for `valgrind --tool=callgrind`
+//! ```
+//!
+//! A workload is a function `(contender, count) -> Duration`: it makes `count` operations, rounded up
+//! to whole rounds, and measures these alone. Every contender of a case makes the same calls with
+//! the same sizes in the same order.
+//!
+//! # Invariants
+//!
+//! 1. Each workload frees what it took, so that it can be repeated for ever.
+//! 2. Sizes and orders come from a seeded generator: two runs make the same calls.
+//!
+//! # Drawbacks
+//!
+//! Loops over one allocator in one thread; see the README for what that does not show.
+
+mod heap;
+mod bump;
+mod numbers;
+
+pub use bump::{Bump, ROUND_BYTES_MAX, blocks, slices, values};
+pub use heap::{Heap, lifo, megabytes, pages, pair, random};

@@ -120,7 +120,7 @@ pub(super) fn c_source(dir: &Path) -> Result<()> {
         let mut numbers = Numbers(3);
         writeln!(file, "#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>")?;
         writeln!(file, "#include <string.h>\n#include <time.h>\n#include <unistd.h>")?;
-        for index in 0..600 {
+        for index in 0..120 {
             let [a, b, c] = [(); 3].map(|()| numbers.below(100) + 1);
             writeln!(
                 file,
@@ -151,7 +151,7 @@ pub(super) fn sql(dir: &Path) -> Result<()> {
               ORDER BY 3 DESC LIMIT 50;\n\
               UPDATE row SET name = name || ' changed' WHERE kind < 100;\n\
               DELETE FROM row WHERE id % 5 = 0;\n\
-              SELECT a.kind, group_concat(b.name, ',') FROM row a JOIN row b ON a.id = b.id + 1\n\
+              SELECT a.kind, group_concat(b.name, ',') FROM row a JOIN row b ON b.id = a.id - 1\n\
               WHERE a.kind = 17 GROUP BY a.kind;\n\
               SELECT count(*), sum(length(name)) FROM row;\n",
         )?)

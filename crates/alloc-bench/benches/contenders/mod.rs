@@ -1,0 +1,70 @@
+//! Who runs which workload. The first contender of a case is ours, the second its plainest peer.
+
+use std::time::Duration;
+
+mod bumps;
+mod heaps;
+
+/// One workload and everyone who runs it.
+pub(crate) struct Case {
+    /// The allocator's kind and the workload.
+    pub(crate) name: &'static str,
+    /// Ours, then the peers.
+    pub(crate) contenders: &'static [Contender],
+}
+
+/// One allocator in one workload.
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    /// Makes this many operations and tells how long they took, without what comes before.
+    pub(crate) run: fn(u64) -> Duration,
+}
+
+/// A case: its name, then each contender with a function of the count.
+macro_rules! case {
+    ($name:literal: $($contender:literal => $run:expr),+ $(,)?) => {
+        Case {
+            name: $name,
+            contenders: &[$(Contender { name: $contender, run: $run }),+],
+        }
+    };
+}
+
+use alloc_bench::{blocks, megabytes, pages, slices, values};
+use bumps::{arena, bump, fixed};
+use heaps::Mmap;
+
+pub(crate) const CASES: &[Case] = &[
+    case!("arena/values":
+        "alloc-arena" => |count| values(&mut arena(), count),
+        "bumpalo" => |count| values(&mut bump(), count),
+    ),
+    case!("arena/slices":
+        "alloc-arena" => |count| slices(&mut arena(), count),
+        "bumpalo" => |count| slices(&mut bump(), count),
+    ),
+    case!("arena/blocks":
+        "alloc-arena" => |count| blocks(&mut arena(), count),
+        "bumpalo" => |count| blocks(&mut bump(), count),
+    ),
+    case!("fixed/values":
+        "alloc-fixed" => |count| fixed(|fixed| values(fixed, count)),
+        "bumpalo" => |count| values(&mut bump(), count),
+    ),
+    case!("fixed/slices":
+        "alloc-fixed" => |count| fixed(|fixed| slices(fixed, count)),
+        "bumpalo" => |count| slices(&mut bump(), count),
+    ),
+    case!("fixed/blocks":
+        "alloc-fixed" => |count| fixed(|fixed| blocks(fixed, count)),
+        "bumpalo" => |count| blocks(&mut bump(), count),
+    ),
+    case!("page/pages":
+        "alloc-page" => |count| pages(&alloc_page::PageAllocator, count),
+        "mmap" => |count| pages(&Mmap, count),
+    ),
+    case!("page/megabytes":
+        "alloc-page" => |count| megabytes(&alloc_page::PageAllocator, count),
+        "mmap" => |count| megabytes(&Mmap, count),
+    ),
+];
