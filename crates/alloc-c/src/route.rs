@@ -1,0 +1,53 @@
+//! Which C function serves a request. Arithmetic only.
+#![forbid(unsafe_code)]
+
+use core::alloc::Layout;
+
+/// The alignment that every block of `malloc` has, if it is large enough to hold such a type: that of
+/// C's `max_align_t`.
+pub(crate) const ALIGN_MAX: usize = align_of::<libc::max_align_t>();
+
+/// How a request is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// By `malloc`, `calloc` or `realloc` with this many bytes.
+    Plain(usize),
+    /// By the function that takes an alignment.
+    Aligned,
+}
+
+/// Returns how a layout is served; its size is not zero.
+///
+/// `malloc` aligns for every type *that fits*: several implementations align 8 bytes to 8 and no more.
+/// So a size below the alignment is rounded up to it.
+#[inline]
+pub(crate) const fn route(layout: Layout) -> Route {
+    let (size, align) = (layout.size(), layout.align());
+    if ALIGN_MAX < align {
+        Route::Aligned
+    } else if size < align {
+        Route::Plain(align)
+    } else {
+        Route::Plain(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small sizes and all alignments, against the rule in words.
+    #[test]
+    fn route_agrees_with_its_rule() {
+        for shift in 0..12 {
+            let align = 1 << shift;
+            for size in 1..100 {
+                let expected = match route(Layout::from_size_align(size, align).unwrap()) {
+                    Route::Plain(len) => align <= ALIGN_MAX && len == size.max(align),
+                    Route::Aligned => ALIGN_MAX < align,
+                };
+                assert!(expected, "{size} {align}");
+            }
+        }
+    }
+}

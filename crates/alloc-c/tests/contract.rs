@@ -1,0 +1,17 @@
+//! C's heap keeps the contract, directly and through a table of functions.
+
+mod glibc;
+
+use alloc_c::CAllocator;
+use alloc_testing::conformance;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use glibc::GLIBC;
+
+conformance!(with: |case| case.run_unsized(CAllocator));
+
+conformance!(shared => CAllocator; sync);
+
+conformance!(erased => with: |case| case.run(&CAllocator as &dyn alloc_core::Allocator));
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+conformance!(table => with: |case| case.run_unsized(GLIBC));
