@@ -1,0 +1,11 @@
+//! A value ends before the arena that it is in.
+use alloc_arena::Arena;
+use alloc_core::AllocatorExt;
+
+fn main() {
+    let arena = Arena::new();
+    {
+        let data = arena.create(1u8).unwrap();
+        println!("{}", *data);
+    }
+}

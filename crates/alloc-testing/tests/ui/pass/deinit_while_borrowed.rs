@@ -1,0 +1,11 @@
+//! An allocator ends when it has no owners left.
+use alloc_core::AllocatorExt;
+use alloc_gpa::Gpa;
+
+fn main() {
+    let gpa = Gpa::new();
+    let data = gpa.create(1u8).unwrap();
+    println!("{}", *data);
+    drop(data);
+    let _ = gpa.deinit();
+}

@@ -1,0 +1,9 @@
+//! A block is freed once.
+use alloc_core::AllocatorExt;
+use alloc_gpa::Gpa;
+
+fn main() {
+    let gpa = Gpa::new();
+    let data = gpa.create(1u8).unwrap();
+    gpa.destroy(data);
+}
