@@ -33,6 +33,7 @@ struct Document<'a> {
     leaks: Vec<LeakOut<'a>>,
     processes: Vec<ProcessOut<'a>>,
     notes: Vec<NoteOut<'a>>,
+    notes_dropped: u64,
     suppressions: Vec<SuppressionOut<'a>>,
     unreadable: &'a [String],
     malformed_lines: u64,
@@ -199,6 +200,7 @@ impl Report {
             leaks: self.leaks.iter().map(|leak| self.leak_out(leak)).collect(),
             processes: self.processes.iter().map(process_out).collect(),
             notes: self.notes().map(|(text, processes)| NoteOut { text, processes }).collect(),
+            notes_dropped: self.notes_dropped,
             suppressions: self
                 .suppressions
                 .iter()

@@ -102,6 +102,8 @@ pub struct Report {
     pub(crate) leaks: Vec<Leak>,
     /// Text and how many processes wrote it.
     pub(crate) notes: Vec<(String, u64)>,
+    /// Notes beyond the limit, whose text was not kept.
+    pub(crate) notes_dropped: u64,
     /// Files that could not be read, and why.
     pub(crate) unreadable: Vec<String>,
     pub(crate) malformed_lines: u64,

@@ -285,8 +285,10 @@ impl Reader {
         if let Some(index) = self.notes.get(&text) {
             self.report.notes[*index].1 += 1;
         } else if self.report.notes.len() < NOTES_MAX {
-            self.notes.insert(text.clone(), self.report.notes.len());
-            self.report.notes.push((text, 1));
+            self.report.notes.push((text.clone(), 1));
+            self.notes.insert(text, self.report.notes.len() - 1);
+        } else {
+            self.report.notes_dropped += 1;
         }
     }
 }

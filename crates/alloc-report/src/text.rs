@@ -268,6 +268,7 @@ impl Text<'_> {
             writeln!(self.out, "note: {}{times}", escape_short(text, 400))?;
         }
         let unshown = report.notes.len().saturating_sub(NOTES_SHOWN_MAX) as u64;
+        let unshown = unshown.saturating_add(report.notes_dropped);
         if unshown > 0 {
             writeln!(self.out, "note: {} not shown", counted(unshown, "more note"))?;
         }

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::process::Stdio;
+
 use alloc_report::{LeakDetail, Outcome, Report, Run, Suppressions, Symboliser, TextOptions};
 use support::{END, Records, plain, start, text};
 
@@ -136,11 +139,15 @@ fn ends_are_told_apart() {
 #[test]
 fn running_processes_are_known() {
     let records = Records::new();
-    let mut child = std::process::Command::new("sleep")
-        .arg("60")
+    let mut child = std::process::Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .env("ALLOC_GPA_RECORDS", records.path())
         .spawn()
         .unwrap();
+    // Once it answers it is past exec, and /proc shows its environment.
+    child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     let pid = i32::try_from(child.id()).unwrap();
     records.file(&format!("{pid}-0.jsonl"), &[&start(pid)]);
     let own = i32::try_from(std::process::id()).unwrap();
@@ -202,6 +209,21 @@ fn damaged_lines_are_counted() {
     assert!(text.contains("note: degraded: no stacks\n"));
     assert!(text.contains("no stack was recorded"));
     assert_eq!(report.totals().lost.bytes, u64::MAX);
+}
+
+/// Notes of different text are kept up to a limit, and counted beyond it.
+#[test]
+fn notes() {
+    let records = Records::new();
+    let notes: Vec<String> =
+        (0..300).map(|n| format!(r#"{{"t":"note","text":"degraded: {n}"}}"#)).collect();
+    let lines: Vec<String> = [vec![start(7)], notes, vec![END.to_owned()]].concat();
+    write(&records, "7-0.jsonl", &lines);
+    write(&records, "8-0.jsonl", &lines);
+    let text = plain(&records.read());
+    assert!(text.starts_with("note: degraded: 0 (2 processes)\n"), "{text}");
+    // 20 shown of 256 kept; 44 of each process not kept.
+    assert!(text.contains("note: 324 more notes not shown\n"), "{text}");
 }
 
 /// Only regular files with the right names are opened, and another version is refused.

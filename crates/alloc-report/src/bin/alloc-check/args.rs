@@ -46,7 +46,7 @@ pub(crate) struct Check {
     /// How many findings, and how many leaks, to show in full
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) max_stacks: usize,
-    /// A file of suppressions, one a line: [KIND:]PATTERN, the pattern for function or module names
+    /// A file of suppressions, one a line: PATTERN or KIND:PATTERN for function or module names
     #[arg(long, value_name = "FILE")]
     pub(crate) suppress: Option<PathBuf>,
     /// Write the report as JSON, too
