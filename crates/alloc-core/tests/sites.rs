@@ -4,7 +4,7 @@
 mod common;
 
 use alloc_core::{AlignedSlice, Allocator, AllocatorExt, Counting, Limited, Owned, alloc_print};
-use common::{GROWTHS, Growth, Ledger};
+use common::{GROWTHS, Ledger};
 
 /// Runs an expression, and asserts that every call it makes on the ledger shows its own line.
 macro_rules! at_this_line {
@@ -81,7 +81,9 @@ fn two_wrappers_and_a_tag_show_the_caller() {
 #[cfg(feature = "lock_api")]
 #[test]
 fn a_lock_shows_the_caller() {
-    let ledger = Ledger::with_growth(Growth::Moves);
-    let locked: alloc_core::Locked<parking_lot::RawMutex, _> = alloc_core::Locked::new(&ledger);
-    all_verbs(&locked, &ledger);
+    for growth in GROWTHS {
+        let ledger = Ledger::with_growth(growth);
+        let locked: alloc_core::Locked<parking_lot::RawMutex, _> = alloc_core::Locked::new(&ledger);
+        all_verbs(&locked, &ledger);
+    }
 }
