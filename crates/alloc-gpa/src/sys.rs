@@ -5,6 +5,7 @@ pub(crate) mod errno;
 pub(crate) mod map;
 pub(crate) mod maps;
 pub(crate) mod pages;
+pub(crate) mod presence;
 pub(crate) mod peek;
 pub(crate) mod thread;
 pub(crate) mod try_lock;

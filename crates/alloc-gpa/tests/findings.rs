@@ -166,6 +166,24 @@ fn a_write_after_free_is_found_when_the_slab_retires() {
     assert_eq!(only(&gpa).block.map(|b| b.addr), Some(blocks[5].addr().get()));
 }
 
+/// The same after the slab was given back, and for large blocks, whose memory goes at once.
+#[test]
+fn a_write_long_after_free_is_found_by_the_audit() {
+    for (size, count) in [(100, 2000), (5000, 3), (100_000, 2), (3 << 20, 1)] {
+        let gpa = gpa();
+        let blocks = (0..count).map(|_| alloc(&gpa, size)).collect::<Vec<_>>();
+        blocks.iter().for_each(|block| free(&gpa, *block, size));
+        assert_eq!(gpa.check(), Check::Ok);
+        let block = blocks[count / 2];
+        // SAFETY: the slot's addresses stay mapped.
+        unsafe { block.as_ptr().add(size / 2).write_volatile(7) };
+        let _ = gpa.check();
+        assert_eq!(only(&gpa).kind, FindingKind::UseAfterFree, "size {size}");
+        assert_eq!(only(&gpa).offset, size as isize / 2);
+        assert_eq!(only(&gpa).block.map(|b| b.addr), Some(block.addr().get()));
+    }
+}
+
 #[test]
 fn wrong_layouts_are_told_and_the_block_is_freed() {
     let gpa = gpa();

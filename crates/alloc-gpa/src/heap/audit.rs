@@ -8,6 +8,8 @@ use super::state::{State, StateWord};
 use super::{Heap, canary, redzone_damage};
 use crate::finding::LeakTotals;
 use crate::stack::StackId;
+use crate::sys::pages;
+use crate::sys::presence::Presence;
 
 /// A block that is live while the sweep passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +72,11 @@ impl Heap {
 
     /// Tells of damage to bytes around live blocks and in freed ones.
     pub(crate) fn audit_damage(&self) {
+        let mut presence = Presence::open();
         self.for_each_slot(|block, word| {
             // Acquire: pairs with the Release in `retire`.
             if block.slab.retired.load(Acquire) == Retired::Yes as u8 {
+                self.audit_retired(block, &mut presence);
                 return;
             }
             match word.state() {
@@ -90,6 +94,27 @@ impl Heap {
                 }
             }
         });
+    }
+
+    /// Tells of a write to a freed block whose memory was given back: it left a page where there
+    /// should be none, with bytes that are not zero.
+    fn audit_retired(&self, block: &BlockRef<'_>, presence: &mut Presence) {
+        let (start, room) = (block.start(), block.room());
+        let mut offset = 0;
+        while offset < room {
+            let addr = start.addr().get() + offset;
+            let len = (pages::PAGE_LEN - addr % pages::PAGE_LEN).min(room - offset);
+            if presence.has_memory(addr) == Some(true) {
+                // SAFETY: inside the slot.
+                let at = unsafe { start.add(offset) };
+                // SAFETY: the slot's addresses stay mapped while the heap does.
+                if let Some(hit) = unsafe { canary::first_nonzero(at, len) } {
+                    self.tell_late_write(block, offset + hit);
+                    return;
+                }
+            }
+            offset += len;
+        }
     }
 
     /// Tells of damage behind a live block.

@@ -144,6 +144,16 @@ unsafe fn damage(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
     unsafe { locate(start, len, word) }
 }
 
+/// Returns the offset of the first byte of `[start, start + len)` that is not zero.
+///
+/// # Safety
+///
+/// As [`damage`].
+pub(crate) unsafe fn first_nonzero(start: NonNull<u8>, len: usize) -> Option<usize> {
+    // SAFETY: the caller's contract.
+    unsafe { damage(start, len, 0) }.map(|damage| damage.first)
+}
+
 /// Finds the first and the last damaged byte.
 ///
 /// # Safety

@@ -254,6 +254,16 @@ impl Heap {
         self.tell(finding);
     }
 
+    /// A freed block was written `offset` bytes from its start, after its memory was given back.
+    #[cold]
+    pub(super) fn tell_late_write(&self, block: &BlockRef<'_>, offset: usize) {
+        let addr = block.start().addr().get() + offset;
+        let mut finding = blank(FindingKind::UseAfterFree, addr, None, StackId::NONE);
+        describe(&mut finding, block, offset as isize);
+        finding.detail = Detail::from_args(format_args!("long after the free"));
+        self.tell(finding);
+    }
+
     /// Tells if the bytes of a freed block, whose memory is still there, were written.
     pub(super) fn check_freed(&self, block: &BlockRef<'_>, here: StackId) {
         // SAFETY: the slot is mapped; it is freed, so its bytes are junk.
