@@ -178,7 +178,9 @@ fn no_std(steps: &mut Steps) {
         let path = |name: &str| root().join("crates").join(name);
         let dependencies: String = OS_FREE
             .iter()
-            .map(|name| format!("{name} = {{ path = {:?} }}\n", path(name)))
+            .map(|name| {
+                format!("{name} = {{ path = {:?}, default-features = false }}\n", path(name))
+            })
             .collect();
         let uses: String = OS_FREE
             .iter()

@@ -1,12 +1,58 @@
 //! Allocators whose blocks are freed one by one, and their peers.
 
-use std::alloc::Layout;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 
 use alloc_bench::Heap;
+use alloc_gpa::Gpa;
+
+/// Ours with its defaults: stacks at every allocation and free.
+pub(crate) fn gpa() -> Gpa {
+    Gpa::new()
+}
+
+/// Ours without stacks: what the other checks cost.
+pub(crate) fn gpa_without_stacks() -> Gpa {
+    Gpa::builder().stacks(0).build()
+}
 
 fn enough(block: *mut u8) -> NonNull<u8> {
     NonNull::new(block).expect("a benchmark has enough memory")
+}
+
+/// Rust's default allocator, called straight.
+pub(crate) struct Std;
+
+impl Heap for Std {
+    #[inline]
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        // SAFETY: no workload asks for zero bytes.
+        enough(unsafe { System.alloc(layout) })
+    }
+
+    #[inline]
+    unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: taken from `System` with this layout, by this function's contract.
+        unsafe { System.dealloc(block.as_ptr(), layout) };
+    }
+}
+
+/// C's malloc and free, called straight; for alignments that malloc honours.
+pub(crate) struct Libc;
+
+impl Heap for Libc {
+    #[inline]
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        assert!(layout.align() <= align_of::<libc::max_align_t>(), "malloc aligns to no more");
+        // SAFETY: malloc has no preconditions.
+        enough(unsafe { libc::malloc(layout.size()) }.cast())
+    }
+
+    #[inline]
+    unsafe fn give(&self, block: NonNull<u8>, _: Layout) {
+        // SAFETY: came from malloc, not freed yet, by this function's contract.
+        unsafe { libc::free(block.as_ptr().cast()) };
+    }
 }
 
 /// The system calls, straight.

@@ -30,9 +30,9 @@ macro_rules! case {
     };
 }
 
-use alloc_bench::{blocks, megabytes, pages, slices, values};
+use alloc_bench::{blocks, lifo, megabytes, pages, pair, random, slices, values};
 use bumps::{arena, bump, fixed};
-use heaps::Mmap;
+use heaps::{Libc, Mmap, Std, gpa, gpa_without_stacks};
 
 pub(crate) const CASES: &[Case] = &[
     case!("arena/values":
@@ -66,5 +66,32 @@ pub(crate) const CASES: &[Case] = &[
     case!("page/megabytes":
         "alloc-page" => |count| megabytes(&alloc_page::PageAllocator, count),
         "mmap" => |count| megabytes(&Mmap, count),
+    ),
+    case!("c/pair":
+        "alloc-c" => |count| pair(&alloc_c::CAllocator, count),
+        "malloc" => |count| pair(&Libc, count),
+    ),
+    case!("c/lifo":
+        "alloc-c" => |count| lifo(&alloc_c::CAllocator, count),
+        "malloc" => |count| lifo(&Libc, count),
+    ),
+    case!("c/random":
+        "alloc-c" => |count| random(&alloc_c::CAllocator, count),
+        "malloc" => |count| random(&Libc, count),
+    ),
+    case!("gpa/pair":
+        "alloc-gpa" => |count| pair(&gpa(), count),
+        "system" => |count| pair(&Std, count),
+        "alloc-gpa without stacks" => |count| pair(&gpa_without_stacks(), count),
+    ),
+    case!("gpa/lifo":
+        "alloc-gpa" => |count| lifo(&gpa(), count),
+        "system" => |count| lifo(&Std, count),
+        "alloc-gpa without stacks" => |count| lifo(&gpa_without_stacks(), count),
+    ),
+    case!("gpa/random":
+        "alloc-gpa" => |count| random(&gpa(), count),
+        "system" => |count| random(&Std, count),
+        "alloc-gpa without stacks" => |count| random(&gpa_without_stacks(), count),
     ),
 ];
