@@ -1,7 +1,60 @@
-//! A general-purpose allocator that finds leaks, double frees, bad frees, overflows and writes after
-//! free, with stacks.
+//! A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, overflows and
+//! writes after free, each with the stacks of allocation and free.
+//!
+//! Three forms of one heap:
+//!
+//! * [`Gpa`], an allocator that a program makes, passes on and ends: exact.
+//! * [`Global`], the global allocator of a Rust program: findings as they are made, leaks at exit.
+//! * [`ProcessHeap`], what `alloc-preload` puts under `malloc` of any program.
+//!
+//! # Design
+//!
+//! ```text
+//!   raw_alloc(layout)                                       raw_free(block, layout)
+//!        |                                                        |
+//!        v                                                        v
+//!   shard of this thread: next slot of the class           map: address -> chunk -> slab -> slot
+//!        |                                                        |
+//!        v                                                        v
+//!   | block: size bytes | canary |                         state word: Live -> Freeing (one winner)
+//!        |                                                        |
+//!        v                                                        v
+//!   record, out of line: state, size, stack of             canary intact? layout the same? then junk,
+//!   allocation; stacks are stored once (depot)             stack of free, and Freed for ever
+//! ```
+//!
+//! A slab whose blocks are all freed is verified and gives its memory back; its addresses stay, and
+//! are never handed out again. `deinit`, or the exit of the process, audits everything once more:
+//! canaries of live blocks, junk of freed ones, pages that came back under retired slabs.
+//!
+//! # Invariants
+//!
+//! 1. An address is handed out at most once.
+//! 2. No record lies where a block can reach: chunks and records are separate mappings.
+//! 3. Any address may be freed or resized. What is no live block is told, and nothing else happens.
+//! 4. Of several frees of a block exactly one wins, by the exchange of its state word.
+//! 5. Nothing here unwinds, and nothing allocates from the heap that is being served.
+//!
+//! # Re-entrance
+//!
+//! While a thread is inside the process's heap, whatever it asks for (the allocator's own code, libc
+//! on its behalf, a signal handler that interrupted it) comes from [`SideHeap`], which never waits.
+//! So no lock of the heap is ever taken twice by a thread. An explicit [`Gpa`] is not for signal
+//! handlers.
+//!
+//! # Drawbacks
+//!
+//! * Late *reads* are not seen: freed memory stays mapped. Nor are reads past the end.
+//! * Memory grows with the number of allocations: addresses for ever (the system gives 128 TiB), 24
+//!   bytes of record for each, given up beyond [`Builder::history`].
+//! * Stacks cost some hundred nanoseconds an operation; [`Builder::stacks`] turns them off.
+//! * Linux on x86-64 is where it was run.
 
 extern crate std;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod gpa;
 mod finding;
