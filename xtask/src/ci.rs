@@ -10,8 +10,8 @@ use clap::Subcommand;
 use crate::steps::Steps;
 use crate::test::in_target;
 use crate::tools::{
-    add_flags, cargo, cargo_of, has_program, has_toolchain, metadata, output, root, succeeds,
-    target_dir,
+    TARGET, add_flags, cargo, cargo_of, fetch, has_program, has_toolchain, metadata, output, root,
+    succeeds, target_dir,
 };
 use crate::{real, test, tidy};
 
@@ -82,7 +82,6 @@ const OS_FREE: [&str; 3] = ["alloc-core", "alloc-fixed", "alloc-arena"];
 const SANITIZED: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page"];
 
 fn san(steps: &mut Steps) -> Result<()> {
-    let host = "x86_64-unknown-linux-gnu";
     let packages: String = SANITIZED.iter().map(|name| format!(" -p {name}")).collect();
     for sanitizer in ["address", "thread"] {
         let name = format!("{sanitizer} sanitizer");
@@ -92,7 +91,7 @@ fn san(steps: &mut Steps) -> Result<()> {
             steps.skip(&name, "no nightly toolchain");
         } else {
             let words =
-                format!("test --locked --no-fail-fast --target {host} --lib --tests{packages}");
+                format!("test --locked --no-fail-fast --target {TARGET} --lib --tests{packages}");
             let mut command = cargo_of("nightly", &words);
             // std itself is not instrumented, so the ABI marker of the two differs.
             let flags = format!("-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer");
@@ -173,6 +172,7 @@ fn fuzz(steps: &mut Steps) -> Result<()> {
 /// pulls std in, for then there are two handlers.
 fn no_std(steps: &mut Steps) {
     steps.run("no std", || {
+        fetch()?;
         let dir = target_dir()?.join("no-std");
         std::fs::create_dir_all(dir.join("src"))?;
         let path = |name: &str| root().join("crates").join(name);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::steps::Steps;
 use crate::test::in_target;
-use crate::tools::{cargo, metadata, output, root, target_dir};
+use crate::tools::{TARGET, cargo, fetch, metadata, output, root, target_dir};
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -21,11 +21,9 @@ pub(crate) struct Options {
     pub(crate) packages: Vec<String>,
 }
 
-/// The lists are those of one system, so that they are the same wherever the test runs.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-
 /// One step for each crate that is published.
 pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
+    steps.run("selective use: fetch", fetch);
     let metadata = metadata()?;
     for package in metadata["packages"].as_array().context("no packages in metadata")? {
         let name = package["name"].as_str().context("a package without a name")?;
@@ -46,7 +44,8 @@ fn check(name: &str, package: &Value, record: bool) -> Result<()> {
     {
         let user = write_user(name, features, linkable)?;
         let target = target_dir()?.join("selective-use/target");
-        let mut build = cargo("check --quiet --offline");
+        // Named as well, since cargo builds no crate for a user that cannot link it.
+        let mut build = cargo(&format!("check --quiet --offline -p user -p {name}"));
         in_target(&mut build, &target);
         output(build.current_dir(&user)).with_context(|| format!("with {label}"))?;
         let tree =

@@ -66,6 +66,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Downloads what the workspace needs on the target `TARGET`, so that crates outside the workspace
+/// can be built offline, with the workspace's versions.
+pub(crate) fn fetch() -> Result<()> {
+    output(&mut cargo(&format!("fetch --quiet --locked --target {TARGET}"))).map(drop)
+}
+
+/// What is compared between machines is that of one system.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// Whether a program can be found in PATH.
 pub(crate) fn has_program(name: &str) -> bool {
     find_program(name).is_some()

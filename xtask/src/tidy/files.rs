@@ -48,12 +48,14 @@ impl File {
         self.path.strip_prefix("crates/").and_then(|rest| rest.split('/').next()).unwrap_or("xtask")
     }
 
-    /// Whether the file is compiled into the crate itself, not into its tests or benches.
+    /// Whether the file is compiled into the crate itself, not into its tests or benches; a module of
+    /// unit tests in a file of its own is called `tests`.
     pub(super) fn is_source(&self) -> bool {
         let inside = match self.path.strip_prefix("crates/") {
             Some(rest) => rest.split_once('/').map_or("", |(_, inside)| inside),
             None => self.path.strip_prefix("xtask/").unwrap_or(""),
         };
-        inside.starts_with("src/") && self.path.ends_with(".rs")
+        let is_tests = inside.ends_with("/tests.rs") || inside.contains("/tests/");
+        inside.starts_with("src/") && inside.ends_with(".rs") && !is_tests
     }
 }
