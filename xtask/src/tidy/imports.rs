@@ -65,6 +65,13 @@ pub(super) fn check(metadata: &Value) -> Result<Vec<String>> {
             let import = dependency["name"].as_str().context("a dependency without a name")?;
             let is_dev = dependency["kind"].as_str() == Some("dev");
             problems.extend(check_import(&Import { krate, import, is_dev }));
+            let published = package["publish"].is_null();
+            if published && is_dev && is_ours(import) && dependency["req"] != "*" {
+                problems.push(format!(
+                    "{krate}: the dev-dependency {import} has a version, so neither of the two could \
+                     be published first; instead: a path alone"
+                ));
+            }
         }
         problems.extend(check_fields(krate, package));
     }
