@@ -54,9 +54,6 @@ pub use case::Case;
 pub use options::Options;
 pub use violation::{Rule, Violation};
 
-/// The environment variable that sets the seed of every run.
-pub const SEED_VARIABLE: &str = "ALLOC_TESTING_SEED";
-
 /// Operations of the program that is run over a backing whose nth request fails.
 const FAILING_LEN: usize = 60;
 

@@ -432,3 +432,5 @@ unsafe impl Allocator for Backing {
         }
     }
 }
+
+alloc_core::impl_foreign_allocator!(impl[] for Backing);

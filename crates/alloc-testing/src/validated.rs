@@ -70,6 +70,11 @@ impl<A: Allocator> Validated<A> {
         self.ledger().live_bytes()
     }
 
+    /// Returns the allocator inside.
+    pub const fn inner(&self) -> &A {
+        &self.inner
+    }
+
     /// Fails the test if a misuse was seen.
     ///
     /// # Panics
@@ -182,3 +187,5 @@ unsafe impl<A: Allocator> Allocator for Validated<A> {
         unsafe { self.inner.raw_free(block, layout) };
     }
 }
+
+alloc_core::impl_foreign_allocator!(impl[A: Allocator] for Validated<A>);

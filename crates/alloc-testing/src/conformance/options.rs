@@ -2,11 +2,6 @@
 
 use core::alloc::Layout;
 
-use super::SEED_VARIABLE;
-
-/// The seed of a run that names none.
-const SEED: u64 = 0x00C0_FFEE;
-
 /// The largest alignment that is tested, unless the allocator declares a smaller one.
 pub(super) const ALIGN_MAX: usize = 2 << 20;
 
@@ -105,13 +100,7 @@ impl Options {
 
     /// The seed of this run.
     pub(super) fn resolve_seed(&self) -> u64 {
-        let Ok(text) = std::env::var(SEED_VARIABLE) else { return self.seed.unwrap_or(SEED) };
-        let digits = text.strip_prefix("0x");
-        let seed = digits.map_or_else(|| text.parse(), |hex| u64::from_str_radix(hex, 16));
-        let Ok(seed) = seed else {
-            panic!("{SEED_VARIABLE}={text}: not a number; 64 bits, decimal or after 0x hexadecimal")
-        };
-        seed
+        crate::seed::or_environment(self.seed)
     }
 
     /// The largest size that an ordinary request has, in bytes.

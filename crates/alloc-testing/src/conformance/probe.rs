@@ -132,10 +132,7 @@ impl State {
 
 /// Runs `call`; the message of the panic if it unwound.
 pub(super) fn unwinding<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
-    })
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| crate::panics::message(&*payload))
 }
 
 fn describe(range: &Range<usize>) -> String {

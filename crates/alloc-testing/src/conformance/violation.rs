@@ -114,7 +114,7 @@ impl fmt::Display for Violation {
         for step in &self.steps {
             writeln!(f, "    {step}")?;
         }
-        write!(f, "  seed {0:#x}: set {1}={0:#x} to see it again", self.seed, super::SEED_VARIABLE)
+        write!(f, "  seed {0:#x}: set {1}={0:#x} to see it again", self.seed, crate::SEED_VARIABLE)
     }
 }
 

@@ -1,0 +1,148 @@
+//! `TestAllocator`: a leak or a finding fails its test and no other, with stacks.
+
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use alloc_core::{AllocError, Allocator, AllocatorExt, Layout, Owned};
+use alloc_testing::{TestAllocator, TestGuard, alloc_test, run};
+
+/// The message with which `test` fails.
+fn failure(test: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(test)).expect_err("the test fails");
+    match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(payload) => payload.downcast_ref::<&str>().map_or_else(String::new, |s| s.to_string()),
+    }
+}
+
+#[alloc_test]
+fn a_clean_test_passes(gpa: &TestAllocator) {
+    let numbers = gpa.alloc_fill(5, 0u32).unwrap();
+    assert_eq!(gpa.gpa().stats().live_bytes, 20);
+    drop(numbers);
+}
+
+#[alloc_test]
+fn a_test_may_return_a_result(gpa: &TestAllocator) -> Result<(), AllocError> {
+    let text = gpa.dupe_str("text")?;
+    assert_eq!(&*text, "text");
+    Ok(())
+}
+
+#[alloc_test]
+fn a_test_may_take_the_erased_handle(gpa: &dyn Allocator) {
+    assert_eq!(*gpa.create(5).unwrap(), 5);
+}
+
+#[alloc_test]
+fn a_test_may_be_generic_in_its_handle(gpa: impl Allocator + Copy) {
+    assert_eq!(*gpa.create(5).unwrap(), 5);
+}
+
+/// Documentation stays.
+#[alloc_test]
+#[should_panic(expected = "as it should")]
+fn attributes_stay(gpa: &TestAllocator) {
+    let _freed_by_the_unwinding = gpa.create(5).unwrap();
+    panic!("as it should");
+}
+
+#[alloc_test]
+#[should_panic(expected = "the test's allocator was left with 1 blocks leaked, 8 bytes")]
+fn a_leak_fails_the_test(gpa: &TestAllocator) {
+    Owned::leak(gpa.create(5u64).unwrap());
+}
+
+/// The report has the stack of the allocation, with this file in it.
+#[test]
+fn a_leak_comes_with_its_stack() {
+    let message = failure(|| {
+        run(|gpa| {
+            Owned::leak(gpa.alloc_fill(3, 1u8).unwrap());
+        })
+    });
+    assert!(message.contains("1 blocks leaked, 3 bytes"), "{message}");
+    assert!(message.contains("test_allocator.rs"), "{message}");
+}
+
+/// The guard form fails at the end of the scope.
+#[test]
+fn a_guard_fails_at_its_drop() {
+    let message = failure(|| {
+        let gpa = TestGuard::new();
+        Owned::leak(gpa.create(1u16).unwrap());
+    });
+    assert!(message.contains("1 blocks leaked, 2 bytes"), "{message}");
+    let clean = TestGuard::new();
+    drop(clean.create(1u16));
+    clean.finish();
+}
+
+/// A test that panics keeps its panic; the leak beside it is printed, and nothing aborts.
+#[test]
+fn a_panic_stays_the_failure() {
+    let message = failure(|| {
+        run(|gpa| {
+            Owned::leak(gpa.create(1u32).unwrap());
+            panic!("the test's own reason");
+        })
+    });
+    assert_eq!(message, "the test's own reason");
+}
+
+/// A misuse is found at the end although everything was freed.
+#[test]
+fn a_double_free_fails_the_test() {
+    let message = failure(|| {
+        run(|gpa| {
+            let layout = Layout::new::<u64>();
+            let block = gpa.raw_alloc(layout).unwrap();
+            for _ in 0..2 {
+                // SAFETY: the second time it is not live: `Gpa` defines what happens, a finding.
+                unsafe { gpa.raw_free(block, layout) };
+            }
+        })
+    });
+    assert!(message.contains("1 findings, 0 blocks leaked"), "{message}");
+    assert!(message.contains("double free"), "{message}");
+}
+
+/// Threads of a test share its allocator; what one of them leaks fails that test.
+#[test]
+fn a_leak_in_a_thread_fails_the_test() {
+    let message = failure(|| {
+        run(|gpa| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| Owned::leak(gpa.create(9u8).unwrap()));
+                scope.spawn(|| drop(gpa.create(8u64)));
+            });
+        })
+    });
+    assert!(message.contains("1 blocks leaked, 1 bytes"), "{message}");
+}
+
+/// Sixty-four tests side by side: each is told of its own leak and of no other's.
+#[test]
+fn parallel_tests_do_not_mix() {
+    std::thread::scope(|scope| {
+        let tests: Vec<_> = (0..64_usize)
+            .map(|index| {
+                scope.spawn(move || {
+                    failure(|| {
+                        run(|gpa| {
+                            for round in 0..20 {
+                                drop(gpa.alloc_fill(round, 1u8));
+                            }
+                            let _leaked = ManuallyDrop::new(gpa.alloc_fill(100 + index, 0u8));
+                        })
+                    })
+                })
+            })
+            .collect();
+        for (index, test) in tests.into_iter().enumerate() {
+            let message = test.join().expect("`failure` catches");
+            let expected = format!("1 blocks leaked, {} bytes", 100 + index);
+            assert!(message.contains(&expected), "{message}");
+        }
+    });
+}
