@@ -87,14 +87,14 @@ fn adapters_keep_zero_bytes_above() {
     use allocator_api2_02::vec::Vec;
 
     let validated = Validated::new(Backing::new());
-    let empty = (&validated).allocate(layout(0, 64)).unwrap();
+    let empty = validated.allocate(layout(0, 64)).unwrap();
     assert!(empty.cast::<u8>().addr().get().is_multiple_of(64));
     // SAFETY: allocated just above with this layout.
-    let grown = unsafe { (&validated).grow(empty.cast(), layout(0, 64), layout(5, 64)) }.unwrap();
+    let grown = unsafe { validated.grow(empty.cast(), layout(0, 64), layout(5, 64)) }.unwrap();
     // SAFETY: as above, with the layout it has grown to.
-    let shrunk = unsafe { (&validated).shrink(grown.cast(), layout(5, 64), layout(0, 64)) };
+    let shrunk = unsafe { validated.shrink(grown.cast(), layout(5, 64), layout(0, 64)) };
     // SAFETY: as above.
-    unsafe { (&validated).deallocate(shrunk.unwrap().cast(), layout(0, 64)) };
+    unsafe { validated.deallocate(shrunk.unwrap().cast(), layout(0, 64)) };
     let mut list = Vec::<u64, _>::new_in(&validated);
     list.shrink_to_fit();
     list.extend([1, 2, 3]);
