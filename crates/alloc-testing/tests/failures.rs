@@ -149,7 +149,10 @@ fn the_first_run_must_be_good() {
     let failed = points(|_| Err(AllocError));
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].verdict, Verdict::Failed("AllocError".to_owned()));
-    let leaked = points(|gpa| gpa.create(1u64).map(|owned| drop(ManuallyDrop::new(owned))));
+    let leaked = points(|gpa| {
+        Owned::into_raw_parts(gpa.create(1u64)?);
+        Ok(())
+    });
     assert_eq!(leaked.len(), 1);
     assert!(matches!(leaked[0].verdict, Verdict::Leaked(leaks) if leaks.bytes == 8));
 }
