@@ -227,9 +227,9 @@ impl Heap {
         let end = unsafe { start.add(size) };
         // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
         unsafe { canary::fill_canary(end, block.room() - size) };
-        // Release: publishes the record and the canary; pairs with the Acquires that read a state.
+        // Publishes the record and the canary.
         // Relaxed for the epoch: it changes in a forked child before any thread runs there.
-        StateWord::live(align, self.epoch.load(Relaxed)).store(&slot.state, Release);
+        StateWord::live(align, self.epoch.load(Relaxed)).publish(&slot.state);
         self.add_live(size);
         Ok(start)
     }
@@ -275,14 +275,14 @@ impl Heap {
         let Some(target) = self.find(addr, claimed, here, Operation::Free) else { return };
         let Target { block, word } = target;
         let slot = block.slot;
-        let freeing = word.with(State::Freeing);
-        // AcqRel: one thread wins; it sees what a resize wrote, and the loser sees the winner's
-        // record below once it is `Freed`. Acquire on failure: to read that record.
-        if let Err(now) = word.exchange(&slot.state, freeing, AcqRel, Acquire) {
-            self.tell_dead(addr, &block, now, claimed, here, Operation::Free);
-            return;
-        }
-        // Relaxed: published by the Release of `Freed` below.
+        let freeing = match word.begin(&slot.state, State::Freeing) {
+            Ok(freeing) => freeing,
+            Err(now) => {
+                self.tell_dead(addr, &block, now, claimed, here, Operation::Free);
+                return;
+            }
+        };
+        // Relaxed: published with `Freed` below.
         slot.freed.store(here.get(), Relaxed);
         let size = slot.size.load(Relaxed);
         self.check_canary(&block, size, here);
@@ -293,8 +293,8 @@ impl Heap {
             // writes to it.
             unsafe { canary::fill_junk(start, room) };
         }
-        // Release: publishes the junk and the stack; pairs with the Acquires that read a state.
-        freeing.with(State::Freed).store(&slot.state, Release);
+        // Publishes the junk and the stack.
+        freeing.with(State::Freed).publish(&slot.state);
         // Relaxed: counters that order nothing.
         self.live_bytes.fetch_sub(size, Relaxed);
         self.shards[Self::shard_index()].frees.fetch_add(1, Relaxed);
@@ -318,13 +318,11 @@ impl Heap {
             return false;
         }
         let slot = block.slot;
-        // AcqRel, Acquire: as in `free`.
-        let resizing = word.with(State::Resizing);
-        if let Err(now) = word.exchange(&slot.state, resizing, AcqRel, Acquire) {
+        if let Err(now) = word.begin(&slot.state, State::Resizing) {
             self.tell_dead(addr, &block, now, claimed, here, Operation::Resize);
             return false;
         }
-        // Relaxed: published by the Release below.
+        // Relaxed: published with the state below.
         let old = slot.size.load(Relaxed);
         self.check_canary(&block, old, here);
         slot.size.store(new, Relaxed);
@@ -332,8 +330,8 @@ impl Heap {
         let end = unsafe { block.start().add(new) };
         // SAFETY: the rest of the slot; what the block loses is no longer its owner's.
         unsafe { canary::fill_canary(end, block.room() - new) };
-        // Release: publishes the size and the canary; pairs with the Acquires that read a state.
-        word.store(&slot.state, Release);
+        // Publishes the size and the canary.
+        word.publish(&slot.state);
         self.live_bytes.fetch_sub(old, Relaxed);
         self.add_live(new);
         true

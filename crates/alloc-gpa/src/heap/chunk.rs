@@ -22,7 +22,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use super::classes::{self, CHUNK_LEN, SLOT_COUNT_MAX, UNIT_COUNT, UNIT_LEN};
-use super::state::StateWord;
+use super::state::{self, StateWord};
 use crate::sys::pages;
 
 /// A unit that belongs to no slab.
@@ -32,7 +32,7 @@ const NO_SLAB: u16 = u16::MAX;
 #[repr(C)]
 pub(crate) struct Slot {
     /// State, alignment, fork epoch: see [`StateWord`].
-    pub(crate) state: AtomicU32,
+    pub(crate) state: state::AtomicU32,
     /// Stack of the allocation.
     pub(crate) allocated: AtomicU32,
     /// Stack of the free.

@@ -1,7 +1,11 @@
 //! The state of a slot in one word, so that one exchange decides who frees a block.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Release};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::AtomicU32;
 
 /// What a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl StateWord {
         Self(State::Live as u32 | align.trailing_zeros() << 8 | (epoch as u32) << 16)
     }
 
-    /// Reads a word.
+    /// Reads a word, and with `Acquire` sees what its writer published.
     #[inline]
     pub(crate) fn load(word: &AtomicU32, order: Ordering) -> Self {
         Self(word.load(order))
@@ -49,22 +53,26 @@ impl StateWord {
         Self(self.0 & !0xff | state as u32)
     }
 
-    /// Puts `new` in place of `self`; returns whether the word still was `self`.
+    /// Takes a live block out of the hands of all others: from `self`, which is live, to `Freeing` or
+    /// `Resizing`. Of several threads that try, one gets the new word; the others get what they met.
+    ///
+    /// The winner sees what the last resize wrote; a loser that meets `Freed` sees the winner's
+    /// record of the free.
     #[inline]
-    pub(crate) fn exchange(
-        self,
-        word: &AtomicU32,
-        new: Self,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<(), Self> {
-        word.compare_exchange(self.0, new.0, success, failure).map(drop).map_err(Self)
+    pub(crate) fn begin(self, word: &AtomicU32, state: State) -> Result<Self, Self> {
+        let new = self.with(state);
+        // AcqRel, Acquire: pair with the Release in `publish`.
+        match word.compare_exchange(self.0, new.0, AcqRel, Acquire) {
+            Ok(_) => Ok(new),
+            Err(now) => Err(Self(now)),
+        }
     }
 
-    /// Writes the word.
+    /// Writes the word, and with it publishes what this thread wrote to the slot and its record.
     #[inline]
-    pub(crate) fn store(self, word: &AtomicU32, order: Ordering) {
-        word.store(self.0, order);
+    pub(crate) fn publish(self, word: &AtomicU32) {
+        // Release: pairs with the AcqRel and Acquire in `begin` and in `load`.
+        word.store(self.0, Release);
     }
 
     #[inline]
@@ -107,7 +115,7 @@ impl StateWord {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
