@@ -1,10 +1,12 @@
 //! The report as JSON for tools; `docs/design/report-json.md` describes it.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::model::{Counted, Finding, Frame, Kind, Leak, Outcome, Process, StackId};
+use crate::trim::hidden_ends;
 use crate::words::title;
 use crate::{Amount, Report, Totals};
 
@@ -30,7 +32,9 @@ struct Document<'a> {
     totals: TotalsOut,
     leaks_counted: Vec<&'static str>,
     findings: Vec<FindingOut<'a>>,
-    leaks: Vec<LeakOut<'a>>,
+    leaks: Vec<LeakOut>,
+    stacks: Vec<StackOut>,
+    frames: Vec<FrameOut<'a>>,
     processes: Vec<ProcessOut<'a>>,
     notes: Vec<NoteOut<'a>>,
     notes_dropped: u64,
@@ -112,20 +116,20 @@ struct FindingOut<'a> {
     process: usize,
     thread: &'a str,
     tid: i32,
-    here: Vec<FrameOut<'a>>,
-    allocated: Vec<FrameOut<'a>>,
-    freed: Vec<FrameOut<'a>>,
+    here: Option<usize>,
+    allocated: Option<usize>,
+    freed: Option<usize>,
     suppressed: bool,
 }
 
 #[derive(Serialize)]
-struct LeakOut<'a> {
+struct LeakOut {
     kind: &'static str,
     count: u64,
     bytes: u64,
     min: u64,
     max: u64,
-    stack: Vec<FrameOut<'a>>,
+    stack: Option<usize>,
     suppressed: bool,
 }
 
@@ -137,7 +141,56 @@ struct FrameOut<'a> {
     module: &'a str,
     addr: u64,
     inlined: bool,
-    hidden: bool,
+}
+
+#[derive(Serialize)]
+struct StackOut {
+    frames: Vec<usize>,
+    /// The half-open range of `frames` that is shown.
+    shown: [usize; 2],
+}
+
+/// The stacks and frames that the document refers to, each once.
+#[derive(Default)]
+struct Tables<'a> {
+    stack_indices: HashMap<StackId, usize>,
+    stacks: Vec<StackOut>,
+    frame_indices: HashMap<&'a Frame, usize>,
+    frames: Vec<FrameOut<'a>>,
+}
+
+impl<'a> Tables<'a> {
+    /// The index of a stack, unless it was not recorded.
+    fn stack(&mut self, report: &'a Report, stack: StackId) -> Option<usize> {
+        if stack == StackId::NONE {
+            return None;
+        }
+        if let Some(index) = self.stack_indices.get(&stack) {
+            return Some(*index);
+        }
+        let frames: Vec<usize> = report.frames(stack).map(|frame| self.frame(frame)).collect();
+        let (inner, outer) = hidden_ends(report.frames(stack));
+        let shown = [inner, frames.len() - outer];
+        self.stack_indices.insert(stack, self.stacks.len());
+        self.stacks.push(StackOut { frames, shown });
+        Some(self.stacks.len() - 1)
+    }
+
+    fn frame(&mut self, frame: &'a Frame) -> usize {
+        let next = self.frames.len();
+        let index = *self.frame_indices.entry(frame).or_insert(next);
+        if index == next {
+            self.frames.push(FrameOut {
+                function: frame.function.as_deref(),
+                file: frame.file.as_deref(),
+                line: frame.line,
+                module: &frame.module,
+                addr: frame.addr,
+                inlined: frame.inlined,
+            });
+        }
+        index
+    }
 }
 
 #[derive(Serialize)]
@@ -179,13 +232,17 @@ struct SuppressionOut<'a> {
 }
 
 impl Report {
-    /// Writes the report as one JSON object, with a newline at its end.
+    /// Writes the report as one JSON object in one line.
     ///
     /// # Errors
     ///
     /// Those of `out`.
     pub fn render_json(&self, out: &mut dyn Write, run: &Run) -> io::Result<()> {
         let counted = [Counted::Scan, Counted::Exact, Counted::None];
+        let mut tables = Tables::default();
+        let findings = self.findings.iter().map(|finding| self.finding_out(finding, &mut tables));
+        let findings = findings.collect();
+        let leaks = self.leaks.iter().map(|leak| self.leak_out(leak, &mut tables)).collect();
         let document = Document {
             schema: "alloc-report",
             version: JSON_VERSION,
@@ -196,8 +253,10 @@ impl Report {
                 .filter(|counted| self.has_counted(*counted))
                 .map(Counted::name)
                 .collect(),
-            findings: self.findings.iter().map(|finding| self.finding_out(finding)).collect(),
-            leaks: self.leaks.iter().map(|leak| self.leak_out(leak)).collect(),
+            findings,
+            leaks,
+            stacks: tables.stacks,
+            frames: tables.frames,
             processes: self.processes.iter().map(process_out).collect(),
             notes: self.notes().map(|(text, processes)| NoteOut { text, processes }).collect(),
             notes_dropped: self.notes_dropped,
@@ -214,11 +273,11 @@ impl Report {
             unreadable: &self.unreadable,
             malformed_lines: self.malformed_lines,
         };
-        serde_json::to_writer_pretty(&mut *out, &document)?;
+        serde_json::to_writer(&mut *out, &document)?;
         writeln!(out)
     }
 
-    fn finding_out<'a>(&'a self, finding: &'a Finding) -> FindingOut<'a> {
+    fn finding_out<'a>(&'a self, finding: &'a Finding, tables: &mut Tables<'a>) -> FindingOut<'a> {
         FindingOut {
             kind: finding.kind.name(),
             fault: Kind::is_fault(&finding.kind),
@@ -237,42 +296,23 @@ impl Report {
             process: finding.process,
             thread: &finding.thread,
             tid: finding.tid,
-            here: self.stack_out(finding.here),
-            allocated: self.stack_out(finding.allocated),
-            freed: self.stack_out(finding.freed),
+            here: tables.stack(self, finding.here),
+            allocated: tables.stack(self, finding.allocated),
+            freed: tables.stack(self, finding.freed),
             suppressed: finding.suppressed,
         }
     }
 
-    fn leak_out(&self, leak: &Leak) -> LeakOut<'_> {
+    fn leak_out<'a>(&'a self, leak: &Leak, tables: &mut Tables<'a>) -> LeakOut {
         LeakOut {
             kind: leak.kind.name(),
             count: leak.count,
             bytes: leak.bytes,
             min: leak.min,
             max: leak.max,
-            stack: self.stack_out(leak.stack),
+            stack: tables.stack(self, leak.stack),
             suppressed: leak.suppressed,
         }
-    }
-
-    fn stack_out(&self, stack: StackId) -> Vec<FrameOut<'_>> {
-        let (inner, outer) = crate::trim::hidden_ends(self.frames(stack));
-        let shown = inner..self.frames(stack).count() - outer;
-        let out = |(index, frame)| frame_out(frame, !shown.contains(&index));
-        self.frames(stack).enumerate().map(out).collect()
-    }
-}
-
-fn frame_out(frame: &Frame, hidden: bool) -> FrameOut<'_> {
-    FrameOut {
-        function: frame.function.as_deref(),
-        file: frame.file.as_deref(),
-        line: frame.line,
-        module: &frame.module,
-        addr: frame.addr,
-        inlined: frame.inlined,
-        hidden,
     }
 }
 

@@ -253,8 +253,10 @@ fn files() {
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(setup.path("r.json")).unwrap()).unwrap();
     assert_eq!(json["run"]["status"], 3);
-    assert_eq!(json["findings"][0]["here"][0]["function"], "inner");
-    assert_eq!(json["findings"][0]["here"][1]["line"], 14);
+    assert_eq!(json["findings"][0]["here"], 0);
+    assert_eq!(json["stacks"][0]["frames"], serde_json::json!([0, 1]));
+    assert_eq!(json["frames"][0]["function"], "inner");
+    assert_eq!(json["frames"][1]["line"], 14);
     let text = fs::read_to_string(setup.path("r.txt")).unwrap();
     assert!(text.starts_with("double free") && !text.contains('\u{1b}'));
     for option in ["--json", "--output"] {

@@ -354,7 +354,7 @@ fn words_for_each_kind() {
     }
 }
 
-/// The JSON document holds everything, with the frames that text hides marked.
+/// The JSON document holds everything, each stack and frame once, and what text shows of them.
 #[test]
 fn json() {
     let records = Records::new();
@@ -370,11 +370,13 @@ fn json() {
     assert_eq!(json["totals"]["lost"]["bytes"], 4128);
     assert_eq!(json["leaks_counted"][0], "scan");
     assert_eq!(json["leaks"].as_array().unwrap().len(), 4);
-    let stack = &json["findings"][0]["allocated"];
-    assert_eq!(stack[0]["hidden"], true);
-    assert_eq!(stack[1]["hidden"], false);
-    assert_eq!(stack[1]["module"], "/gone/app");
-    assert_eq!(stack[1]["addr"], 4096);
+    let index = |value: &serde_json::Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+    let stack = &json["stacks"][index(&json["findings"][0]["allocated"])];
+    assert_eq!(stack["shown"], serde_json::json!([1, 3]));
+    let frame = &json["frames"][index(&stack["frames"][1])];
+    assert_eq!((&frame["module"], &frame["addr"]), (&"/gone/app".into(), &4096.into()));
+    assert_eq!(json["stacks"].as_array().unwrap().len(), 2);
+    assert_eq!(json["frames"].as_array().unwrap().len(), 6);
     assert_eq!(json["processes"][0]["outcome"], "ended");
     assert_eq!(json["processes"][0]["leaks_counted"], "scan");
 }
