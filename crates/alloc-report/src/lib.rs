@@ -345,17 +345,24 @@ impl Report {
 
     /// For each stack the first one that looks the same.
     fn equal_stacks(&self) -> Vec<StackId> {
-        let mut classes = HashMap::new();
+        let mut known = HashMap::new();
+        let mut class = |frame| {
+            let next = known.len();
+            *known.entry(Frame::look(frame)).or_insert(next)
+        };
+        let classes: Vec<Vec<usize>> =
+            self.frames.iter().map(|frames| frames.iter().map(&mut class).collect()).collect();
         let mut looks: HashMap<Vec<usize>, StackId> = HashMap::new();
-        (0..self.stacks.len())
-            .map(|index| {
-                let id = StackId(u32::try_from(index).expect("stack ids are 32 bits"));
-                let look = self.shown_frames(id).map(|frame| {
-                    let next = classes.len();
-                    *classes.entry(frame.look()).or_insert(next)
-                });
+        (0_u32..)
+            .map(StackId)
+            .zip(&self.stacks)
+            .map(|(id, addresses)| {
+                let (inner, outer) = trim::hidden_ends(self.frames(id));
+                let all = addresses.iter().flat_map(|address| &classes[*address as usize]);
+                let mut look: Vec<usize> = all.skip(inner).copied().collect();
+                look.truncate(look.len() - outer);
                 // No frames at all: only the stack that was not recorded, which comes first.
-                *looks.entry(look.collect()).or_insert(id)
+                *looks.entry(look).or_insert(id)
             })
             .collect()
     }

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -135,7 +135,7 @@ fn report_follows_the_output() {
     let text = stderr(&output);
     let source = support::fixture("program.c");
     let source = source.to_str().unwrap();
-    let frames = format!("    inner  {source}:10  (inlined)\n    outer  {source}:14\n");
+    let frames = format!("    inner  {source}:11  (inlined)\n    outer  {source}:15\n");
     let first = "to standard error\ndouble free of a 100-byte block (offset 0)\n  here\n";
     assert!(text.starts_with(&format!("{first}{frames}")), "{text}");
     let last = "1 finding, 3 blocks lost (4,128 bytes), 12,406 allocations, peak 1.8 MiB\n";
@@ -204,6 +204,28 @@ fn environment() {
     assert_eq!(user[..3], [&*preload, "gpa", "on_finding=continue,stacks=4"]);
 }
 
+/// The program starts as it would without us: dispositions, mask, closed descriptors.
+#[test]
+fn what_is_inherited() {
+    let setup = Setup::new();
+    let said = |command: &mut Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let plain = said(&mut setup.command(&[], &["inherited"]));
+    assert_eq!(plain, "SIGPIPE default, SIGTERM open, 0 open, 2 open\n");
+    let mut command = setup.command(&["--output", "r.txt"], &["inherited"]);
+    let prepare = || {
+        // SAFETY: SIG_IGN is a valid disposition.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        for descriptor in [0, 2] {
+            // SAFETY: the child uses neither before exec.
+            unsafe { libc::close(descriptor) };
+        }
+        Ok(())
+    };
+    // SAFETY: signal(2) and close(2) are async-signal-safe.
+    unsafe { command.pre_exec(prepare) };
+    assert_eq!(said(&mut command), "SIGPIPE ignored, SIGTERM open, 0 closed, 2 closed\n");
+}
+
 /// The program sees the name that it was called by, also when it was looked up in PATH.
 #[test]
 fn program_is_looked_up() {
@@ -256,7 +278,7 @@ fn files() {
     assert_eq!(json["findings"][0]["here"], 0);
     assert_eq!(json["stacks"][0]["frames"], serde_json::json!([0, 1]));
     assert_eq!(json["frames"][0]["function"], "inner");
-    assert_eq!(json["frames"][1]["line"], 14);
+    assert_eq!(json["frames"][1]["line"], 15);
     let text = fs::read_to_string(setup.path("r.txt")).unwrap();
     assert!(text.starts_with("double free") && !text.contains('\u{1b}'));
     for option in ["--json", "--output"] {
@@ -416,7 +438,7 @@ fn resolve() {
     let output = setup.bare().args(["resolve", "text"]).output().unwrap();
     let source = support::fixture("program.c");
     let source = source.to_str().unwrap();
-    let wanted = format!("at inner {source}:10 (inlined into) outer {source}:14\n");
+    let wanted = format!("at inner {source}:11 (inlined into) outer {source}:15\n");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
     let mut child =
         setup.bare().arg("resolve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

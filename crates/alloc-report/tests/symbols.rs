@@ -46,7 +46,7 @@ fn inlined_frames() {
     let built = built(&["-g"]);
     let frames = built.frames(address(&built.program, "mark"));
     let names: Vec<_> = frames.iter().map(named).collect();
-    assert_eq!(names, [("inner", "program.c", 10), ("outer", "program.c", 14)]);
+    assert_eq!(names, [("inner", "program.c", 11), ("outer", "program.c", 15)]);
     assert_eq!([frames[0].inlined, frames[1].inlined], [true, false]);
 }
 
@@ -86,19 +86,19 @@ fn separate_debug_files() {
     let debug = utf8(&built.dir.path().join("program.debug"));
     tool("objcopy", &["--only-keep-debug", &program, &debug]);
     tool("objcopy", &["--strip-all", &program]);
-    assert_ne!(named(&built.frames(mark)[0]), ("inner", "program.c", 10), "stripped");
+    assert_ne!(named(&built.frames(mark)[0]), ("inner", "program.c", 11), "stripped");
 
     tool("objcopy", &[&format!("--add-gnu-debuglink={debug}"), &program]);
-    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 10), "by link");
+    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 11), "by link");
 
     let (first, rest) = built.module.build_id.split_at(2);
     let by_id = built.dir.path().join("debug/.build-id").join(first);
     fs::create_dir_all(&by_id).unwrap();
     fs::rename(&debug, by_id.join(format!("{rest}.debug"))).unwrap();
-    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 10), "by id");
+    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 11), "by id");
 
     fs::remove_file(&built.program).unwrap();
-    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 10), "program gone");
+    assert_eq!(named(&built.frames(mark)[0]), ("inner", "program.c", 11), "program gone");
 }
 
 /// Another build at the same path, a module that is gone, or what is no file at all: the address.
@@ -135,7 +135,7 @@ fn text_is_resolved() {
     let built = built(&["-g"]);
     let (program, mark) = (utf8(&built.program), address(&built.program, "mark"));
     let source = utf8(&support::fixture("program.c"));
-    let frames = format!("inner {source}:10 (inlined into) outer {source}:14");
+    let frames = format!("inner {source}:11 (inlined into) outer {source}:15");
     let text = |middle: &str| format!("  at {middle}, then\x01 +0x10 a/b+0x1\r\n").into_bytes();
     let unresolved = text(&format!("{program}+{mark:#x}"));
     assert_eq!(resolved(&unresolved), text(&frames));

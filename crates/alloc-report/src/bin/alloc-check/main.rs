@@ -1,6 +1,7 @@
 //! `alloc-check PROGRAM [ARGS]`: runs a program under the preload library, then reports.
 
 mod args;
+mod inherited;
 mod library;
 mod program;
 mod records;

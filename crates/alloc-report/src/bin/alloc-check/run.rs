@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::ptr;
 
+use crate::inherited;
+
 /// The signals that ask a program to end: the program decides.
 const FORWARDED: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP];
 
@@ -74,9 +76,13 @@ pub(crate) fn run(command: &mut Command) -> io::Result<ExitStatus> {
     let waited = signal_set(&waited);
     // Blocked before the child exists: none is lost between its start and the wait.
     let old = change_mask(libc::SIG_BLOCK, &waited)?;
-    // SAFETY: the closure runs between fork and exec and only calls pthread_sigmask(3), which is
-    // async-signal-safe; it allocates nothing.
-    unsafe { command.pre_exec(move || change_mask(libc::SIG_SETMASK, &old).map(drop)) };
+    let restore = move || {
+        inherited::restore();
+        change_mask(libc::SIG_SETMASK, &old).map(drop)
+    };
+    // SAFETY: the closure runs between fork and exec; what it calls, sigaction, close and
+    // pthread_sigmask, is async-signal-safe, and it allocates nothing.
+    unsafe { command.pre_exec(restore) };
     let ended = command.spawn().and_then(|mut child| wait(&mut child, &waited));
     change_mask(libc::SIG_SETMASK, &old)?;
     ended
