@@ -130,6 +130,7 @@ fn a_moved_arena_loses_nothing() {
 
 /// Chunks grow by half: the number of calls is the logarithm of the load.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes under Miri")]
 fn chunks_grow_geometrically() {
     let arena = Arena::over(Calls::over(Backing::new().refuse_changes()));
     for _ in 0..100_000 {
@@ -216,6 +217,7 @@ fn the_backing_is_used_to_its_last_byte() {
 
 /// A loop with the same load makes no call to the backing once it is warm, whatever the blocks are.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes under Miri")]
 fn a_warm_loop_asks_for_nothing() {
     for seed in 0..20 {
         let mut arena = Arena::over(Calls::over(Backing::new().exact_alignment()));
@@ -271,6 +273,7 @@ fn reset_retains_up_to_a_limit() {
 
 /// Zig's `reset with preheating`: 25 rounds of random sizes at alignment 32.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes under Miri")]
 fn reset_with_preheating() {
     let mut arena = Arena::over(Backing::new().exact_alignment());
     for round in 0..25 {
@@ -314,6 +317,7 @@ fn a_refused_reset_leaves_a_valid_arena() {
 
 /// Every nth request of the backing fails in turn: the arena reports it, goes on, and leaks nothing.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes under Miri")]
 fn a_failing_backing_costs_one_request() {
     for index in 0..12 {
         let backing = Backing::new().exact_alignment().fail_only(index);
@@ -377,6 +381,7 @@ fn alignments_up_to_2_mib() {
 
 /// Over pages a chunk fills its last page before another mapping is made.
 #[test]
+#[cfg_attr(miri, ignore = "Miri knows no mremap")]
 fn over_pages() {
     let mut arena = Arena::over(Calls::over(PageAllocator));
     load(&arena, 8, 1000);
@@ -390,6 +395,7 @@ fn over_pages() {
 
 /// A list that grows alone in the arena is never copied within a chunk.
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes under Miri")]
 fn a_growing_list_stays_in_place() {
     let arena = Arena::over(Global);
     let mut list = (&arena).alloc_fill(1000, b'x').unwrap();
