@@ -221,9 +221,9 @@ pub struct Leak {
     pub count: u64,
     /// Their bytes together.
     pub bytes: u64,
-    /// Bytes of the smallest.
+    /// Bytes of the smallest, or 0 if unknown.
     pub min: u64,
-    /// Bytes of the largest.
+    /// Bytes of the largest, or 0 if unknown.
     pub max: u64,
     /// Set by [`Report::suppress`](crate::Report::suppress): the user does not want to hear of it.
     pub suppressed: bool,
@@ -234,8 +234,9 @@ impl Leak {
     pub(crate) fn join(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.bytes = self.bytes.saturating_add(other.bytes);
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
+        let known = self.max > 0 && other.max > 0;
+        self.min = if known { self.min.min(other.min) } else { 0 };
+        self.max = if known { self.max.max(other.max) } else { 0 };
     }
 }
 

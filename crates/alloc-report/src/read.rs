@@ -7,12 +7,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::Report;
 use crate::model::{
     Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, RawFrame,
     StackId,
 };
 use crate::record::{self, Line};
+use crate::{Amount, Report};
 
 /// The most bytes that are read of one file: some ten million findings.
 const FILE_LEN_MAX: u64 = 1 << 30;
@@ -48,6 +48,8 @@ struct Ids {
     process: usize,
     modules: HashMap<i64, u32>,
     stacks: HashMap<u64, StackId>,
+    /// The leaks of the file so far, as in [`LeakKind::ALL`].
+    leaks: [Amount; 4],
     started: bool,
 }
 
@@ -119,6 +121,7 @@ impl Reader {
             process: self.report.processes.len() - 1,
             modules: HashMap::new(),
             stacks: HashMap::from([(0, StackId::NONE)]),
+            leaks: Default::default(),
             started: false,
         };
         let mut lines = BufReader::with_capacity(1 << 16, opened.take(FILE_LEN_MAX));
@@ -184,9 +187,12 @@ impl Reader {
                 ids.stacks.insert(stack.id, stack_id);
             }
             Line::Finding(finding) => self.add_finding(ids, finding),
-            Line::Leak(leak) => self.add_leak(ids, &leak),
+            Line::Leak(leak) => self.read_leak(ids, &leak),
             Line::Note(note) => self.add_note(note.text),
-            Line::End(end) => self.report.processes[ids.process].outcome = ended(&end),
+            Line::End(end) => {
+                self.add_ungrouped(ids, &end);
+                self.report.processes[ids.process].outcome = ended(&end);
+            }
             Line::Unknown => {}
         }
         Ok(())
@@ -258,26 +264,51 @@ impl Reader {
         }
     }
 
-    fn add_leak(&mut self, ids: &Ids, leak: &record::Leak) {
+    fn read_leak(&mut self, ids: &mut Ids, leak: &record::Leak) {
         let Some(kind) = LeakKind::from_name(&leak.kind) else {
             self.report.malformed_lines += 1;
             return;
         };
-        let stack = ids.stacks.get(&leak.stack).copied().unwrap_or(StackId::NONE);
-        let next = self.report.leaks.len();
-        let index = *self.leaks.entry((kind, stack)).or_insert(next);
-        let added = Leak {
+        let leak = Leak {
             kind,
-            stack,
+            stack: ids.stacks.get(&leak.stack).copied().unwrap_or(StackId::NONE),
             count: leak.count,
             bytes: leak.bytes,
             min: leak.min,
             max: leak.max,
             suppressed: false,
         };
+        ids.leaks[kind as usize].add(&leak);
+        self.add_leak(leak);
+    }
+
+    fn add_leak(&mut self, leak: Leak) {
+        let next = self.report.leaks.len();
+        let index = *self.leaks.entry((leak.kind, leak.stack)).or_insert(next);
         match self.report.leaks.get_mut(index) {
-            Some(known) => known.join(&added),
-            None => self.report.leaks.push(added),
+            Some(known) => known.join(&leak),
+            None => self.report.leaks.push(leak),
+        }
+    }
+
+    /// A process that cannot tell all places apart says at its end how many blocks there are: the rest
+    /// is of no known place.
+    fn add_ungrouped(&mut self, ids: &Ids, end: &record::End) {
+        let totals = [
+            (end.lost_blocks, end.lost_bytes),
+            (end.indirect_blocks, end.indirect_bytes),
+            (end.possible_blocks, end.possible_bytes),
+            (end.reachable_blocks, end.reachable_bytes),
+        ];
+        for ((kind, (blocks, bytes)), seen) in LeakKind::ALL.into_iter().zip(totals).zip(ids.leaks)
+        {
+            let count = blocks.saturating_sub(seen.blocks);
+            let bytes = bytes.saturating_sub(seen.bytes);
+            if count > 0 {
+                let stack = StackId::NONE;
+                let (min, max) = (0, 0);
+                self.add_leak(Leak { kind, stack, count, bytes, min, max, suppressed: false });
+            }
         }
     }
 

@@ -127,6 +127,22 @@ pub(crate) struct End {
     pub(crate) leaks_counted: String,
     #[serde(default = "unknown_status")]
     pub(crate) status: i64,
+    #[serde(default)]
+    pub(crate) lost_blocks: u64,
+    #[serde(default)]
+    pub(crate) lost_bytes: u64,
+    #[serde(default)]
+    pub(crate) indirect_blocks: u64,
+    #[serde(default)]
+    pub(crate) indirect_bytes: u64,
+    #[serde(default)]
+    pub(crate) possible_blocks: u64,
+    #[serde(default)]
+    pub(crate) possible_bytes: u64,
+    #[serde(default)]
+    pub(crate) reachable_blocks: u64,
+    #[serde(default)]
+    pub(crate) reachable_bytes: u64,
 }
 
 fn one() -> u64 {

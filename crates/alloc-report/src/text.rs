@@ -200,6 +200,7 @@ impl Text<'_> {
     fn leak(&mut self, leak: &Leak) -> io::Result<()> {
         let each = match (leak.count, leak.min == leak.max) {
             (1, _) => String::new(),
+            _ if leak.max == 0 => String::new(),
             (_, true) => format!(" ({} each)", grouped(leak.max)),
             (_, false) => format!(" ({} to {} each)", grouped(leak.min), grouped(leak.max)),
         };

@@ -226,6 +226,21 @@ fn notes() {
     assert!(text.contains("note: 324 more notes not shown\n"), "{text}");
 }
 
+/// A process that could not tell all places apart says how many blocks there were.
+#[test]
+fn leaks_of_no_known_place() {
+    let records = Records::new();
+    let totals =
+        r#""lost_blocks":10,"lost_bytes":5000,"indirect_blocks":4,"indirect_bytes":40,"status""#;
+    let lines = faulty(7).join("\n").replace(r#""status""#, totals);
+    records.bytes("7-0.jsonl", lines.as_bytes());
+    let report = records.read();
+    let totals = report.totals();
+    assert_eq!((totals.lost.blocks, totals.lost.bytes), (10, 5000));
+    assert_eq!((totals.indirect.blocks, totals.reachable.blocks), (4, 1));
+    assert!(plain(&report).contains("  7 blocks, 872 bytes\n    no stack was recorded\n"));
+}
+
 /// Only regular files with the right names are opened, and another version is refused.
 #[test]
 fn strange_files() {
