@@ -19,6 +19,64 @@ use crate::{AlignedSlice, AllocError, Allocator, Owned, Zeroable, block, print};
 /// Zero bytes never reach the allocator: the verbs answer with a dangling, aligned pointer.
 ///
 /// No verb panics for lack of memory, nor for a size that overflows: that is [`AllocError`].
+///
+/// # Examples
+///
+/// The allocator is the first argument, erased or generic. Memory of the caller is borrowed; memory
+/// for the caller is returned, and the type says so.
+///
+/// ```
+/// use alloc_core::{AllocError, Allocator, AllocatorExt, FromGlobal, Owned};
+/// use std::alloc::System;
+///
+/// /// Caller owns: the buffer is only used.
+/// fn process_in_place(buffer: &mut [u8], data: &[u8]) {
+///     buffer[..data.len()].copy_from_slice(data);
+/// }
+///
+/// /// Callee returns owned: freed by whoever lets go of it, with no allocator at hand.
+/// fn process<'a>(
+///     gpa: &'a dyn Allocator,
+///     data: &[u8],
+/// ) -> Result<Owned<[u8], &'a dyn Allocator>, AllocError> {
+///     let mut buffer = gpa.alloc_fill(data.len() * 2, 0u8)?;
+///     process_in_place(&mut buffer, data);
+///     Ok(buffer)
+/// }
+///
+/// /// The same for one allocator at a time, compiled for it.
+/// fn process_fast<A: Allocator + Copy>(gpa: A, data: &[u8]) -> Result<Owned<[u8], A>, AllocError> {
+///     gpa.dupe(data)
+/// }
+///
+/// let heap = FromGlobal::new(System);
+/// assert_eq!(*process(&heap, b"ab")?, *b"ab\0\0");
+/// assert_eq!(*process_fast(heap, b"ab")?, *b"ab");
+/// # Ok::<(), AllocError>(())
+/// ```
+///
+/// A value of several parts needs no `deinit`, and no `errdefer`: if a later part finds no memory,
+/// the earlier ones drop.
+///
+/// ```
+/// use alloc_core::{AllocError, Allocator, AllocatorExt, Counting, FromGlobal, Limited, Owned};
+/// use std::alloc::System;
+///
+/// struct Resources<A: Allocator> {
+///     small: Owned<[u8], A>,
+///     large: Owned<[u8], A>,
+/// }
+///
+/// impl<A: Allocator + Copy> Resources<A> {
+///     fn init(gpa: A) -> Result<Self, AllocError> {
+///         Ok(Self { small: gpa.alloc_fill(100, 0)?, large: gpa.alloc_fill(200, 0)? })
+///     }
+/// }
+///
+/// let gpa = Limited::new(Counting::new(FromGlobal::new(System)), 250);
+/// assert!(Resources::init(&gpa).is_err(), "the second part does not fit");
+/// assert_eq!(gpa.inner().counts().live_blocks, 0, "the first is gone");
+/// ```
 pub trait AllocatorExt: Allocator + Copy {
     /// Returns an owned `value`.
     ///

@@ -4,9 +4,12 @@
 /// straight call of the same method of the inner allocator.
 ///
 /// `forward!(self.inner)` writes all five; `forward!(self.inner; except raw_alloc, raw_free)` leaves
-/// those two to the wrapper, and `forward!(*self.inner.lock())` reaches it through a guard. A wrapper that overrides `raw_alloc` and says nothing of
-/// `raw_alloc_zeroed` gets the trait's default for the latter, which goes through its own
-/// `raw_alloc`: nothing can slip past it. To forward zero pages too, override both.
+/// those two to the wrapper, and `forward!(*self.inner.lock())` reaches it through a guard.
+///
+/// A wrapper that overrides `raw_alloc` and says nothing of `raw_alloc_zeroed` gets the trait's
+/// default for the latter, which goes through its own `raw_alloc`: nothing can slip past it. To
+/// forward zero pages too, override both. No other method follows from another one: a wrapper that
+/// changes what a growth does overrides `raw_resize` and `raw_remap`.
 ///
 /// ```
 /// use alloc_core::{AllocError, Allocator, AllocatorExt, Layout, forward};

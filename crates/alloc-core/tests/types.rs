@@ -83,6 +83,13 @@ const _: () = {
     assert!(is!(Send: AllocError) && is!(Sync: AllocError));
 };
 
+#[cfg(feature = "alloc")]
+const _: () = {
+    use alloc_core::Global;
+    assert!(is!(Send: Global) && is!(Sync: Global) && is!(Copy: Global));
+    assert!(size_of::<Option<Owned<u8, Global>>>() == WORD);
+};
+
 #[cfg(feature = "lock_api")]
 const _: () = {
     use alloc_core::Locked;

@@ -140,7 +140,19 @@ macro_rules! by_global_alloc {
 /// assert_eq!(size_of_val(&single), size_of::<usize>());
 /// # Ok::<(), alloc_core::AllocError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+///
+/// One whose blocks might lie in itself does not compile:
+///
+/// ```compile_fail
+/// # use std::alloc::{GlobalAlloc, Layout};
+/// struct Inline([u8; 64]);
+/// # unsafe impl GlobalAlloc for Inline {
+/// #     unsafe fn alloc(&self, _: Layout) -> *mut u8 { std::ptr::null_mut() }
+/// #     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+/// # }
+/// let alloc = alloc_core::FromGlobal::new(Inline([0; 64]));
+/// ```
+#[derive(Clone, Copy, Debug)]
 pub struct FromGlobal<G>(G);
 
 impl<G: GlobalAlloc> FromGlobal<G> {
@@ -153,6 +165,12 @@ impl<G: GlobalAlloc> FromGlobal<G> {
             assert!(!mem::needs_drop::<G>(), "an allocator's drop might unwind");
         }
         Self(global)
+    }
+}
+
+impl<G: GlobalAlloc + Default> Default for FromGlobal<G> {
+    fn default() -> Self {
+        Self::new(G::default())
     }
 }
 
@@ -196,6 +214,8 @@ crate::impl_foreign_allocator!(impl['a, G: GlobalAlloc] for FromGlobalRef<'a, G>
 
 /// The allocator that the program runs on: what `Box` and `Vec` use, chosen by
 /// `#[global_allocator]`. Zero-sized, so its owners are one word; thread-safe.
+///
+/// What is registered as `#[global_allocator]` must not be built on it: it would call itself.
 ///
 /// ```
 /// use alloc_core::{AllocatorExt, Global};

@@ -13,9 +13,15 @@ macro_rules! inward {
         ///
         /// It takes a handle: a reference, or an allocator without a destructor, since one that
         /// unwinds would break promise 4. A call of the foreign allocator that unwinds aborts.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         #[repr(transparent)]
         pub struct $name<A>(A);
+
+        impl<A: $($path)::+::Allocator + Default> Default for $name<A> {
+            fn default() -> Self {
+                Self::new(A::default())
+            }
+        }
 
         impl<A: $($path)::+::Allocator> $name<A> {
             /// Wraps a handle.
