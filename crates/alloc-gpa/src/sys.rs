@@ -64,8 +64,7 @@ pub(crate) fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
         let count = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
         match usize::try_from(count) {
             Ok(count) if 0 < count => bytes = &bytes[count.min(bytes.len())..],
-            // SAFETY: the location is valid for the calling thread.
-            _ if unsafe { *libc::__errno_location() } == libc::EINTR => {}
+            _ if errno::get() == libc::EINTR => {}
             _ => return,
         }
     }
