@@ -1,0 +1,105 @@
+//! The checking heap, behind a look at who owns a block.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use alloc_core::{AllocError, Allocator, UnsizedFree};
+use alloc_gpa::ProcessHeap;
+
+use crate::foreign;
+
+/// The process's checking heap, which leaves the loader's own early blocks alone; zero-sized.
+///
+/// Any address may be given to it: what is no block is told as a finding, and nothing else happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked;
+
+/// Returns where the mapping ends that a block of the loader lies in; `None` for any other address.
+#[inline]
+fn early_end(block: NonNull<u8>) -> Option<usize> {
+    if ProcessHeap.owns(block.as_ptr()) { None } else { early_end_slow(block) }
+}
+
+#[cold]
+#[inline(never)]
+fn early_end_slow(block: NonNull<u8>) -> Option<usize> {
+    foreign::early_end(block.addr().get())
+}
+
+// SAFETY: promises 1 to 7 are kept by forwarding to `ProcessHeap`, which keeps them. A block of the
+// loader's is never written to, and is not given to the heap.
+unsafe impl Allocator for Checked {
+    #[inline]
+    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        ProcessHeap.raw_alloc(layout)
+    }
+
+    #[inline]
+    fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        ProcessHeap.raw_alloc_zeroed(layout)
+    }
+
+    unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
+        // SAFETY: the same contract.
+        early_end(block).is_none() && unsafe { ProcessHeap.raw_resize(block, layout, new_size) }
+    }
+
+    unsafe fn raw_remap(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        new_size: usize,
+    ) -> Option<NonNull<u8>> {
+        if early_end(block).is_some() {
+            return None;
+        }
+        // SAFETY: the same contract.
+        unsafe { ProcessHeap.raw_remap(block, layout, new_size) }
+    }
+
+    #[inline]
+    unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
+        if early_end(block).is_none() {
+            // SAFETY: the same contract.
+            unsafe { ProcessHeap.raw_free(block, layout) };
+        }
+    }
+}
+
+// SAFETY: the sizes are those of `ProcessHeap`; of a block of the loader's nothing is known, which
+// is no live block of this heap.
+unsafe impl UnsizedFree for Checked {
+    unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        // SAFETY: the same contract; for any other address the answer is 0.
+        unsafe { ProcessHeap.usable_size(block) }
+    }
+
+    #[inline]
+    unsafe fn free_unsized(&self, block: NonNull<u8>) {
+        if early_end(block).is_none() {
+            // SAFETY: the same contract.
+            unsafe { ProcessHeap.free_unsized(block) };
+        }
+    }
+
+    fn owns(&self, ptr: *const u8) -> bool {
+        ProcessHeap.owns(ptr)
+    }
+
+    unsafe fn realloc_unsized(
+        &self,
+        block: NonNull<u8>,
+        new_layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        let Some(end) = early_end(block) else {
+            // SAFETY: the same contract.
+            return unsafe { ProcessHeap.realloc_unsized(block, new_layout) };
+        };
+        let new = self.raw_alloc(new_layout)?;
+        // The loader keeps no sizes: what is behind the block comes along, as far as it is mapped.
+        let count = new_layout.size().min(end - block.addr().get());
+        // SAFETY: readable up to the end of its mapping; the new block is that long, and in another.
+        unsafe { new.copy_from_nonoverlapping(block, count) };
+        Ok(new)
+    }
+}

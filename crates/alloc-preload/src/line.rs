@@ -1,0 +1,42 @@
+//! One line of text for a person, made without memory.
+
+use core::fmt;
+
+/// Longest line in bytes.
+const LEN_MAX: usize = 512;
+
+/// A line that is being made; what does not fit is cut off.
+pub(crate) struct Line {
+    bytes: [u8; LEN_MAX],
+    len: usize,
+}
+
+impl Line {
+    /// A line that begins with the library's name.
+    pub(crate) fn new() -> Self {
+        let mut line = Self { bytes: [0; LEN_MAX], len: 0 };
+        line.push(b"alloc-preload: ");
+        line
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        // One byte is kept for the end of the line.
+        let count = bytes.len().min(LEN_MAX - 1 - self.len);
+        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
+        self.len += count;
+    }
+
+    /// Writes the line to standard error, which may be closed.
+    pub(crate) fn tell(mut self) {
+        self.bytes[self.len] = b'\n';
+        // SAFETY: the first `len` bytes and the one just written are the line's.
+        unsafe { libc::write(2, self.bytes.as_ptr().cast(), self.len + 1) };
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,355 @@
+//! C++'s names: `operator new` and `operator delete`, in all their forms.
+//!
+//! Under `gpa` they are answered here, if the program has none of its own. Otherwise all of them are
+//! handed on to the next definition, libstdc++'s: a program that replaces one form relies on the
+//! others to call it, as the standard says they do, and that is what libstdc++'s do.
+//!
+//! No frame here holds anything that needs dropping: exceptions pass through.
+
+use core::ffi::{CStr, c_void};
+use core::mem;
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::checked::Checked;
+use crate::decided::serves_operators;
+use crate::family::{self, ALIGN_MIN};
+use crate::line::Line;
+use crate::symbols::{self, global_address};
+
+/// `const std::nothrow_t &`.
+type NoThrow = *const c_void;
+
+/// The next definition of a name, looked up once.
+struct Next {
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+}
+
+impl Next {
+    const fn new(name: &'static CStr) -> Self {
+        Self { name, found: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Returns the address, or null. What is not there is looked for again: it may be loaded later.
+    fn get(&self) -> *mut c_void {
+        // Relaxed: the address of a function, the same for every thread that looks.
+        let found = self.found.load(Relaxed);
+        if !found.is_null() {
+            return found;
+        }
+        let found = symbols::next(self.name);
+        self.found.store(found, Relaxed);
+        found
+    }
+}
+
+/// Writes each form: its symbol, its arguments, how it is served here, and what is done if it is
+/// to be handed on and there is no next.
+macro_rules! operators {
+    ($(
+        $(#[$docs:meta])*
+        $name:ident = $symbol:literal ($($arg:ident: $type:ty),*) $(-> $result:ty)?:
+        $serve:expr, else $otherwise:expr;
+    )*) => {
+        $(
+            $(#[$docs])*
+            #[unsafe(export_name = $symbol)]
+            pub(crate) unsafe extern "C-unwind" fn $name($($arg: $type),*) $(-> $result)? {
+                if serves_operators() {
+                    // SAFETY: the operator's own contract.
+                    return unsafe { $serve };
+                }
+                type Function = unsafe extern "C-unwind" fn($($type),*) $(-> $result)?;
+                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!($symbol, "\0").as_bytes())
+                {
+                    Ok(name) => name,
+                    Err(_) => panic!("a symbol holds no zero byte"),
+                };
+                static NEXT: Next = Next::new(NAME);
+                let next = NEXT.get();
+                if next.is_null() {
+                    // SAFETY: the operator's own contract.
+                    return unsafe { $otherwise };
+                }
+                // SAFETY: a function of this mangled name has this type.
+                let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
+                // SAFETY: the operator's own contract.
+                unsafe { next($($arg),*) }
+            }
+        )*
+
+        /// Whether the program has any of these of its own.
+        pub(crate) fn is_any_replaced() -> bool {
+            $(!symbols::is_not_replaced(global_address!($symbol)))||*
+        }
+    };
+}
+
+operators! {
+    /// `operator new(size_t)`.
+    new = "_Znwm"(size: usize) -> *mut c_void:
+        throwing(size, ALIGN_MIN), else c_new(size, ALIGN_MIN);
+    /// `operator new[](size_t)`.
+    new_array = "_Znam"(size: usize) -> *mut c_void:
+        throwing(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+    /// `operator new(size_t, nothrow)`.
+    new_nothrow = "_ZnwmRKSt9nothrow_t"(size: usize, _tag: NoThrow) -> *mut c_void:
+        nothrow(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+    /// `operator new[](size_t, nothrow)`.
+    new_array_nothrow = "_ZnamRKSt9nothrow_t"(size: usize, _tag: NoThrow) -> *mut c_void:
+        nothrow(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+    /// `operator new(size_t, align_val_t)`.
+    new_aligned = "_ZnwmSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
+        throwing(size, align), else c_new(size, align);
+    /// `operator new[](size_t, align_val_t)`.
+    new_array_aligned = "_ZnamSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
+        throwing(size, align), else other_new(size, align);
+    /// `operator new(size_t, align_val_t, nothrow)`.
+    new_aligned_nothrow = "_ZnwmSt11align_val_tRKSt9nothrow_t"(size: usize, align: usize, _tag: NoThrow) -> *mut c_void:
+        nothrow(size, align), else other_new(size, align);
+    /// `operator new[](size_t, align_val_t, nothrow)`.
+    new_array_aligned_nothrow = "_ZnamSt11align_val_tRKSt9nothrow_t"(size: usize, align: usize, _tag: NoThrow) -> *mut c_void:
+        nothrow(size, align), else other_new(size, align);
+
+    /// `operator delete(void *)`.
+    delete = "_ZdlPv"(block: *mut c_void):
+        family::free(&Checked, block), else c_free(block);
+    /// `operator delete[](void *)`.
+    delete_array = "_ZdaPv"(block: *mut c_void):
+        family::free(&Checked, block), else other_delete(block);
+    /// `operator delete(void *, nothrow)`.
+    delete_nothrow = "_ZdlPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
+        family::free(&Checked, block), else other_delete(block);
+    /// `operator delete[](void *, nothrow)`.
+    delete_array_nothrow = "_ZdaPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
+        family::free(&Checked, block), else other_delete(block);
+    /// `operator delete(void *, size_t)`.
+    delete_sized = "_ZdlPvm"(block: *mut c_void, size: usize):
+        family::free_sized(&Checked, block, size, ALIGN_MIN), else other_delete(block);
+    /// `operator delete[](void *, size_t)`.
+    delete_array_sized = "_ZdaPvm"(block: *mut c_void, size: usize):
+        family::free_sized(&Checked, block, size, ALIGN_MIN), else other_delete(block);
+    /// `operator delete(void *, align_val_t)`.
+    delete_aligned = "_ZdlPvSt11align_val_t"(block: *mut c_void, align: usize):
+        family::free(&Checked, block), else c_free(block);
+    /// `operator delete[](void *, align_val_t)`.
+    delete_array_aligned = "_ZdaPvSt11align_val_t"(block: *mut c_void, align: usize):
+        family::free(&Checked, block), else other_delete_aligned(block, align);
+    /// `operator delete(void *, align_val_t, nothrow)`.
+    delete_aligned_nothrow = "_ZdlPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
+        family::free(&Checked, block), else other_delete_aligned(block, align);
+    /// `operator delete[](void *, align_val_t, nothrow)`.
+    delete_array_aligned_nothrow = "_ZdaPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
+        family::free(&Checked, block), else other_delete_aligned(block, align);
+    /// `operator delete(void *, size_t, align_val_t)`.
+    delete_sized_aligned = "_ZdlPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
+        family::free_sized(&Checked, block, size, align), else other_delete_aligned(block, align);
+    /// `operator delete[](void *, size_t, align_val_t)`.
+    delete_array_sized_aligned = "_ZdaPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
+        family::free_sized(&Checked, block, size, align), else other_delete_aligned(block, align);
+}
+
+/// `operator new` as the standard says it (C++17, 21.6.2.1): asks the new-handler for room as long
+/// as there is none, and throws if there is no handler.
+///
+/// # Safety
+///
+/// The caller can be unwound.
+#[inline]
+unsafe fn throwing(size: usize, align: usize) -> *mut c_void {
+    loop {
+        let block = family::allocate(&Checked, size, alignment(align));
+        if !block.is_null() {
+            return block;
+        }
+        // SAFETY: the same contract.
+        unsafe { make_room() };
+    }
+}
+
+/// The forms that return null. If there is no memory, libstdc++'s own is asked: it can catch what
+/// the new-handler throws.
+///
+/// # Safety
+///
+/// None of its own.
+#[inline]
+unsafe fn nothrow(size: usize, align: usize) -> *mut c_void {
+    let block = family::allocate(&Checked, size, alignment(align));
+    if !block.is_null() {
+        return block;
+    }
+    // SAFETY: no contract.
+    unsafe { nothrow_slow(size, align) }
+}
+
+/// Asks libstdc++'s `operator new(size_t, align_val_t, nothrow)`, which calls the throwing form and
+/// catches.
+#[cold]
+unsafe fn nothrow_slow(size: usize, align: usize) -> *mut c_void {
+    type Plain = unsafe extern "C-unwind" fn(usize, NoThrow) -> *mut c_void;
+    type Aligned = unsafe extern "C-unwind" fn(usize, usize, NoThrow) -> *mut c_void;
+    // Nobody reads the tag.
+    let tag: NoThrow = (&raw const PLAIN).cast();
+    static PLAIN: Next = Next::new(c"_ZnwmRKSt9nothrow_t");
+    static ALIGNED: Next = Next::new(c"_ZnwmSt11align_val_tRKSt9nothrow_t");
+    if align <= ALIGN_MIN {
+        let next = PLAIN.get();
+        if next.is_null() {
+            return next;
+        }
+        // SAFETY: a function of this mangled name has this type.
+        let next = unsafe { mem::transmute::<*mut c_void, Plain>(next) };
+        // SAFETY: the operator has no contract.
+        return unsafe { next(size, tag) };
+    }
+    let next = ALIGNED.get();
+    if next.is_null() {
+        return next;
+    }
+    // SAFETY: a function of this mangled name has this type.
+    let next = unsafe { mem::transmute::<*mut c_void, Aligned>(next) };
+    // SAFETY: the operator has no contract.
+    unsafe { next(size, align, tag) }
+}
+
+/// An alignment that a caller names, which the standard wants to be a power of two.
+fn alignment(align: usize) -> usize {
+    align.checked_next_power_of_two().unwrap_or(ALIGN_MIN)
+}
+
+/// Calls the new-handler; throws `std::bad_alloc` if there is none.
+///
+/// # Safety
+///
+/// The caller can be unwound.
+#[cold]
+#[inline(never)]
+unsafe fn make_room() {
+    type Handler = unsafe extern "C-unwind" fn();
+    type GetHandler = unsafe extern "C-unwind" fn() -> Option<Handler>;
+    static GET_HANDLER: Next = Next::new(c"_ZSt15get_new_handlerv");
+    static THROW: Next = Next::new(c"_ZSt17__throw_bad_allocv");
+    let get_handler = GET_HANDLER.get();
+    if !get_handler.is_null() {
+        // SAFETY: a function of this mangled name has this type.
+        let get_handler = unsafe { mem::transmute::<*mut c_void, GetHandler>(get_handler) };
+        // SAFETY: `std::get_new_handler` has no contract.
+        if let Some(handler) = unsafe { get_handler() } {
+            // SAFETY: a handler makes room, throws, or ends the process.
+            return unsafe { handler() };
+        }
+    }
+    let throw = THROW.get();
+    if !throw.is_null() {
+        // SAFETY: a function of this mangled name has this type.
+        let throw = unsafe { mem::transmute::<*mut c_void, Handler>(throw) };
+        // SAFETY: the caller can be unwound; nothing in this frame needs dropping.
+        unsafe { throw() };
+    }
+    let mut line = Line::new();
+    // A constant text fits.
+    let _ =
+        core::fmt::Write::write_str(&mut line, "operator new: no memory, and nobody who throws");
+    line.tell();
+    // SAFETY: no preconditions.
+    unsafe { libc::abort() }
+}
+
+/// What libstdc++'s throwing forms do, where there is none: over the process's `malloc`.
+///
+/// # Safety
+///
+/// The caller can be unwound.
+unsafe fn c_new(size: usize, align: usize) -> *mut c_void {
+    type AlignedAlloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
+    type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
+    loop {
+        let block = if align <= ALIGN_MIN {
+            let address = global_address!("malloc");
+            // SAFETY: the process's `malloc` has this type.
+            let malloc = unsafe { mem::transmute::<*mut c_void, Malloc>(address) };
+            // SAFETY: no contract.
+            unsafe { malloc(size.max(1)) }
+        } else {
+            let address = global_address!("aligned_alloc");
+            // SAFETY: the process's `aligned_alloc` has this type.
+            let aligned_alloc = unsafe { mem::transmute::<*mut c_void, AlignedAlloc>(address) };
+            let size = size.max(1).checked_next_multiple_of(align);
+            // SAFETY: no contract.
+            size.map_or(ptr::null_mut(), |size| unsafe { aligned_alloc(align, size) })
+        };
+        if !block.is_null() {
+            return block;
+        }
+        // SAFETY: the same contract.
+        unsafe { make_room() };
+    }
+}
+
+/// What libstdc++'s other forms do, where there is none: they call the first form, which may be the
+/// program's. (A form that should return null throws then; nobody here could catch it.)
+///
+/// # Safety
+///
+/// The caller can be unwound.
+unsafe fn other_new(size: usize, align: usize) -> *mut c_void {
+    type New = unsafe extern "C-unwind" fn(usize) -> *mut c_void;
+    type NewAligned = unsafe extern "C-unwind" fn(usize, usize) -> *mut c_void;
+    if align <= ALIGN_MIN {
+        let address = global_address!("_Znwm");
+        // SAFETY: the process's function of this mangled name has this type.
+        let new = unsafe { mem::transmute::<*mut c_void, New>(address) };
+        // SAFETY: the same contract.
+        return unsafe { new(size) };
+    }
+    let address = global_address!("_ZnwmSt11align_val_t");
+    // SAFETY: the process's function of this mangled name has this type.
+    let new = unsafe { mem::transmute::<*mut c_void, NewAligned>(address) };
+    // SAFETY: the same contract.
+    unsafe { new(size, align) }
+}
+
+/// What libstdc++'s `operator delete` does, where there is none.
+///
+/// # Safety
+///
+/// `block` is null or a live block of the process's `malloc`.
+unsafe fn c_free(block: *mut c_void) {
+    type Free = unsafe extern "C" fn(*mut c_void);
+    let address = global_address!("free");
+    // SAFETY: the process's `free` has this type.
+    let free = unsafe { mem::transmute::<*mut c_void, Free>(address) };
+    // SAFETY: the same contract.
+    unsafe { free(block) };
+}
+
+/// What libstdc++'s other forms of `operator delete` do, where there is none: they call the first.
+///
+/// # Safety
+///
+/// `block` is null or a live block of the process's `operator new`.
+unsafe fn other_delete(block: *mut c_void) {
+    type Delete = unsafe extern "C-unwind" fn(*mut c_void);
+    let address = global_address!("_ZdlPv");
+    // SAFETY: the process's function of this mangled name has this type.
+    let delete = unsafe { mem::transmute::<*mut c_void, Delete>(address) };
+    // SAFETY: the same contract.
+    unsafe { delete(block) };
+}
+
+/// As [`other_delete`], for blocks of an alignment that was asked for.
+///
+/// # Safety
+///
+/// As [`other_delete`].
+unsafe fn other_delete_aligned(block: *mut c_void, align: usize) {
+    type Delete = unsafe extern "C-unwind" fn(*mut c_void, usize);
+    let address = global_address!("_ZdlPvSt11align_val_t");
+    // SAFETY: the process's function of this mangled name has this type.
+    let delete = unsafe { mem::transmute::<*mut c_void, Delete>(address) };
+    // SAFETY: the same contract.
+    unsafe { delete(block, align) };
+}

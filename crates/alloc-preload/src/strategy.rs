@@ -1,0 +1,80 @@
+//! Which heap serves a process.
+
+/// Who hands out the process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Strategy {
+    /// The checking heap.
+    Gpa = 1,
+    /// glibc, as without this library.
+    Glibc = 2,
+}
+
+/// What the strategy depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances<'t> {
+    /// The process has more rights than who started it.
+    pub(crate) is_secure: bool,
+    /// The program answers `malloc` or `free` itself.
+    pub(crate) program_has_malloc: bool,
+    /// The variable's value.
+    pub(crate) value: Option<&'t [u8]>,
+}
+
+impl Circumstances<'_> {
+    /// Returns the strategy, or the variable's value if there is none of that name.
+    ///
+    /// Without a value, and with an empty one, it is `gpa`.
+    pub(crate) fn choose(&self) -> Result<Strategy, &[u8]> {
+        if self.is_secure {
+            return Ok(Strategy::Glibc);
+        }
+        match self.value {
+            Some(b"c") => Ok(Strategy::Glibc),
+            None | Some(b"" | b"gpa") if self.program_has_malloc => Ok(Strategy::Glibc),
+            None | Some(b"" | b"gpa") => Ok(Strategy::Gpa),
+            Some(other) => Err(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: Circumstances<'static> =
+        Circumstances { is_secure: false, program_has_malloc: false, value: None };
+
+    fn chosen(value: &[u8]) -> Result<Strategy, Vec<u8>> {
+        Circumstances { value: Some(value), ..USUAL }.choose().map_err(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn values_are_read() {
+        assert_eq!(USUAL.choose(), Ok(Strategy::Gpa));
+        assert_eq!(chosen(b""), Ok(Strategy::Gpa));
+        assert_eq!(chosen(b"gpa"), Ok(Strategy::Gpa));
+        assert_eq!(chosen(b"c"), Ok(Strategy::Glibc));
+        for wrong in [&b"GPA"[..], b"gpa ", b"smp", b"\xff\n"] {
+            assert_eq!(chosen(wrong), Err(wrong.to_vec()));
+        }
+    }
+
+    /// With more rights than its caller, a process follows nothing that the caller set, not even
+    /// into an error.
+    #[test]
+    fn at_secure_ignores_the_variable() {
+        for value in [None, Some(&b"gpa"[..]), Some(b"c"), Some(b"wrong")] {
+            let secure = Circumstances { is_secure: true, value, ..USUAL };
+            assert_eq!(secure.choose(), Ok(Strategy::Glibc));
+        }
+    }
+
+    #[test]
+    fn a_program_with_its_own_malloc_is_left_alone() {
+        let own = Circumstances { program_has_malloc: true, ..USUAL };
+        assert_eq!(own.choose(), Ok(Strategy::Glibc));
+        let wrong = Circumstances { value: Some(b"wrong"), ..own };
+        assert_eq!(wrong.choose(), Err(&b"wrong"[..]));
+    }
+}
