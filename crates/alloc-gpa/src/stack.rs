@@ -60,7 +60,11 @@ const OWN_FRAMES: usize = 4;
 /// Returns the process's depot.
 #[inline]
 pub(crate) fn depot() -> &'static Depot {
+    #[cfg(not(loom))]
     static DEPOT: Depot = Depot::new();
+    // The model checker's atomics cannot be made by a constant.
+    #[cfg(loom)]
+    static DEPOT: std::sync::LazyLock<Depot> = std::sync::LazyLock::new(Depot::new);
     &DEPOT
 }
 

@@ -19,10 +19,13 @@ const TEXT_LEN: usize = 8 << 10;
 /// Stack memory that may be read by plain loads.
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
+    /// A multiple of a word.
     start: usize,
-    /// 0: nothing may be.
-    len: usize,
+    /// 0: nothing may be read.
+    word_count: usize,
 }
+
+const WORD: usize = size_of::<usize>();
 
 impl Window {
     /// Returns the window of the calling thread, whose stack pointer is `sp`: from there to the
@@ -34,30 +37,36 @@ impl Window {
             find();
         }
         let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
-        if low <= sp && sp < high {
-            Self { start: sp, len: high - sp }
+        if low <= sp && sp < high && sp.is_multiple_of(WORD) {
+            Self { start: sp, word_count: (high - sp) / WORD }
         } else {
-            Self { start: 0, len: 0 }
+            Self { start: 0, word_count: 0 }
         }
+    }
+
+    /// Returns the word at `addr` if the window holds it.
+    #[inline(always)]
+    pub(crate) fn load(self, addr: usize) -> Option<usize> {
+        // One comparison for three questions: the rotation turns an address that is before the
+        // window, or not a multiple of a word, into a large number.
+        let index = addr.wrapping_sub(self.start).rotate_right(WORD.ilog2());
+        if self.word_count <= index {
+            return None;
+        }
+        let word = core::ptr::with_exposed_provenance::<usize>(addr);
+        // SAFETY: the word lies between the stack pointer at the time of the capture and the end of
+        // this thread's stack (invariant 2 of `stack`): it is mapped, readable and aligned (checked
+        // above). Whatever is read is only taken for an address, after checks.
+        Some(unsafe { word.read_volatile() })
     }
 
     /// Returns the word at `addr`, of the window by a load, of anything else by a checked read.
     #[inline]
     pub(crate) fn read(self, addr: usize) -> Option<usize> {
-        const WORD: usize = size_of::<usize>();
-        if !addr.is_multiple_of(WORD) {
-            return None;
+        match self.load(addr) {
+            None if addr.is_multiple_of(WORD) => peek::read_word(addr),
+            word => word,
         }
-        let at = addr.wrapping_sub(self.start);
-        if at < self.len && WORD <= self.len - at {
-            let word = core::ptr::with_exposed_provenance::<usize>(addr);
-            // SAFETY: the word lies between the stack pointer at the time of the capture and the
-            // end of this thread's stack (invariant 2): it is mapped, readable, aligned (checked
-            // above), and written by no other thread in a way that matters: whatever is read is
-            // only taken for an address after checks.
-            return Some(unsafe { word.read_volatile() });
-        }
-        peek::read_word(addr)
     }
 }
 
@@ -152,5 +161,27 @@ fn thread_pointer() -> usize {
             );
         }
         pointer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WORD, Window};
+
+    /// Exactly the words of the window are loaded.
+    #[test]
+    fn windows_have_edges() {
+        let words = [11_usize, 22, 33];
+        let start = (&raw const words).expose_provenance();
+        let window = Window { start, word_count: 2 };
+        assert_eq!(window.load(start), Some(11));
+        assert_eq!(window.load(start + WORD), Some(22));
+        for outside in [0, start - WORD, start - 1, start + 1, start + 2 * WORD, usize::MAX] {
+            assert_eq!(window.load(outside), None);
+        }
+        assert_eq!(window.read(start + 2 * WORD), Some(33), "by the kernel");
+        assert_eq!(window.read(start + 1), None);
+        assert_eq!(window.read(WORD), None);
+        assert_eq!(Window { start: 0, word_count: 0 }.load(0), None);
     }
 }

@@ -48,11 +48,11 @@ static ALL: AtomicPtr<RuleCache> = AtomicPtr::new(ptr::null_mut());
 static CURSOR: AtomicPtr<RuleCache> = AtomicPtr::new(ptr::null_mut());
 
 impl RuleCache {
-    /// Returns the rule that is remembered for `addr`.
+    /// Returns the packed rule that is remembered for `addr`.
     #[inline]
-    pub(crate) fn get(&self, addr: usize) -> Option<Rule> {
+    pub(crate) fn get(&self, addr: usize) -> Option<u64> {
         let entry = self.entry(addr);
-        (entry.addr.load(Relaxed) == addr).then(|| Rule::unpack(entry.rule.load(Relaxed)))
+        (entry.addr.load(Relaxed) == addr).then(|| entry.rule.load(Relaxed))
     }
 
     /// Remembers a rule, if it can be packed.
@@ -194,10 +194,10 @@ mod tests {
         let cache = mine().expect("memory");
         cache.renew(7);
         cache.put(0x1234, Rule::End);
-        assert_eq!(cache.get(0x1234), Some(Rule::End));
+        assert_eq!(cache.get(0x1234), Rule::End.pack());
         assert_eq!(cache.get(0x1235), None);
         cache.renew(7);
-        assert_eq!(cache.get(0x1234), Some(Rule::End));
+        assert_eq!(cache.get(0x1234), Rule::End.pack());
         cache.renew(8);
         assert_eq!(cache.get(0x1234), None);
     }

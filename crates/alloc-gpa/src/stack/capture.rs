@@ -84,33 +84,51 @@ mod unwind {
 
     impl Walk {
         fn run(mut self, mut registers: Registers, max: usize, trace: &mut Trace) {
-            let mut interrupted = Interrupted::No;
-            while usize::from(trace.len) < max {
-                // A call's return address may already belong to the next function.
-                let before = usize::from(interrupted == Interrupted::No);
-                let lookup = registers.pc.wrapping_sub(before);
+            let mut len = 0;
+            // Whether `pc` is a return address, which may already belong to the next function.
+            let mut called = 1;
+            while len < max {
+                let lookup = registers.pc.wrapping_sub(called);
                 let known = self.cache.and_then(|cache| cache.get(lookup));
-                let found = match known {
-                    Some(rule) => Ok(Found::Rule(rule)),
-                    None => self.find(lookup, registers),
-                };
-                let next = match found {
-                    Ok(Found::Rule(Rule::NotCode)) | Err(_) => return,
-                    Ok(Found::Rule(rule)) => {
-                        interrupted = Interrupted::No;
-                        rule.step(registers, |addr| self.window.read(addr))
-                    }
-                    Ok(Found::Step(next, by_signal)) => {
-                        interrupted = by_signal;
-                        Ok(Some(next))
-                    }
-                };
-                trace.push(registers.pc);
-                match next {
-                    Ok(Some(next)) => registers = next,
-                    Ok(None) | Err(Lost) => return,
+                let quick = known.and_then(|rule| {
+                    Rule::step_packed(rule, registers, |addr| self.window.load(addr))
+                });
+                if let Some(next) = quick {
+                    trace.frames[len] = registers.pc;
+                    (len, registers, called) = (len + 1, next, 1);
+                    continue;
                 }
+                let Some((next, interrupted)) = self.step(known, lookup, registers) else { break };
+                trace.frames[len] = registers.pc;
+                len += 1;
+                let Some(next) = next else { break };
+                (registers, called) = (next, usize::from(interrupted == Interrupted::No));
             }
+            // At most `FRAMES_MAX`, as `max` is.
+            trace.len = len as u8;
+        }
+
+        /// Takes any step: returns the caller's registers, or `None` for them if they are not known;
+        /// `None` at all if `lookup` is not code.
+        #[inline(never)]
+        fn step(
+            &mut self,
+            known: Option<u64>,
+            lookup: usize,
+            registers: Registers,
+        ) -> Option<(Option<Registers>, Interrupted)> {
+            let rule = match known {
+                Some(bits) => Rule::unpack(bits),
+                None => match self.find(lookup, registers).ok()? {
+                    Found::Rule(rule) => rule,
+                    Found::Step(next, interrupted) => return Some((Some(next), interrupted)),
+                },
+            };
+            if rule == Rule::NotCode {
+                return None;
+            }
+            let next = rule.step(registers, |addr| self.window.read(addr));
+            Some((next.unwrap_or(None), Interrupted::No))
         }
 
         /// Finds what stands at an address that the cache does not know, and has it remembered.

@@ -363,13 +363,18 @@ fn captures_take_little_stack() {
 fn capture_speed() {
     let _inside = thread::enter();
     let mut trace = Trace::new();
-    for frames in [1, 8, 16] {
-        const ROUNDS: u32 = 1_000_000;
+    for frames in [1, 8, FRAMES_MAX] {
+        const ROUNDS: u32 = 20_000;
         capture(frames, &mut trace);
-        let start = std::time::Instant::now();
-        for _ in 0..ROUNDS {
-            capture(black_box(frames), black_box(&mut trace));
-        }
-        println!("{} frames: {:?} each", trace.len, start.elapsed() / ROUNDS);
+        let round = || {
+            let start = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                capture(black_box(frames), black_box(&mut trace));
+            }
+            start.elapsed()
+        };
+        // The quickest of many: the others were disturbed.
+        let best = std::iter::repeat_with(round).take(100).min().expect("not empty");
+        println!("{} frames: {:.1} ns", trace.len, best.as_nanos() as f64 / f64::from(ROUNDS));
     }
 }
