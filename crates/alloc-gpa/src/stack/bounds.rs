@@ -84,22 +84,45 @@ fn find() {
 fn look() -> Option<(usize, usize)> {
     // SAFETY: the call has no preconditions.
     let pid = unsafe { libc::getpid() }.cast_unsigned();
-    let is_main = thread::current().tid() == pid;
-    let pointer = thread_pointer();
-    let buffer = map::map(TEXT_LEN)?;
-    // SAFETY: the mapping is that long, zero, new, and unmapped only after the last use of `text`.
-    let text = unsafe { core::ptr::NonNull::slice_from_raw_parts(buffer, TEXT_LEN).as_mut() };
-    let found = find_line(text, |line| {
-        if is_main {
-            (line.name == b"[stack]").then(|| (main_low(line), line.end))
-        } else {
-            (line.start < pointer && pointer <= line.end && line.readable)
-                .then_some((line.start, pointer))
-        }
-    });
-    // SAFETY: base and length are those of the mapping above; `text` is not used any more.
-    unsafe { map::unmap(buffer, TEXT_LEN) };
+    let file = peek::open_self(c"/proc/self/maps")?;
+    let found = if thread::current().tid() == pid {
+        find_line(file, |line| (line.name == b"[stack]").then(|| (main_low(line), line.end)))
+    } else {
+        let pointer = thread_pointer();
+        let low = query(file, pointer - 1).or_else(|| {
+            find_line(file, |line| {
+                (line.start < pointer && pointer <= line.end).then_some(line.start)
+            })
+        });
+        low.map(|low| (low, pointer))
+    };
+    peek::close(file);
     found
+}
+
+/// Returns where the mapping that holds `addr` starts, without reading the others; `None` before
+/// Linux 6.11.
+fn query(file: libc::c_int, addr: usize) -> Option<usize> {
+    /// `struct procmap_query` of `linux/fs.h`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Query {
+        size: u64,
+        flags: u64,
+        addr: u64,
+        start: u64,
+        /// End, flags, page size, offset, inode, device, name and build id: not asked for.
+        rest: [u64; 9],
+    }
+    /// `_IOWR('f', 17, struct procmap_query)`.
+    const PROCMAP_QUERY: libc::c_ulong =
+        3 << 30 | (size_of::<Query>() as libc::c_ulong) << 16 | (b'f' as libc::c_ulong) << 8 | 17;
+    let mut query =
+        Query { size: size_of::<Query>() as u64, addr: addr as u64, ..Query::default() };
+    // SAFETY: the kernel reads and writes at most `query.size` bytes of `query`, which is that
+    // long; name and build id have no buffers, and no length.
+    let result = unsafe { libc::syscall(libc::SYS_ioctl, file, PROCMAP_QUERY, &raw mut query) };
+    (result == 0).then_some(usize::try_from(query.start).ok()?)
 }
 
 /// Returns how low the main thread's stack, which grows, may come.
@@ -112,8 +135,10 @@ fn main_low(line: &maps::Line<'_>) -> usize {
 }
 
 /// Returns what `pick` makes of the first mapping it wants.
-fn find_line<R>(text: &mut [u8], pick: impl Fn(&maps::Line<'_>) -> Option<R>) -> Option<R> {
-    let file = peek::open_self(c"/proc/self/maps")?;
+fn find_line<R>(file: libc::c_int, pick: impl Fn(&maps::Line<'_>) -> Option<R>) -> Option<R> {
+    let buffer = map::map(TEXT_LEN)?;
+    // SAFETY: the mapping is that long, zero, new, and unmapped only after the last use of `text`.
+    let text = unsafe { core::ptr::NonNull::slice_from_raw_parts(buffer, TEXT_LEN).as_mut() };
     let mut len = 0;
     let mut found = None;
     while found.is_none() {
@@ -131,7 +156,8 @@ fn find_line<R>(text: &mut [u8], pick: impl Fn(&maps::Line<'_>) -> Option<R>) ->
         text.copy_within(start..len, 0);
         len -= start;
     }
-    peek::close(file);
+    // SAFETY: base and length are those of the mapping above; `text` is not used any more.
+    unsafe { map::unmap(buffer, TEXT_LEN) };
     found
 }
 
@@ -166,7 +192,29 @@ fn thread_pointer() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{WORD, Window};
+    use super::{WORD, Window, find_line, look, maps, peek, query};
+
+    /// Both ways to find a thread's stack agree, and the bounds hold what is on it.
+    #[test]
+    fn stacks_are_found() {
+        std::thread::spawn(|| {
+            let local = 0_usize;
+            let addr = (&raw const local).addr();
+            let (low, high) = look().expect("found");
+            assert!(low < addr && addr < high);
+            assert!(high - addr < 64 << 10, "the thread has just begun");
+            let file = peek::open_self(c"/proc/self/maps").expect("readable");
+            let holds = |line: &maps::Line<'_>| line.start <= addr && addr < line.end;
+            let start = find_line(file, |line| holds(line).then_some(line.start));
+            assert_eq!(start, Some(low));
+            // Before Linux 6.11 there is no such request.
+            assert!(query(file, addr).is_none_or(|start| start == low));
+            assert_eq!(query(file, 8), None);
+            peek::close(file);
+        })
+        .join()
+        .expect("no panic");
+    }
 
     /// Exactly the words of the window are loaded.
     #[test]

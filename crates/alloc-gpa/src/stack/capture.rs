@@ -145,7 +145,7 @@ mod unwind {
         fn find_in_modules(&mut self, lookup: usize, registers: Registers) -> Result<Found, Lost> {
             let mut range = self.snapshot.find(lookup);
             if range.is_none() {
-                let snapshot = modules::snapshot_for_unknown().ok_or(Lost)?;
+                let snapshot = modules::look_again().ok_or(Lost)?;
                 self.snapshot = snapshot;
                 if let Some(cache) = self.cache {
                     cache.renew(snapshot.generation);

@@ -90,11 +90,11 @@ static SNAPSHOT: AtomicPtr<Snapshot> = AtomicPtr::new(ptr::null_mut());
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 /// Counts the calls of [`invalidate`].
 static WANTED: AtomicU32 = AtomicU32::new(0);
-/// The logarithm of how many unknown addresses are let pass after a refresh that found nothing new.
+/// The logarithm of how many calls are let pass after the next look that finds nothing new.
 static BACKOFF: AtomicU32 = AtomicU32::new(0);
-/// How many unknown addresses are still let pass.
+/// How many calls are still let pass.
 static SKIPS: AtomicU32 = AtomicU32::new(0);
-const BACKOFF_MAX: u32 = 12;
+const BACKOFF_MAX: u32 = 8;
 
 static REFRESHER: TryLock<Refresher> = TryLock::new(Refresher::new());
 
@@ -119,29 +119,33 @@ pub(crate) fn snapshot() -> Option<&'static Snapshot> {
     match newest() {
         // Relaxed: see the module's table.
         Some(snapshot) if snapshot.wanted.load(Relaxed) == WANTED.load(Relaxed) => Some(snapshot),
-        old => refresh().or(old),
+        old => look_again().or(old),
     }
 }
 
-/// Returns a snapshot that may know `addr`, which the one in hand does not; `None` if it is too
+/// Returns a snapshot that may know an address that the one in hand does not; `None` if it is too
 /// early to look again.
+///
+/// Each look that finds nothing new doubles the number of calls that are let pass before the next:
+/// garbage that looks like an address must not have the mappings read at every allocation.
 #[cold]
-pub(crate) fn snapshot_for_unknown() -> Option<&'static Snapshot> {
+pub(crate) fn look_again() -> Option<&'static Snapshot> {
     // Relaxed: see the module's table.
     if SKIPS.load(Relaxed) != 0 {
         SKIPS.fetch_sub(1, Relaxed);
         return None;
     }
     let before = newest().map(|snapshot| snapshot.generation);
-    let after = refresh()?;
-    if before == Some(after.generation) {
+    let mut refresher = REFRESHER.try_lock()?;
+    let after = refresh(&mut refresher);
+    if after.is_some_and(|after| before != Some(after.generation)) {
+        BACKOFF.store(0, Relaxed);
+    } else {
         let backoff = BACKOFF.load(Relaxed);
         BACKOFF.store((backoff + 1).min(BACKOFF_MAX), Relaxed);
         SKIPS.store((1 << backoff) - 1, Relaxed);
-    } else {
-        BACKOFF.store(0, Relaxed);
     }
-    Some(after)
+    after
 }
 
 #[inline]
@@ -159,10 +163,8 @@ fn records() -> Option<&'static Record> {
     Some(unsafe { record.as_ref() })
 }
 
-/// Reads the mappings again; `None` if another thread is at it, or the system gives no memory.
-#[cold]
-fn refresh() -> Option<&'static Snapshot> {
-    let mut refresher = REFRESHER.try_lock()?;
+/// Reads the mappings again; `None` if the system refuses them, or memory.
+fn refresh(refresher: &mut Refresher) -> Option<&'static Snapshot> {
     // Relaxed: read before the mappings are, so that an `invalidate` in between is not lost.
     let wanted = WANTED.load(Relaxed);
     let old = newest();

@@ -92,11 +92,24 @@ impl Refresher {
         // SAFETY: the mapping spans a `Scratch`, of which zeroes are a valid value, and belongs to
         // this refresher, which is borrowed exclusively.
         let scratch = unsafe { scratch.as_mut() };
+        let file = peek::open_self(c"/proc/self/maps")?;
+        let built = self.read_file(file, scratch, newest_record, old);
+        peek::close(file);
+        built
+    }
+
+    fn read_file(
+        &mut self,
+        file: libc::c_int,
+        scratch: &mut Scratch,
+        newest_record: Option<&'static Record>,
+        old: Option<&'static Snapshot>,
+    ) -> Option<Built> {
         self.serial += 1;
         let ranges = Ranges::new()?;
         let mut reader =
             Reader { refresher: self, newest_record, new_record: None, ranges, image: None };
-        let complete = reader.read_all(scratch);
+        let complete = reader.read_lines(file, scratch).is_some();
         let Reader { ranges, new_record, .. } = reader;
         if !complete {
             ranges.free();
@@ -177,14 +190,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads all lines; `false` if that fails.
-    fn read_all(&mut self, scratch: &mut Scratch) -> bool {
-        let Some(file) = peek::open_self(c"/proc/self/maps") else { return false };
-        let complete = self.read_lines(file, scratch);
-        peek::close(file);
-        complete.is_some()
-    }
-
+    /// Reads all lines; `None` if that fails.
     fn read_lines(&mut self, file: libc::c_int, scratch: &mut Scratch) -> Option<()> {
         let Scratch { text, head, path } = scratch;
         let mut len = 0;

@@ -25,6 +25,10 @@ fn in_order(names: &[String], wanted: &[&str]) -> bool {
 }
 
 fn captured(max: usize) -> Trace {
+    // Another test may be making the process's first snapshot.
+    while modules::snapshot().is_none() {
+        std::thread::yield_now();
+    }
     let mut trace = Trace::new();
     capture(max, &mut trace);
     trace
@@ -129,15 +133,32 @@ fn open_c(name: &str, source: &str, options: &[&str]) -> Library {
 type Callback = extern "C" fn(*mut Trace);
 
 extern "C" fn capture_into(trace: *mut Trace) {
+    while modules::snapshot().is_none() {
+        std::thread::yield_now();
+    }
     // SAFETY: the tests below pass a pointer to a trace of their own, and wait.
     let trace = unsafe { &mut *trace };
     capture(FRAMES_MAX, trace);
     black_box(trace);
 }
 
-/// Calls the C function `symbol` of the library with a callback that captures.
-#[inline(never)]
+/// Calls the C function `symbol` of the library with a callback that captures, until the modules are
+/// up to date: other tests may be refreshing them, or have made it too early to look again.
 fn call_c(library: &Library, symbol: &std::ffi::CStr) -> Trace {
+    let mut trace = Trace::new();
+    for _ in 0..1000 {
+        modules::invalidate();
+        trace = call_c_once(library, symbol);
+        if 4 <= trace.len {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    trace
+}
+
+#[inline(never)]
+fn call_c_once(library: &Library, symbol: &std::ffi::CStr) -> Trace {
     // SAFETY: the library is open and the name a C string.
     let function = unsafe { libc::dlsym(library.handle, symbol.as_ptr()) };
     assert!(!function.is_null());
@@ -171,7 +192,8 @@ fn c_code_is_unwound() {
         let library = open_c(name, C_CHAIN, options);
         let trace = call_c(&library, c"outer");
         let names = names(&trace);
-        let wanted = ["capture_into", "inner", "middle", "outer", "call_c", "c_code_is_unwound"];
+        let wanted =
+            ["capture_into", "inner", "middle", "outer", "call_c_once", "c_code_is_unwound"];
         assert!(in_order(&names, &wanted), "{name}: {names:#?}");
     }
 }
@@ -300,6 +322,40 @@ fn small_stacks_are_enough() {
     // SAFETY: the thread was created above and is joined once.
     unsafe { libc::pthread_join(handle, core::ptr::null_mut()) };
     assert!(2 <= trace.len, "{trace:?}");
+}
+
+/// A child forked while another thread held the refresher's lock captures, once it was told.
+#[test]
+fn forked_children_capture() {
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                modules::invalidate();
+                black_box(captured(4));
+            }
+        });
+        for _ in 0..50 {
+            // SAFETY: the child calls nothing but the capture, which takes no lock and no memory of
+            // the heap, and `_exit`.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                super::after_fork_child();
+                modules::invalidate();
+                let trace = f(FRAMES_MAX);
+                let tid = thread::current().tid();
+                // SAFETY: the call has no preconditions.
+                let own = unsafe { libc::getpid() }.cast_unsigned();
+                // SAFETY: ends the child without running anything of the parent's.
+                unsafe { libc::_exit(if 4 <= trace.len && tid == own { 0 } else { 1 }) };
+            }
+            let mut status = -1;
+            // SAFETY: the child was forked above; `status` is ours.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            assert_eq!(status, 0);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
 
 /// Many threads capture while modules come and go.
