@@ -1,4 +1,5 @@
 //! What the arena adds to the contract: what it asks its backing for, and what reset keeps.
+#![cfg(feature = "alloc")]
 
 use std::alloc::Layout;
 use std::cell::Cell;

@@ -1,5 +1,5 @@
 //! Containers of other crates take an arena.
-#![cfg(feature = "allocator-api2-02")]
+#![cfg(all(feature = "alloc", feature = "allocator-api2-02"))]
 
 use allocator_api2_02::boxed::Box;
 use allocator_api2_02::vec::Vec;

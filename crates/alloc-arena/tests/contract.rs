@@ -1,4 +1,5 @@
 //! The arena keeps the contract, over the hostile backings and over those that people use.
+#![cfg(feature = "alloc")]
 
 use alloc_arena::Arena;
 use alloc_core::Global;
