@@ -125,6 +125,8 @@ fn is_machinery_name(name: &str) -> bool {
 
 fn is_runtime(frame: &Frame) -> bool {
     let Some(name) = frame.function.as_deref() else { return false };
+    // glibc's internal alias of an exported function.
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     RUNTIME.contains(&name) || RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
