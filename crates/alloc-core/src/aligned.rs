@@ -13,6 +13,7 @@ use core::slice;
 
 use crate::block::FreeOnDrop;
 use crate::filling::fill_from;
+use crate::owned::into_iter;
 use crate::sizes::aligned_array_layout;
 use crate::{AllocError, Allocator, block};
 
@@ -309,6 +310,24 @@ impl<T: Hash, const ALIGN: usize, A: Allocator> Hash for AlignedSlice<T, ALIGN, 
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
+    }
+}
+
+into_iter! {
+    /// Moves the items out of an aligned slice, front to back or back to front; drops the rest, and
+    /// frees the memory, on drop.
+    AlignedIntoIter, [T, const ALIGN: usize, A: Allocator], [T, ALIGN, A],
+    AlignedSlice<MaybeUninit<T>, ALIGN, A>
+}
+
+impl<T, const ALIGN: usize, A: Allocator> IntoIterator for AlignedSlice<T, ALIGN, A> {
+    type Item = T;
+    type IntoIter = AlignedIntoIter<T, ALIGN, A>;
+
+    #[inline]
+    fn into_iter(self) -> AlignedIntoIter<T, ALIGN, A> {
+        // SAFETY: the slice's items are initialised, and the block of memory drops none.
+        unsafe { AlignedIntoIter::new(self.into_uninit()) }
     }
 }
 

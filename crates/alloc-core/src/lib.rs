@@ -122,7 +122,7 @@ mod wrap;
 pub mod sync;
 
 pub use adapt::*;
-pub use aligned::AlignedSlice;
+pub use aligned::{AlignedIntoIter, AlignedSlice};
 pub use allocator::{Allocator, UnsizedFree};
 pub use check::{CHECKED, check_failed};
 pub use error::AllocError;

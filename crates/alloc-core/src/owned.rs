@@ -18,6 +18,7 @@ mod io;
 
 pub use convert::CloneIn;
 pub use into_iter::IntoIter;
+pub(crate) use into_iter::into_iter;
 
 /// Owns a value in memory of the allocator behind `A`, and frees both on drop.
 ///
@@ -30,6 +31,34 @@ pub use into_iter::IntoIter;
 ///
 /// [`free`]: crate::AllocatorExt::free
 /// [`destroy`]: crate::AllocatorExt::destroy
+///
+/// What must not happen does not compile. A use after the free:
+///
+/// ```compile_fail,E0382
+/// # use alloc_core::{AllocatorExt, FromGlobal};
+/// let heap = FromGlobal::new(std::alloc::System);
+/// let single = heap.create(42).unwrap();
+/// heap.destroy(single);
+/// println!("{single}");
+/// ```
+///
+/// An owner, or what was leaked from it, that outlives its allocator:
+///
+/// ```compile_fail,E0597
+/// # use alloc_core::{AllocatorExt, Counting, FromGlobal};
+/// let single = {
+///     let gpa = Counting::new(FromGlobal::new(std::alloc::System));
+///     gpa.create(42).unwrap()
+/// };
+/// ```
+///
+/// ```compile_fail,E0505
+/// # use alloc_core::{AllocatorExt, Counting, FromGlobal, Owned};
+/// let gpa = Counting::new(FromGlobal::new(std::alloc::System));
+/// let leaked = Owned::leak(gpa.create(42).unwrap());
+/// drop(gpa);
+/// *leaked = 43;
+/// ```
 ///
 /// # Invariants
 ///
@@ -102,6 +131,12 @@ impl<T: ?Sized, A: Allocator> Owned<T, A> {
     /// It asks for `A: 'static`: memory of an allocator that is only borrowed could be taken back
     /// without a drop of the value (an arena's reset after the owner was leaked), which pinning
     /// forbids.
+    ///
+    /// ```compile_fail,E0597
+    /// # use alloc_core::{AllocatorExt, Counting, FromGlobal, Owned};
+    /// let gpa = Counting::new(FromGlobal::new(std::alloc::System));
+    /// let pinned = Owned::into_pin(gpa.create(42).unwrap());
+    /// ```
     pub fn into_pin(this: Self) -> Pin<Self>
     where
         A: 'static,

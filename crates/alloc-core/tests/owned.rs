@@ -75,6 +75,13 @@ fn iterates_by_value() {
         (Some(1), Some(2), None, None)
     );
     assert_eq!(ledger.alloc_fill(4, 1u8).unwrap().into_iter().rev().count(), 4);
+    drop(all);
+    let aligned = ledger.aligned_alloc::<_, 64>(3).unwrap();
+    let mut aligned = aligned.write_with(|index| (index, Rc::clone(&shared))).into_iter();
+    assert_eq!(aligned.next_back().map(|item| item.0), Some(2));
+    assert_eq!((aligned.len(), Rc::strong_count(&shared)), (2, 3));
+    drop(aligned);
+    assert_eq!((Rc::strong_count(&shared), ledger.live_count()), (1, 0));
 }
 
 #[test]

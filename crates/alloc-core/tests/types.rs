@@ -2,8 +2,8 @@
 //! compiler; that this file compiles is the test, and the sizes are asserted when it runs.
 
 use alloc_core::{
-    AlignedSlice, AllocError, Allocator, AllocatorExt, AsGlobal, Counting, Counts, FromGlobal,
-    FromGlobalRef, IntoIter, Limited, NeverAlloc, Owned, Refusal, Tag, Tagged,
+    AlignedIntoIter, AlignedSlice, AllocError, Allocator, AllocatorExt, AsGlobal, Counting, Counts,
+    FromGlobal, FromGlobalRef, IntoIter, Limited, NeverAlloc, Owned, Refusal, Tag, Tagged,
 };
 use std::alloc::System;
 use std::cell::Cell;
@@ -61,6 +61,8 @@ const _: () = {
     assert!(is!(Send: Owned<Cell<u8>, Heap>) && !is!(Sync: Owned<Cell<u8>, Heap>));
     assert!(is!(Send: IntoIter<u8, Heap>) && is!(Sync: IntoIter<u8, Heap>));
     assert!(!is!(Send: IntoIter<*mut u8, Heap>));
+    assert!(is!(Send: AlignedIntoIter<u8, 64, Heap>));
+    assert!(!is!(Send: AlignedIntoIter<*mut u8, 64, Heap>));
     assert!(is!(Send: AlignedSlice<u8, 64, Heap>) && is!(Sync: AlignedSlice<u8, 64, Heap>));
     assert!(!is!(Send: AlignedSlice<*mut u8, 64, Heap>));
     assert!(!is!(Sync: AlignedSlice<Cell<u8>, 64, Heap>));
