@@ -58,7 +58,7 @@ pub use violation::{Rule, Violation};
 const FAILING_LEN: usize = 60;
 
 /// The largest n for which the backing's nth request fails.
-const FAIL_INDEX_MAX: usize = 2_000;
+const FAIL_INDEX_MAX: usize = 500;
 
 /// What a run did.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,8 @@ pub struct Summary {
     pub refused: usize,
     /// Points at which the backing was made to fail.
     pub failure_points: usize,
+    /// Whether the backing could have been made to fail at still more points than were tried.
+    pub gave_up: bool,
     /// Alignments up to 2 MiB that were not asked for, because [`Options::align_max`] is smaller.
     pub alignments_skipped: Vec<usize>,
 }
@@ -92,6 +94,9 @@ impl fmt::Display for Summary {
             self.failure_points,
             self.seed
         )?;
+        if self.gave_up {
+            write!(f, "; gave up at {FAIL_INDEX_MAX} failure points")?;
+        }
         match self.alignments_skipped.as_slice() {
             [] => Ok(()),
             skipped => write!(f, "; skipped alignments {skipped:?}"),
@@ -286,11 +291,13 @@ pub fn run_over_failing(
             reached |= induced != 0;
         }
         if !reached {
-            break;
+            return Ok(run.summary.into_inner());
         }
         run.summary.borrow_mut().failure_points += 1;
     }
-    Ok(run.summary.into_inner())
+    let mut summary = run.summary.into_inner();
+    summary.gave_up = true;
+    Ok(summary)
 }
 
 /// Runs the checks with threads over every kind of hostile backing; `body` calls
@@ -356,7 +363,8 @@ impl<'r> Run<'r> {
         backing: Option<&Backing>,
         body: impl Fn(&mut Case<'_>),
     ) -> Result<(), Violation> {
-        let scene = Scene { check, seed: self.seed, options: self.options, backing };
+        let steps_shown = plan.steps_shown();
+        let scene = Scene { check, seed: self.seed, options: self.options, backing, steps_shown };
         let mut case = Case { plan, scene, outcome: None };
         body(&mut case);
         let Some(outcome) = case.outcome else {
@@ -381,5 +389,6 @@ impl Summary {
         self.blocks += other.blocks;
         self.refused += other.refused;
         self.failure_points += other.failure_points;
+        self.gave_up |= other.gave_up;
     }
 }

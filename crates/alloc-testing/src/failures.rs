@@ -183,11 +183,7 @@ fn run_once<E: fmt::Debug>(
         Check::Leak(leaks) => Some(Verdict::Leaked(leaks)),
         Check::Misuse { findings, .. } => Some(Verdict::Misused(findings)),
     };
-    let mut report = String::new();
-    if by_heap.is_some() {
-        // A `String` takes all that is written to it.
-        let _ = alloc.inner().report(&mut report);
-    }
+    let report = by_heap.as_ref().map(|_| crate::report::of(alloc.inner())).unwrap_or_default();
     // The heap's verdict first: it has the stacks.
     let verdict = by_heap.or(by_result).or(by_count);
     (verdict.map(|verdict| FailurePoint { fail, induced, verdict, report }), found)

@@ -1,4 +1,73 @@
 //! Tests that fail on leaks, failure injection, and a conformance kit for allocators.
+//!
+//! Four questions, and what answers each:
+//!
+//! ```
+//! use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
+//! use alloc_testing::{TestAllocator, alloc_test, check_all_alloc_failures, conformance};
+//!
+//! fn greet<A: Allocator + Copy>(gpa: A, name: &str) -> Result<Owned<str, A>, AllocError> {
+//!     let name = gpa.dupe_str(name)?;
+//!     gpa.print(format_args!("Hello {}!", &*name))
+//! }
+//!
+//! // Does it free what it takes?
+//! #[alloc_test]
+//! fn greets(gpa: &TestAllocator) {
+//!     assert_eq!(&*greet(gpa, "Ada").unwrap(), "Hello Ada!");
+//! }
+//!
+//! // Does it survive every failure of an allocation? (In a `#[test]`.)
+//! fn survives_every_allocation_failure() {
+//!     check_all_alloc_failures(|gpa| greet(gpa, "Ada").map(drop));
+//! }
+//!
+//! // Does an allocator of my own keep the contract?
+//! # type MyAllocator = alloc_testing::hostile::Backing;
+//! conformance!(MyAllocator::new());
+//!
+//! // And over a backing that is as unhelpful as it may be?
+//! # use alloc_testing::Validated as Mine;
+//! conformance!(mine_over_anything => over: |backing| Mine::new(backing));
+//! # fn main() { survives_every_allocation_failure(); }
+//! ```
+//!
+//! # Design
+//!
+//! ```text
+//!  #[alloc_test] --> run --> TestGuard owns TestAllocator --> alloc_gpa::Gpa, one for each test
+//!                            (fails the test)    (is passed on)
+//!
+//!  check_all_alloc_failures --> code(&FailingAllocator<Gpa>)   for each request k:
+//!                                                              once Only(k), once From(k)
+//!
+//!  conformance! --> Run --> Case.run(fresh allocator) --> Probe --call--> allocator [--> Backing]
+//!                   |                                       |                              |
+//!                   programs: directed, random, threads     Shadow: live blocks,           ledger,
+//!                   (proptest makes and shrinks them)       their bytes                    canaries
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. A check can fail: `tests/oracle` holds an allocator for each rule that breaks it, and the kit
+//!    must say so by that rule's name.
+//! 2. Equal seeds, equal runs, but for the interleaving of threads. The seed is fixed unless
+//!    `ALLOC_TESTING_SEED` or the code says otherwise, and every failure names it.
+//! 3. The kit touches a block only after it found it disjoint from all others, from the allocator
+//!    and from the dead memory of the backing.
+//! 4. No lock that allocates is held during a call of an allocator under test.
+//! 5. No drop of a type here that implements `Allocator` unwinds: [`TestGuard`] is none.
+//!
+//! # Drawbacks
+//!
+//! * What is allocated through the global allocator is not seen: [`TestAllocator`] checks what is
+//!   allocated through it.
+//! * The kit runs the allocator under test in its own process: a broken one may corrupt that.
+//! * That an allocator does not *read* live blocks (half of promise 5) cannot be seen from outside.
+//! * [`check_all_alloc_failures`] runs its points one after the other, and refuses all growth in
+//!   place: code that leaks only after a growth in place is not caught by it.
+//! * `#[should_panic]` takes any panic for the awaited one: with it, give `expected`, or a leak may
+//!   stand in for it.
 
 mod rng;
 mod seed;
@@ -25,3 +94,8 @@ pub use raw_block::RawBlock;
 pub use seed::{SEED_VARIABLE, seed};
 pub use test_allocator::{TestAllocator, TestGuard, run};
 pub use validated::Validated;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

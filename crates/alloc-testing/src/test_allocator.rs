@@ -95,10 +95,8 @@ impl TestAllocator {
                 format!("{findings} findings, {} blocks leaked", leaks.count)
             }
         };
-        let mut report = format!("the test's allocator was left with {verdict}:\n");
-        // A `String` takes all that is written to it.
-        let _ = self.0.report(&mut report);
-        Some(report)
+        let report = crate::report::of(&self.0);
+        Some(format!("the test's allocator was left with {verdict}:\n{report}"))
     }
 }
 

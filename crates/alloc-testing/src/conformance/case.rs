@@ -18,6 +18,17 @@ pub(super) enum Plan<'c> {
     Threads,
 }
 
+impl Plan<'_> {
+    /// How many of the last calls a violation shows: all of a program, which is as short as can be;
+    /// the last few of a directed check, which goes through many sizes.
+    pub(super) const fn steps_shown(&self) -> usize {
+        match self {
+            Self::Program(_) => usize::MAX,
+            Self::Directed(_) | Self::Failing(_) | Self::Threads => 12,
+        }
+    }
+}
+
 /// One check that waits for a fresh allocator: pass it to [`run`](Self::run), once.
 pub struct Case<'c> {
     pub(super) plan: Plan<'c>,

@@ -13,9 +13,6 @@ use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
 use crate::hostile::Backing;
 
-/// How many of the last steps a violation shows.
-const STEPS_SHOWN: usize = 40;
-
 /// No address space holds a block of this many bytes: on 64-bit systems a process has 2^47 bytes of
 /// addresses, 2^56 with five levels of page tables for those who ask for it.
 pub(super) const TOO_LARGE: usize = 1 << (usize::BITS - 8);
@@ -27,6 +24,8 @@ pub(super) struct Scene<'a> {
     pub(super) seed: u64,
     pub(super) options: &'a Options,
     pub(super) backing: Option<&'a Backing>,
+    /// How many of the last steps a violation shows.
+    pub(super) steps_shown: usize,
 }
 
 /// The allocator under test, and what else it can be asked.
@@ -109,7 +108,7 @@ impl State {
     }
 
     pub(super) fn violation(&self, scene: &Scene<'_>, rule: Rule, detail: String) -> Violation {
-        let steps = &self.steps[self.steps.len().saturating_sub(STEPS_SHOWN)..];
+        let steps = &self.steps[self.steps.len().saturating_sub(scene.steps_shown)..];
         Violation {
             rule,
             detail,

@@ -4,9 +4,10 @@ use core::alloc::Layout;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::Barrier;
 
 use alloc_core::Allocator;
+use parking_lot::Mutex;
 
 use super::probe::{Scene, unwinding};
 use super::shadow::{Block, Id, Shadow};
@@ -21,8 +22,9 @@ const SHARED_MAX: usize = 24;
 /// An allocator that may be used from several threads.
 pub(super) type SharedAlloc<'a> = &'a (dyn Allocator + Sync);
 
-/// What the threads share.
-struct Arena<'a> {
+/// What the threads share. The locks are never held during a call of the allocator under test: they
+/// allocate while they wait, and the allocator may be the process's own.
+struct Ground<'a> {
     alloc: SharedAlloc<'a>,
     scene: &'a Scene<'a>,
     own: (usize, usize),
@@ -42,7 +44,7 @@ pub(super) fn check(
     own: (usize, usize),
 ) -> Result<usize, Violation> {
     let thread_count = scene.options.threads.max(2);
-    let arena = Arena {
+    let ground = Ground {
         alloc,
         scene,
         own,
@@ -55,13 +57,13 @@ pub(super) fn check(
     let outcomes: Vec<Result<(), Violation>> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..thread_count)
             .map(|thread| {
-                let (arena, barrier) = (&arena, &barrier);
+                let (ground, barrier) = (&ground, &barrier);
                 scope.spawn(move || {
                     barrier.wait();
-                    let outcome = arena.work(thread);
+                    let outcome = ground.work(thread);
                     if outcome.is_err() {
                         // Relaxed: only ends the others' work sooner; nothing else is read by it.
-                        arena.stop.store(true, Ordering::Relaxed);
+                        ground.stop.store(true, Ordering::Relaxed);
                     }
                     outcome
                 })
@@ -70,17 +72,12 @@ pub(super) fn check(
         handles.into_iter().map(|handle| handle.join().expect("work does not panic")).collect()
     });
     outcomes.into_iter().collect::<Result<(), _>>()?;
-    let rest = std::mem::take(&mut *lock(&arena.shared));
-    rest.into_iter().try_for_each(|block| arena.free("main thread", block))?;
+    let rest = std::mem::take(&mut *ground.shared.lock());
+    rest.into_iter().try_for_each(|block| ground.free("main thread", block))?;
     Ok(thread_count * OPERATION_COUNT)
 }
 
-/// Nothing panics under these locks, and their content would be whole if it did.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Arena<'_> {
+impl Ground<'_> {
     fn violation(&self, thread: &str, operation: String, rule: Rule, detail: String) -> Violation {
         Violation {
             rule,
@@ -118,13 +115,13 @@ impl Arena<'_> {
                 }
                 7 if !mine.is_empty() => {
                     let block = mine.swap_remove(rng.below(mine.len()));
-                    let mut shared = lock(&self.shared);
+                    let mut shared = self.shared.lock();
                     let taken = if SHARED_MAX < shared.len() { shared.pop() } else { None };
                     shared.push(block);
                     mine.extend(taken);
                 }
                 8..10 => {
-                    let taken = lock(&self.shared).pop();
+                    let taken = self.shared.lock().pop();
                     if let Some(block) = taken {
                         self.free(&name, block)?;
                     }
@@ -185,7 +182,7 @@ impl Arena<'_> {
     ) -> Result<(), Violation> {
         let start = ptr.addr().get();
         let range = start..start.saturating_add(layout.size());
-        let mut live = lock(&self.live);
+        let mut live = self.live.lock();
         let overlapped = live.overlapping(&range).map(Block::range);
         let misplaced = self.misplaced(&range, layout.align(), overlapped);
         if let Some((rule, detail)) = misplaced {
@@ -236,7 +233,7 @@ impl Arena<'_> {
         let operation = format!("raw_free(size {})", block.layout.size());
         self.intact(thread, &operation, &block)?;
         // Out of the books before the call: afterwards another thread may be given the address.
-        lock(&self.live).remove_at(block.range().start);
+        self.live.lock().remove_at(block.range().start);
         // SAFETY: the block is live, fits its layout, and is forgotten.
         unwinding(|| unsafe { self.alloc.raw_free(block.ptr, block.layout) }).map_err(|message| {
             let detail = format!("the call unwound with \"{message}\"");
@@ -251,7 +248,7 @@ impl Arena<'_> {
         let operation = format!("raw_resize or raw_remap({} -> {new_size})", layout.size());
         self.intact(thread, &operation, &block)?;
         let in_place = rng.below(2) == 0;
-        lock(&self.live).remove_at(block.range().start);
+        self.live.lock().remove_at(block.range().start);
         let place = unwinding(|| match in_place {
             // SAFETY: the block is live and fits; the size is not zero and far below `isize::MAX`.
             true => unsafe { self.alloc.raw_resize(ptr, layout, new_size) }.then_some(ptr),

@@ -178,6 +178,31 @@ fn runs_are_deterministic() {
     assert!(different, "eight other seeds show the same program as seed 1");
 }
 
+/// An allocator with more points of failure than are tried is not said to be tried at all of them.
+#[test]
+fn giving_up_is_told() {
+    let run = |fault| {
+        let body = |backing: &Backing, case: &mut conformance::Case<'_>| {
+            case.run(Over::new(backing, fault));
+        };
+        conformance::run_over_failing(body, &options()).unwrap()
+    };
+    let (plain, chatty) = (run(OverFault::None), run(OverFault::Chatty));
+    assert!(!plain.gave_up && !plain.to_string().contains("gave up"), "{plain}");
+    assert!(chatty.gave_up && chatty.to_string().contains("gave up at 500"), "{chatty}");
+    assert_eq!(chatty.failure_points, 500);
+}
+
+/// An alignment that the allocator declares to refuse is left out, and the summary says so.
+#[test]
+fn skipped_alignments_are_told() {
+    let options = options().align_max(64);
+    let summary = conformance::run(|| Ground::new(Fault::RefusesAlignment), &options).unwrap();
+    assert_eq!(summary.alignments_skipped.first(), Some(&128));
+    assert_eq!(summary.alignments_skipped.last(), Some(&(2 << 20)));
+    assert!(summary.to_string().contains("skipped alignments [128, 256,"), "{summary}");
+}
+
 /// What a backing sees of its callers is told in full.
 #[test]
 fn misuses_are_told() {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
-use alloc_core::{AllocError, Allocator, Layout};
+use alloc_core::{AllocError, Allocator, AllocatorExt, Layout};
 use alloc_testing::hostile::Backing;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) enum OverFault {
     WritesAfterFree,
     NeverRecovers,
     FreesBeforeRemap,
+    /// No fault: it asks its backing for very many blocks.
+    Chatty,
 }
 
 /// Takes two blocks of its backing for each of its own: a header, and the block.
@@ -70,6 +72,11 @@ unsafe impl Allocator for Over<'_> {
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         if self.fault == OverFault::NeverRecovers && self.failed.get() {
             return Err(AllocError);
+        }
+        if self.fault == OverFault::Chatty {
+            for _ in 0..24 {
+                drop(self.backing.create(0u64));
+            }
         }
         let header = self.backing.raw_alloc(Self::HEADER)?;
         let Ok(block) = self.backing.raw_alloc(self.asked(layout)) else {
