@@ -57,7 +57,7 @@ unsafe impl Allocator for PageAllocator {
             let tail = unsafe { block.add(new_len) };
             // SAFETY: the tail is `old_len - new_len` bytes of whole pages of this block, behind
             // its new end: nobody uses them once this returns `true`.
-            unsafe { sys::unmap(tail, old_len - new_len) }
+            unsafe { sys::unmap_tail(tail, old_len - new_len) }
         } else {
             // SAFETY: the block owns `old_len` mapped bytes of whole pages (invariant 1), and
             // `old_len < new_len`, whole pages too.

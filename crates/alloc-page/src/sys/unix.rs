@@ -72,6 +72,16 @@ pub(crate) unsafe fn unmap(block: NonNull<u8>, len: usize) -> bool {
 
 /// # Safety
 ///
+/// The `len` bytes at `tail` are the last pages of a block mapped by this file, and nobody uses them
+/// any more if the result is `true`.
+#[inline]
+pub(crate) unsafe fn unmap_tail(tail: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the same contract: any pages of a mapping can be unmapped.
+    unsafe { unmap(tail, len) }
+}
+
+/// # Safety
+///
 /// The `len` bytes at `block` are pages mapped by this file, and nobody uses them any more.
 #[cold]
 pub(crate) unsafe fn discard(block: NonNull<u8>, len: usize) {
