@@ -16,7 +16,8 @@ pub(crate) unsafe trait Functions {
     /// `calloc(3)` of one item; `size` is not zero.
     fn calloc(&self, size: usize) -> *mut c_void;
 
-    /// `memalign(3)`; `align` is a power of two and a multiple of a pointer's size.
+    /// `memalign(3)`, or null where the system has no such function whose blocks `free` takes;
+    /// `align` is a power of two and a multiple of a pointer's size.
     fn memalign(&self, align: usize, size: usize) -> *mut c_void;
 
     /// `realloc(3)`; `size` is not zero.
@@ -58,6 +59,13 @@ unsafe impl Functions for Libc {
         unsafe { libc::calloc(1, size) }
     }
 
+    #[cfg(windows)]
+    #[inline]
+    fn memalign(&self, _: usize, _: usize) -> *mut c_void {
+        ptr::null_mut()
+    }
+
+    #[cfg(not(windows))]
     #[inline]
     fn memalign(&self, align: usize, size: usize) -> *mut c_void {
         let mut block = ptr::null_mut();
@@ -83,17 +91,20 @@ unsafe impl Functions for Libc {
 
     #[inline]
     unsafe fn usable_size(&self, block: *mut c_void) -> usize {
-        #[cfg(not(target_vendor = "apple"))]
         // SAFETY: live, by the contract of this method.
-        unsafe {
-            libc::malloc_usable_size(block)
-        }
-        #[cfg(target_vendor = "apple")]
-        // SAFETY: live, by the contract of this method.
-        unsafe {
-            libc::malloc_size(block)
-        }
+        unsafe { c_usable_size(block) }
     }
+}
+
+#[cfg(target_vendor = "apple")]
+use libc::malloc_size as c_usable_size;
+#[cfg(not(any(target_vendor = "apple", windows)))]
+use libc::malloc_usable_size as c_usable_size;
+
+#[cfg(windows)]
+unsafe extern "C" {
+    #[link_name = "_msize"]
+    fn c_usable_size(block: *mut c_void) -> usize;
 }
 
 /// A family of C functions that allocate from one heap, for

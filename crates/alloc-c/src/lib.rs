@@ -43,8 +43,9 @@
 //! * As fast and as safe as the C library's heap; misuse is its business.
 //! * `errno` is what the C library leaves there: on success glibc does not touch it.
 //! * A resize to a smaller size is granted and gives nothing back; a remap does.
-//! * Needs `malloc_usable_size`: Linux, Android, FreeBSD, or `malloc_size`: macOS. Windows, whose
-//!   aligned blocks are freed by another function, is not supported.
+//! * Needs `malloc_usable_size` (Linux, Android, FreeBSD), `malloc_size` (macOS) or `_msize` (Windows).
+//! * On Windows, whose aligned blocks are freed by another function, alignments above `max_align_t`
+//!   are refused.
 #![no_std]
 
 #[cfg(test)]
@@ -54,7 +55,8 @@ extern crate std;
     target_os = "linux",
     target_os = "android",
     target_os = "freebsd",
-    target_vendor = "apple"
+    target_vendor = "apple",
+    windows
 )))]
 compile_error!(
     "alloc-c does not know how this system's C library tells the usable size of a block"
