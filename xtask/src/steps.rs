@@ -3,6 +3,7 @@
 //! Each test that a step ran counts once; a step that runs no tests counts once itself. What the
 //! machine lacks is a skipped step with its reason, never silence.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -57,6 +58,8 @@ impl Step {
 #[derive(Default)]
 pub(crate) struct Steps {
     list: Vec<Step>,
+    /// Tests that were not run, as libtest names them, with the reason if they give one.
+    ignored: BTreeSet<String>,
 }
 
 impl Steps {
@@ -82,8 +85,14 @@ impl Steps {
         eprintln!("$ {}", show(&command));
         let begin = Instant::now();
         let (tests, outcome) = match run_tests(&mut command) {
-            Ok((tests, failures)) if failures.is_empty() => (tests, Outcome::Passed),
-            Ok((tests, failures)) => (tests, Outcome::Failed(failures.join(", "))),
+            Ok(results) if results.failures.is_empty() => {
+                self.ignored.extend(results.ignored);
+                (results.counts, Outcome::Passed)
+            }
+            Ok(results) => {
+                self.ignored.extend(results.ignored);
+                (results.counts, Outcome::Failed(results.failures.join(", ")))
+            }
             Err(error) => (Counts::default(), Outcome::Failed(format!("{error:#}"))),
         };
         self.push(name, outcome, tests, begin.elapsed());
@@ -111,7 +120,10 @@ impl Steps {
             let line = format!("{:width$}  {word:7} {:>7.1} s  {detail}", step.name, {
                 step.time.as_secs_f64()
             });
-            println!("{}", line.trim_end());
+            println!("{}", line.lines().next().unwrap_or_default().trim_end());
+        }
+        for test in &self.ignored {
+            println!("not run: {test}");
         }
         println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
         if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -159,39 +171,52 @@ fn show(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Runs `command`, shows its standard output, and reads the tests' results from it. Also returns
-/// what failed; nothing, if the command succeeded.
-fn run_tests(command: &mut Command) -> Result<(Counts, Vec<String>)> {
+/// What test programs said about themselves.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Results {
+    counts: Counts,
+    /// The names of the tests that failed, or else how the command did.
+    failures: Vec<String>,
+    /// The names of the tests that were not run, with their reasons.
+    ignored: Vec<String>,
+}
+
+/// Runs `command`, shows its standard output, and reads the tests' results from it. There are
+/// failures if and only if the command failed.
+fn run_tests(command: &mut Command) -> Result<Results> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting the tests")?;
     let output = child.stdout.take().context("the tests' standard output")?;
-    let (tests, mut failures) = read_results(output, &mut std::io::stdout().lock())?;
+    let mut results = read_results(output, &mut std::io::stdout().lock())?;
     let status = child.wait()?;
     if status.success() {
-        failures.clear();
-    } else if failures.is_empty() {
-        failures.push(format!("{status}"));
+        results.failures.clear();
+    } else if results.failures.is_empty() {
+        results.failures.push(format!("{status}"));
     }
-    Ok((tests, failures))
+    Ok(results)
 }
 
 /// Copies the output of test programs line by line, adds up their results, and collects the names
-/// of failed tests.
-fn read_results(output: impl Read, copy: &mut impl Write) -> Result<(Counts, Vec<String>)> {
+/// of failed and of ignored tests.
+fn read_results(output: impl Read, copy: &mut impl Write) -> Result<Results> {
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
-    let mut counts = Counts::default();
-    let mut failures = Vec::new();
+    let mut results = Results::default();
     while reader.read_until(b'\n', &mut line)? != 0 {
         copy.write_all(&line)?;
         let text = String::from_utf8_lossy(&line);
-        if let Some(result) = parse_result(&text) {
-            counts.add(result);
-        } else if let Some(name) = parse_failure(&text) {
-            failures.push(name.into());
+        if let Some(counts) = parse_result(&text) {
+            results.counts.add(counts);
+        } else if let Some((name, outcome)) = parse_test(&text) {
+            if outcome == "FAILED" {
+                results.failures.push(name.into());
+            } else if let Some(reason) = outcome.strip_prefix("ignored") {
+                results.ignored.push(format!("{name}{reason}"));
+            }
         }
         line.clear();
     }
-    Ok((counts, failures))
+    Ok(results)
 }
 
 /// Reads the closing line of a test program: cargo's `test result: ok. 3 passed; 0 failed; ...`, or
@@ -216,9 +241,9 @@ fn parse_result(line: &str) -> Option<Counts> {
     (2 <= fields).then_some(counts)
 }
 
-/// The name in `test NAME ... FAILED`.
-fn parse_failure(line: &str) -> Option<&str> {
-    line.trim().strip_prefix("test ")?.strip_suffix(" ... FAILED")
+/// The name and the outcome in `test NAME ... OUTCOME`.
+fn parse_test(line: &str) -> Option<(&str, &str)> {
+    line.trim().strip_prefix("test ")?.rsplit_once(" ... ")
 }
 
 #[cfg(test)]
@@ -243,12 +268,14 @@ mod tests {
     #[test]
     fn results_add_up_and_failures_are_named() {
         let output = "test a ... ok\ntest b::c ... FAILED\n\
+                      test d ... ignored\ntest e ... ignored, needs a day\n\
                       test result: FAILED. 1 passed; 1 failed; 0 ignored\n\
                       test result: ok. 5 passed; 0 failed; 2 ignored\n";
         let mut copy = Vec::new();
-        let (counts, failures) = read_results(output.as_bytes(), &mut copy).unwrap();
-        assert_eq!(counts, Counts { passed: 6, failed: 1, skipped: 2 });
-        assert_eq!(failures, ["b::c"]);
+        let results = read_results(output.as_bytes(), &mut copy).unwrap();
+        assert_eq!(results.counts, Counts { passed: 6, failed: 1, skipped: 2 });
+        assert_eq!(results.failures, ["b::c"]);
+        assert_eq!(results.ignored, ["d", "e, needs a day"]);
         assert_eq!(copy, output.as_bytes());
     }
 
