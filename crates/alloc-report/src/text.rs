@@ -122,15 +122,18 @@ impl Text<'_> {
         };
         let style = self.styles.title;
         writeln!(self.out, "{style}{title}{times}{style:#}{}", self.whose(finding))?;
-        let here = match finding.kind {
-            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree => "noticed",
-            _ => "here",
+        // Damage is older than the call that notices it; often that is the block's own free.
+        let (here, freed) = match finding.kind {
+            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree
+                if finding.freed == finding.here =>
+            {
+                ("noticed", StackId::NONE)
+            }
+            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree => ("noticed", finding.freed),
+            _ => ("here", finding.freed),
         };
-        let stacks = [
-            (here, finding.here),
-            ("allocated", finding.allocated),
-            ("freed first", finding.freed),
-        ];
+        let freed_label = if here == "noticed" { "freed" } else { "freed first" };
+        let stacks = [(here, finding.here), ("allocated", finding.allocated), (freed_label, freed)];
         let known = |stack: StackId| report.shown_frames(stack).next().is_some();
         let frames = stacks.iter().flat_map(|(_, stack)| report.shown_frames(*stack));
         let width = self.name_width(frames);

@@ -369,6 +369,26 @@ fn words_for_each_kind() {
     }
 }
 
+/// Damage is noticed later than it is done; a free that notices it is said once.
+#[test]
+fn damage_is_noticed() {
+    for (freed, wanted) in [
+        (1, "  noticed\n    0x10\n  allocated\n    0x20\n\n"),
+        (3, "  noticed\n    0x10\n  allocated\n    0x20\n  freed\n    0x30\n\n"),
+    ] {
+        let records = Records::new();
+        let stack = |id: u32| format!(r#"{{"t":"stack","id":{id},"frames":[[-1,{}]]}}"#, id * 16);
+        let finding = format!(
+            r#"{{"t":"finding","kind":"overflow","here":1,"allocated":2,"freed":{freed}}}"#
+        );
+        records.file("7-0.jsonl", &[&start(7), &stack(1), &stack(2), &stack(3), &finding, END]);
+        let text = plain(&records.read());
+        let (title, rest) = text.split_once('\n').unwrap();
+        assert_eq!(title, "write past the end of a block");
+        assert!(rest.starts_with(wanted), "{rest}");
+    }
+}
+
 /// The JSON document holds everything, each stack and frame once, and what text shows of them.
 #[test]
 fn json() {
