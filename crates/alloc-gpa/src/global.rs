@@ -3,9 +3,9 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{self, NonNull};
 
-use alloc_core::{Allocator, UnsizedFree};
+use alloc_core::Allocator;
 
-use crate::process::{self, ProcessHeap, Start};
+use crate::process::{ProcessHeap, Start};
 
 /// Checks a whole Rust program: findings are told as they are made, leaks when it exits.
 ///
@@ -28,13 +28,11 @@ impl Global {
 // keeps the bytes.
 unsafe impl GlobalAlloc for Global {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        process::start(Start::Global);
-        ProcessHeap.raw_alloc(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        ProcessHeap::alloc(layout, Start::Global).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        process::start(Start::Global);
-        ProcessHeap.raw_alloc_zeroed(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+        ProcessHeap::alloc_zeroed(layout, Start::Global).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
@@ -51,6 +49,7 @@ unsafe impl GlobalAlloc for Global {
             return ptr::null_mut();
         };
         // SAFETY: a live block by the contract of `realloc`.
-        unsafe { ProcessHeap.realloc_unsized(block, new) }.map_or(ptr::null_mut(), NonNull::as_ptr)
+        let block = unsafe { ProcessHeap::realloc(block, Some(layout), new) };
+        block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }

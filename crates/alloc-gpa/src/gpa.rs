@@ -310,7 +310,7 @@ unsafe impl UnsizedFree for Gpa {
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
         let heap = self.heap_or_map()?;
-        with_stack(heap, |here| heap.realloc(block, new_layout, here))
+        with_stack(heap, |here| heap.realloc(block, None, new_layout, here))
     }
 }
 

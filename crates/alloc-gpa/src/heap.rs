@@ -133,7 +133,7 @@ impl Heap {
         Some(heap)
     }
 
-    const MAP_LEN: usize = size_of::<Self>().next_multiple_of(pages::PAGE_LEN);
+    pub(crate) const MAP_LEN: usize = size_of::<Self>().next_multiple_of(pages::PAGE_LEN);
 
     /// Gives the heap and all its chunks back to the system.
     ///
@@ -338,18 +338,18 @@ impl Heap {
     }
 
     /// Gives a block another size: in its slot if it stays aligned there, else as a new block. What
-    /// is no live block is told, and is an error.
+    /// is no live block is told, and is an error; so is a `claimed` layout that it does not have, and
+    /// the block's own is used.
     pub(crate) fn realloc(
         &self,
         addr: NonNull<u8>,
+        claimed: Option<Layout>,
         new: Layout,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
-        let Some(old_size) = self.size_of_live(addr) else {
-            // Tells what is wrong with the address.
-            self.resize(addr, None, new.size(), here);
-            return Err(AllocError);
-        };
+        let target = self.find(addr, claimed, here, Operation::Resize).ok_or(AllocError)?;
+        // Relaxed: published with the state.
+        let old_size = target.block.slot.size.load(Relaxed);
         let aligned = addr.addr().get() % new.align() == 0;
         if aligned && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
             return Ok(addr);

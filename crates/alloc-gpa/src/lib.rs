@@ -76,6 +76,6 @@ pub use finding::{Block, Check, Detail, Finding, FindingKind, LeakTotals, Thread
 pub use global::Global;
 pub use gpa::{Builder, Gpa};
 pub use heap::Stats;
-pub use process::{ProcessHeap, Start};
+pub use process::{ProcessHeap, Start, start};
 pub use side::SideHeap;
 pub use stack::StackId;

@@ -15,10 +15,18 @@ use crate::heap::Heap;
 use crate::stack::{StackId, thread};
 use crate::sys::errno::KeepErrno;
 
+mod env;
+mod line;
+mod set;
+mod leaks;
+mod records;
+mod tell;
 mod start;
+mod fork;
+mod leave;
+mod scan;
 
-pub use start::Start;
-pub(crate) use start::start;
+pub use start::{Start, start};
 
 /// The process's heap; its settings come from the environment at the first allocation.
 static PROCESS: Gpa = Gpa::with_config(crate::Config::DEFAULT);
@@ -34,20 +42,60 @@ pub struct ProcessHeap;
 impl ProcessHeap {
     /// Returns the heap, starting it if this is the first call.
     #[inline]
-    pub(crate) fn heap() -> Result<&'static Heap, AllocError> {
+    fn heap(kind: Start) -> Result<&'static Heap, AllocError> {
         match PROCESS.heap() {
             Some(heap) => Ok(heap),
-            None => start::first_use(&PROCESS),
+            None => start::first_use(kind),
         }
     }
 
     /// Allocates from the process's heap, or from the side heap if the thread is inside already.
     #[inline]
-    fn alloc(layout: Layout) -> Result<NonNull<u8>, AllocError> {
+    pub(crate) fn alloc(layout: Layout, kind: Start) -> Result<NonNull<u8>, AllocError> {
         let Some(inside) = thread::enter() else { return SideHeap.raw_alloc(layout) };
         let _errno = KeepErrno::new();
-        let heap = Self::heap()?;
+        let heap = Self::heap(kind)?;
         heap.alloc(layout, heap.stack(&inside))
+    }
+
+    /// As [`alloc`](Self::alloc), all bytes zero.
+    #[inline]
+    pub(crate) fn alloc_zeroed(layout: Layout, kind: Start) -> Result<NonNull<u8>, AllocError> {
+        let block = Self::alloc(layout, kind)?;
+        if SideHeap::contains(block.addr().get()) {
+            // SAFETY: just allocated; the side heap uses memory again, the other never does.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        Ok(block)
+    }
+
+    /// Gives a block of either heap another size. `claimed` is the layout that the caller says it
+    /// has, if it says one.
+    ///
+    /// # Safety
+    ///
+    /// `block` is live if it belongs to the side heap.
+    pub(crate) unsafe fn realloc(
+        block: NonNull<u8>,
+        claimed: Option<Layout>,
+        new_layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        let _errno = KeepErrno::new();
+        if !SideHeap::contains(block.addr().get()) {
+            if let Some(inside) = thread::enter() {
+                let heap = Self::heap(Start::Preload)?;
+                return heap.realloc(block, claimed, new_layout, heap.stack(&inside));
+            }
+        }
+        // A block of the side heap, or a call from inside: allocate, copy, free.
+        // SAFETY: live by the caller's contract.
+        let old_size = unsafe { Self.usable_size(block) };
+        let new_block = Self::alloc(new_layout, Start::Preload)?;
+        let count = old_size.min(new_layout.size());
+        // SAFETY: the old block is readable for its size, the new one writable for its own.
+        unsafe { new_block.copy_from_nonoverlapping(block, count) };
+        Self::free(block, None);
+        Ok(new_block)
     }
 
     /// Frees a block of either heap.
@@ -61,7 +109,7 @@ impl ProcessHeap {
         }
         let _errno = KeepErrno::new();
         let inside = thread::enter();
-        let Ok(heap) = Self::heap() else { return };
+        let Ok(heap) = Self::heap(Start::Preload) else { return };
         let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
         heap.free(block, layout, here);
     }
@@ -74,7 +122,7 @@ impl ProcessHeap {
         }
         let _errno = KeepErrno::new();
         let Some(inside) = thread::enter() else { return false };
-        let Ok(heap) = Self::heap() else { return false };
+        let Ok(heap) = Self::heap(Start::Preload) else { return false };
         heap.resize(block, Some(layout), new_size, heap.stack(&inside))
     }
 }
@@ -84,17 +132,12 @@ impl ProcessHeap {
 unsafe impl Allocator for ProcessHeap {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        Self::alloc(layout)
+        Self::alloc(layout, Start::Preload)
     }
 
     #[inline]
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let block = Self::alloc(layout)?;
-        if SideHeap::contains(block.addr().get()) {
-            // SAFETY: just allocated; the side heap uses memory again, the other never does.
-            unsafe { block.write_bytes(0, layout.size()) };
-        }
-        Ok(block)
+        Self::alloc_zeroed(layout, Start::Preload)
     }
 
     #[inline]
@@ -125,7 +168,7 @@ unsafe impl UnsizedFree for ProcessHeap {
             // SAFETY: a live block of the side heap, by its address and the caller's contract.
             return unsafe { SideHeap::usable_size(block) };
         }
-        Self::heap().ok().and_then(|heap| heap.size_of_live(block)).unwrap_or(0)
+        Self::heap(Start::Preload).ok().and_then(|heap| heap.size_of_live(block)).unwrap_or(0)
     }
 
     #[inline]
@@ -142,21 +185,7 @@ unsafe impl UnsizedFree for ProcessHeap {
         block: NonNull<u8>,
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
-        let _errno = KeepErrno::new();
-        if !SideHeap::contains(block.addr().get()) {
-            if let Some(inside) = thread::enter() {
-                let heap = Self::heap()?;
-                return heap.realloc(block, new_layout, heap.stack(&inside));
-            }
-        }
-        // A block of the side heap, or a call from inside: allocate, copy, free.
         // SAFETY: live by the caller's contract.
-        let old_size = unsafe { self.usable_size(block) };
-        let new_block = Self::alloc(new_layout)?;
-        let count = old_size.min(new_layout.size());
-        // SAFETY: the old block is readable for its size, the new one writable for its own.
-        unsafe { new_block.copy_from_nonoverlapping(block, count) };
-        Self::free(block, None);
-        Ok(new_block)
+        unsafe { Self::realloc(block, None, new_layout) }
     }
 }

@@ -101,6 +101,22 @@ impl SideHeap {
         })
     }
 
+    /// Keeps everybody out of the free lists while the process forks.
+    pub(crate) fn before_fork() {
+        FREE.acquire();
+    }
+
+    /// Lets others in again.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread called [`before_fork`](Self::before_fork), or is the copy of the one that
+    /// did.
+    pub(crate) unsafe fn after_fork() {
+        // SAFETY: the caller's contract.
+        unsafe { FREE.release() };
+    }
+
     /// Returns how many bytes of the block its owner may use.
     ///
     /// # Safety

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use crate::finding::Finding;
 use crate::heap::Heap;
 use crate::heap::audit::Live;
-use crate::stack::{self, StackId, Trace};
+use crate::stack::{self, StackId, Trace, modules};
 use crate::sys;
 
 /// Leak groups printed in full.
@@ -23,6 +23,15 @@ impl Write for StandardError {
     }
 }
 
+/// How the frames of stacks are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frames {
+    /// As functions and lines: resolves symbols.
+    Resolved,
+    /// As `/path/module+0xOFFSET`: takes no lock and no memory.
+    Addresses,
+}
+
 /// Leaks from one place.
 #[derive(Clone, Copy)]
 struct Group {
@@ -37,7 +46,7 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
     let inside = stack::thread::enter();
     let mut index = 0;
     while let Some(found) = heap.findings.get(index) {
-        finding(&found, out)?;
+        finding(&found, Frames::Resolved, out)?;
         index += 1;
     }
     let mut groups = std::vec::Vec::<Group>::new();
@@ -54,7 +63,7 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
     for group in groups.iter().take(LEAK_GROUPS_MAX) {
         let Group { stack, count, bytes } = *group;
         writeln!(out, "{count} leaked, {bytes} bytes, allocated at")?;
-        self::stack(stack, out)?;
+        self::stack(stack, Frames::Resolved, out)?;
     }
     if let Some(more @ 1..) = groups.len().checked_sub(LEAK_GROUPS_MAX) {
         writeln!(out, "and {more} more places")?;
@@ -82,14 +91,14 @@ fn count(groups: &mut std::vec::Vec<Group>, live: &Live) {
 }
 
 /// Writes one finding as a paragraph.
-pub(crate) fn finding(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
+pub(crate) fn finding(finding: &Finding, frames: Frames, out: &mut dyn Write) -> fmt::Result {
     headline(finding, out)?;
     for (title, id) in
         [("here", finding.here), ("allocated", finding.allocated), ("freed", finding.freed)]
     {
         if id != StackId::NONE {
             writeln!(out, "  {title}")?;
-            stack(id, out)?;
+            stack(id, frames, out)?;
         }
     }
     Ok(())
@@ -120,11 +129,30 @@ pub(crate) fn headline(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
     writeln!(out, "; thread {} ({})", finding.thread.id, name.escape_ascii())
 }
 
-/// Writes a stack, each frame as function, file and line where they are known.
-fn stack(id: StackId, out: &mut dyn Write) -> fmt::Result {
+/// Writes a stack from the user's first frame on.
+pub(crate) fn stack(id: StackId, frames: Frames, out: &mut dyn Write) -> fmt::Result {
     let mut trace = Trace::new();
     if !stack::depot().get(id, &mut trace) {
         return writeln!(out, "    (no stack)");
     }
-    stack::write_resolved(&trace, out)
+    match frames {
+        Frames::Resolved => stack::write_resolved(&trace, out),
+        Frames::Addresses => stack::write_addresses(&without_own(&trace), out),
+    }
+}
+
+/// Leaves out the frames before the first one that lies in another module than this function: those
+/// of the preloaded library.
+fn without_own(trace: &Trace) -> Trace {
+    let here: fn(&Trace) -> Trace = without_own;
+    let own = modules::lookup(here as usize).map(|module| module.id);
+    let is_own = |pc: &usize| {
+        own.is_some() && modules::lookup(pc.wrapping_sub(1)).map(|module| module.id) == own
+    };
+    let frames = trace.as_slice();
+    let skip = frames.iter().take_while(|pc| is_own(pc)).count();
+    let mut rest = Trace::new();
+    let skip = if skip == frames.len() { 0 } else { skip };
+    frames[skip..].iter().for_each(|pc| rest.push(*pc));
+    rest
 }

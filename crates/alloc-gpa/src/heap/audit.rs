@@ -35,8 +35,10 @@ impl Heap {
         });
     }
 
-    /// Returns the live block that holds the address, whatever part of it.
-    pub(crate) fn live_at(&self, addr: usize) -> Option<Live> {
+    /// Returns the live block that holds the address, whatever byte of it, and its size. A block of
+    /// no bytes holds its start.
+    #[inline]
+    pub(crate) fn live_at(&self, addr: usize) -> Option<(BlockRef<'_>, usize)> {
         // SAFETY: chunks in the map are mapped.
         let chunk = unsafe { super::map::lookup(addr).as_ref() }?;
         if chunk.owner != self.id() {
@@ -45,15 +47,10 @@ impl Heap {
         let super::Place::Slot(block, offset) = chunk.place(addr) else { return None };
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
-        // Relaxed, both: published with the state.
+        // Relaxed: published with the state.
         let size = block.slot.size.load(Relaxed);
         let inside = usize::try_from(offset).is_ok_and(|offset| offset < size.max(1));
-        (word.is_allocated() && inside).then(|| Live {
-            start: block.start(),
-            size,
-            allocated: StackId::from_raw(block.slot.allocated.load(Relaxed)),
-            epoch: word.epoch(),
-        })
+        (word.is_allocated() && inside).then_some((block, size))
     }
 
     /// Returns how many blocks of the current fork epoch are live, and their bytes.
@@ -139,7 +136,7 @@ impl Heap {
     }
 
     /// Calls `visit` for every slot that was handed out and whose record is kept.
-    fn for_each_slot(&self, mut visit: impl FnMut(&BlockRef<'_>, StateWord)) {
+    pub(crate) fn for_each_slot(&self, mut visit: impl FnMut(&BlockRef<'_>, StateWord)) {
         self.for_each_chunk(|chunk| {
             chunk.for_each_slab(|first| {
                 let mut next = Some(first);

@@ -37,8 +37,8 @@ pub(crate) struct Slot {
     pub(crate) allocated: AtomicU32,
     /// Stack of the free.
     pub(crate) freed: AtomicU32,
-    /// Fills the record up to a round size.
-    _padding: u32,
+    /// What the search for leaks found out about the block; see `process::scan`.
+    pub(crate) mark: AtomicU32,
     /// Size of the block in bytes.
     pub(crate) size: AtomicUsize,
 }
@@ -243,6 +243,11 @@ impl Chunk {
         unsafe { pages::unmap(base, len) };
         // SAFETY: mapped in `with_records`, unused by this function's contract.
         unsafe { pages::unmap(records, records_len) };
+    }
+
+    /// Returns the ranges of the chunk and of its records: start and length.
+    pub(crate) fn ranges(&self) -> [(usize, usize); 2] {
+        [(self.base.addr().get(), self.len), (self.records.addr().get(), self.records_len)]
     }
 
     /// Returns the address of the record at `offset`, which lies inside the records.

@@ -33,6 +33,17 @@ impl Findings {
         *self.lock.lock()
     }
 
+    /// Returns the range of the log: start and length.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        // Relaxed: only the address is used.
+        (self.entries.load(Relaxed).addr(), ENTRIES_LEN)
+    }
+
+    /// Forgets all findings: a forked child tells what it finds itself.
+    pub(crate) fn clear(&self) {
+        *self.lock.lock() = 0;
+    }
+
     /// Returns the finding `index`, if there is one.
     pub(crate) fn get(&self, index: usize) -> Option<Finding> {
         let count = self.lock.lock();

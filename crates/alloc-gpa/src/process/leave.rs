@@ -1,0 +1,195 @@
+//! The end of a process: the last sweep over all blocks, the search for leaks, and the report.
+//!
+//! Only `exit`, and the return from `main`, come here. After `_exit`, `quick_exit`, `exec` or a fatal
+//! signal nothing is counted; whoever reads the records sees that the last line is missing.
+
+use core::ffi::c_int;
+use core::fmt::{self, Write};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::leaks::Totals;
+use super::records::End;
+use super::scan::{self, Leaks};
+use super::tell::{self, Mode};
+use super::{PROCESS, fork};
+use crate::config::OnFinding;
+use crate::heap::Heap;
+use crate::stack::{StackId, thread};
+use crate::text::{self, Frames};
+
+/// Exit status of a process that leaked, where the policy is to abort on misuse.
+const STATUS_LEAKS: c_int = 23;
+/// Places printed in full on standard error.
+const GROUPS_PRINTED_MAX: usize = 20;
+
+/// Asks to be called at the exit.
+///
+/// In glibc, by `on_exit`: what `atexit` registers for a library runs with its destructors, what
+/// `on_exit` does runs in its turn. Handlers run in reverse order, and the one that ends all
+/// libraries is registered after their constructors ran; so what a constructor registers here runs
+/// after all of them.
+pub(super) fn register() {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn on_exit(
+                function: extern "C" fn(c_int, *mut libc::c_void),
+                argument: *mut libc::c_void,
+            ) -> c_int;
+        }
+        extern "C" fn handler(status: c_int, _: *mut libc::c_void) {
+            at_exit(status);
+        }
+        // SAFETY: the function is never unloaded while the process can exit: it belongs to the
+        // program or to a library that is loaded with it.
+        unsafe { on_exit(handler, core::ptr::null_mut()) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    {
+        extern "C" fn handler() {
+            at_exit(-1);
+        }
+        // SAFETY: as above.
+        unsafe { libc::atexit(handler) };
+    }
+}
+
+/// Reports, and changes the exit status if the policy wants that.
+fn at_exit(status: c_int) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    // Relaxed: two threads that exit at once have undefined behaviour without us.
+    if DONE.swap(true, Relaxed) {
+        return;
+    }
+    // First of all: nothing of ours shall stand where pointers of the program are looked for.
+    let registers = scan::Registers::save();
+    let Some(heap) = PROCESS.heap() else { return };
+    let Some(inside) = thread::enter() else {
+        // A signal handler that interrupted the allocator ends the process: records are half
+        // written at worst, so nothing is counted.
+        end_uncounted(heap, status, "leaks: not counted: the process ended inside the allocator");
+        return;
+    };
+    heap.audit_damage();
+    let lost = match scan::search(heap, &registers) {
+        Ok(leaks) => {
+            report(heap, &leaks, status);
+            leaks.totals().lost.count
+        }
+        Err(why) => {
+            end_uncounted(heap, status, why);
+            0
+        }
+    };
+    drop(inside);
+    let mode = tell::mode();
+    if let Some(status) = leak_status(heap.config.on_finding, mode).filter(|_| lost != 0) {
+        // The handlers that are left, and the streams' buffers, get their turn: exit(3) in a handler
+        // goes on with the rest on Linux (atexit(3)).
+        // SAFETY: as above; this handler does not come here again.
+        unsafe { libc::exit(status) };
+    }
+}
+
+/// The exit status of a process that leaked, if it is not its own.
+fn leak_status(policy: OnFinding, mode: Mode) -> Option<c_int> {
+    match (mode, policy) {
+        (Mode::Records, _) | (_, OnFinding::Continue | OnFinding::Record) => None,
+        (_, OnFinding::Abort) => Some(STATUS_LEAKS),
+        (_, OnFinding::Exit(status)) => Some(status.into()),
+    }
+}
+
+/// Ends the report of a process whose leaks were not looked for.
+fn end_uncounted(heap: &Heap, status: c_int, why: &str) {
+    if tell::mode() == Mode::Records {
+        tell::with_records(|records, buffers| records.write_note(why, buffers));
+        write_end(heap, "none", None, status);
+    } else {
+        tell::paragraph(|out| writeln!(out, "alloc-gpa: {why}"));
+    }
+}
+
+fn report(heap: &Heap, leaks: &Leaks, status: c_int) {
+    if tell::mode() == Mode::Records {
+        for group in leaks.groups() {
+            tell::with_records(|records, buffers| records.write_leak(group, buffers));
+        }
+        for note in leaks.notes() {
+            tell::with_records(|records, buffers| records.write_note(note, buffers));
+        }
+        write_end(heap, "scan", Some(leaks.totals()), status);
+    } else {
+        tell::paragraph(|out| print(heap, leaks, out));
+    }
+}
+
+fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status: c_int) {
+    if tell::missed() != 0 {
+        let text = "degraded: findings in signal handlers could not be recorded";
+        tell::with_records(|records, buffers| records.write_note(text, buffers));
+    }
+    let findings = heap.findings.lock.lock_or_give_up().map_or(0, |count| *count);
+    let end = End {
+        stats: fork::own(heap.stats()),
+        live: heap.live_totals(),
+        findings: findings as u64,
+        counted,
+        totals,
+        status,
+    };
+    tell::with_records(|records, buffers| records.write_end(&end, buffers));
+}
+
+/// Writes the leaks and a summary, if there is something to say.
+fn print(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> fmt::Result {
+    let frames = match tell::mode() {
+        Mode::Resolved => Frames::Resolved,
+        _ => Frames::Addresses,
+    };
+    let groups = leaks.groups();
+    for group in groups.iter().take(GROUPS_PRINTED_MAX) {
+        let (count, bytes, kind) = (group.count, group.bytes, group.kind.words());
+        let blocks = if count == 1 { "block" } else { "blocks" };
+        writeln!(out, "alloc-gpa: {count} {blocks} {kind}, {bytes} bytes, allocated at")?;
+        text::stack(StackId::from_raw(group.stack), frames, out)?;
+    }
+    if let Some(more @ 1..) = groups.len().checked_sub(GROUPS_PRINTED_MAX) {
+        writeln!(out, "alloc-gpa: and {more} more places")?;
+    }
+    let findings = heap.findings.count();
+    let Totals { lost, indirect, possible, reachable } = *leaks.totals();
+    if findings != 0 || !groups.is_empty() {
+        write!(
+            out,
+            "alloc-gpa: {findings} findings, {} blocks lost ({} bytes)",
+            lost.count, lost.bytes
+        )?;
+        write!(out, ", {} more held by those only ({} bytes)", indirect.count, indirect.bytes)?;
+        if possible.count != 0 {
+            write!(out, ", {} possibly lost ({} bytes)", possible.count, possible.bytes)?;
+        }
+        writeln!(out, "; {} in use at the end ({} bytes)", reachable.count, reachable.bytes)?;
+        for note in leaks.notes() {
+            writeln!(out, "alloc-gpa: {note}")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_decides_about_the_status() {
+        for mode in [Mode::Addresses, Mode::Resolved] {
+            assert_eq!(leak_status(OnFinding::Abort, mode), Some(23));
+            assert_eq!(leak_status(OnFinding::Exit(5), mode), Some(5));
+            assert_eq!(leak_status(OnFinding::Continue, mode), None);
+            assert_eq!(leak_status(OnFinding::Record, mode), None);
+        }
+        assert_eq!(leak_status(OnFinding::Exit(5), Mode::Records), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Tables of the search, in mappings that are no roots.
+
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
+
+use crate::process::leaks::Group;
+use crate::sys::map;
+
+/// Types of which zero bytes are a value.
+///
+/// # Safety
+///
+/// All bytes zero are a valid value, and dropping one does nothing.
+pub(super) unsafe trait Zeroed: Copy {}
+
+// SAFETY: a number.
+unsafe impl Zeroed for usize {}
+// SAFETY: two numbers.
+unsafe impl Zeroed for (usize, usize) {}
+// SAFETY: numbers, and a kind of which 0 is one.
+unsafe impl Zeroed for Group {}
+
+/// A table of zeroes of fixed length, in a mapping of its own; given back when dropped.
+pub(super) struct Mapped<T: Zeroed> {
+    /// Invariant: a mapping of `len` values that this alone uses.
+    base: NonNull<T>,
+    len: usize,
+    owns: PhantomData<T>,
+}
+
+impl<T: Zeroed> Mapped<T> {
+    /// Maps a table; it takes memory where it is touched.
+    pub(super) fn new(len: usize) -> Option<Self> {
+        let base = map::map(len.checked_mul(size_of::<T>())?)?.cast();
+        Some(Self { base, len, owns: PhantomData })
+    }
+
+    /// Returns where it is: start and length in bytes.
+    pub(super) fn range(&self) -> (usize, usize) {
+        (self.base.addr().get(), self.len * size_of::<T>())
+    }
+}
+
+impl<T: Zeroed> Deref for Mapped<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: invariant on `base`; mappings are aligned to a page and zero at first, which is
+        // a valid value.
+        unsafe { NonNull::slice_from_raw_parts(self.base, self.len).as_ref() }
+    }
+}
+
+impl<T: Zeroed> DerefMut for Mapped<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`, borrowed exclusively.
+        unsafe { NonNull::slice_from_raw_parts(self.base, self.len).as_mut() }
+    }
+}
+
+impl<T: Zeroed> Drop for Mapped<T> {
+    fn drop(&mut self) {
+        // SAFETY: invariant on `base`; nothing borrows it any more.
+        unsafe { map::unmap(self.base.cast(), self.len * size_of::<T>()) };
+    }
+}

@@ -1,0 +1,186 @@
+//! Follows pointers from block to block: an explicit stack of blocks to read, no recursion.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::mapped::Mapped;
+use super::reader::{LEN_MAX, Reader};
+use super::roots::{Pages, Root};
+use crate::heap::Heap;
+use crate::heap::chunk::BlockRef;
+
+/// What is known of a block, in its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Mark {
+    /// Not there when the search began.
+    Unknown = 0,
+    /// Nothing leads to it so far.
+    Unseen = 1,
+    /// Roots lead to it.
+    Reachable = 2,
+    /// Nothing leads to it.
+    Lost = 3,
+    /// Lost blocks lead to it.
+    Indirect = 4,
+}
+
+impl Mark {
+    /// Returns the mark of a block.
+    #[inline]
+    pub(super) fn of(block: &BlockRef<'_>) -> Self {
+        // Relaxed, here and below: only the searching thread uses marks.
+        match block.slot.mark.load(Relaxed) {
+            1 => Self::Unseen,
+            2 => Self::Reachable,
+            3 => Self::Lost,
+            4 => Self::Indirect,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Marks a block.
+    #[inline]
+    pub(super) fn set(self, block: &BlockRef<'_>) {
+        block.slot.mark.store(self as u32, Relaxed);
+    }
+}
+
+/// Marks blocks and remembers which of them are still to be read.
+pub(super) struct Marker<'h> {
+    heap: &'h Heap,
+    /// The addresses that chunks of the heap span: most words are none of them.
+    low: usize,
+    span: usize,
+    /// Blocks to read: start and size; `depth` of them.
+    pending: Mapped<(usize, usize)>,
+    depth: usize,
+    /// What a block becomes that a word leads to.
+    found: Mark,
+    /// Start of the lost block that is being followed.
+    leader: usize,
+    complete: bool,
+}
+
+/// Blocks that may be allocated while the search runs, by other threads.
+const SPARE_COUNT: usize = 4096;
+/// Room for pending blocks that is tried when all of them do not fit into the address space.
+const PENDING_COUNT_SMALL: usize = 1 << 16;
+
+impl<'h> Marker<'h> {
+    /// Prepares for a heap of `count` live blocks.
+    pub(super) fn new(heap: &'h Heap, count: usize) -> Option<Self> {
+        // Each block is pending once at most.
+        let pending =
+            Mapped::new(count + SPARE_COUNT).or_else(|| Mapped::new(PENDING_COUNT_SMALL))?;
+        let (mut low, mut high) = (usize::MAX, 0);
+        heap.for_each_chunk(|chunk| {
+            let [(start, len), _] = chunk.ranges();
+            low = low.min(start);
+            high = high.max(start + len);
+        });
+        let span = high.saturating_sub(low);
+        Some(Self {
+            heap,
+            low,
+            span,
+            pending,
+            depth: 0,
+            found: Mark::Reachable,
+            leader: 0,
+            complete: true,
+        })
+    }
+
+    /// Where its own memory is.
+    pub(super) fn range(&self) -> (usize, usize) {
+        self.pending.range()
+    }
+
+    /// Whether every block that was found was also followed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Marks what the words lead to.
+    #[inline]
+    pub(super) fn consider_all(&mut self, words: &[usize]) {
+        words.iter().for_each(|word| self.consider(*word));
+    }
+
+    /// Marks the block that the word leads to, if it is an address in one.
+    #[inline]
+    pub(super) fn consider(&mut self, word: usize) {
+        if word.wrapping_sub(self.low) < self.span {
+            self.look(word);
+        }
+    }
+
+    fn look(&mut self, word: usize) {
+        let Some((block, size)) = self.heap.live_at(word) else { return };
+        match (Mark::of(&block), self.found) {
+            (Mark::Unseen, _) | (Mark::Unknown, Mark::Reachable) => {
+                self.found.set(&block);
+                self.push(&block, size);
+            }
+            // An earlier lost block that this one leads to: what it leads to is known already.
+            (Mark::Lost, Mark::Indirect) if block.start().addr().get() != self.leader => {
+                Mark::Indirect.set(&block);
+            }
+            _ => {}
+        }
+    }
+
+    /// Marks the block that holds the address as reachable, if there is one.
+    pub(super) fn root(&mut self, addr: usize) {
+        self.found = Mark::Reachable;
+        self.consider(addr);
+    }
+
+    /// Marks a block as lost, and what it leads to as held by lost blocks.
+    pub(super) fn lost(&mut self, block: &BlockRef<'_>) {
+        self.found = Mark::Indirect;
+        self.leader = block.start().addr().get();
+        Mark::Lost.set(block);
+        // Relaxed: published with the state.
+        self.push(block, block.slot.size.load(Relaxed));
+    }
+
+    #[inline]
+    fn push(&mut self, block: &BlockRef<'_>, size: usize) {
+        let start = block.start().addr().get();
+        let aligned = start.next_multiple_of(size_of::<usize>());
+        let len = (start + size).saturating_sub(aligned) / size_of::<usize>() * size_of::<usize>();
+        if len == 0 {
+            return;
+        }
+        match self.pending.get_mut(self.depth) {
+            Some(place) => {
+                *place = (aligned, len);
+                self.depth += 1;
+            }
+            None => self.complete = false,
+        }
+    }
+
+    fn pop(&mut self) -> Option<(usize, usize)> {
+        self.depth = self.depth.checked_sub(1)?;
+        Some(self.pending[self.depth])
+    }
+
+    /// Reads all pending blocks, and those that they lead to.
+    pub(super) fn drain(&mut self, reader: &mut Reader) {
+        while let Some((start, len)) = self.pop() {
+            if LEN_MAX < len {
+                let root = Root { start, end: start + len, pages: Pages::Existing };
+                reader.read_pages(root, &mut |words| self.consider_all(words));
+            } else if !reader.add(start, len) {
+                reader.read_added(&mut |words| self.consider_all(words));
+                // The reader is empty now, and the block no longer than it takes.
+                reader.add(start, len);
+            }
+            if self.depth == 0 {
+                reader.read_added(&mut |words| self.consider_all(words));
+            }
+        }
+    }
+}

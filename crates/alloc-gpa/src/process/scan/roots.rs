@@ -1,0 +1,192 @@
+//! Where the search begins: memory that the program may keep pointers in, without the heap.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::mapped::{Mapped, Zeroed};
+use crate::heap::Heap;
+use crate::stack::thread;
+use crate::sys::maps::{self, Mapping};
+
+/// A range of addresses, both ends multiples of a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Root {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) pages: Pages,
+}
+
+/// Which pages of a mapping may hold pointers of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(super) enum Pages {
+    /// Those that exist.
+    Existing = 0,
+    /// Those that the process has written to: a private mapping's others are the file's.
+    Written = 1,
+    /// As `Written`, and none if that cannot be known: it was read-only all the time, most likely.
+    OnlyWritten = 2,
+}
+
+// SAFETY: numbers, and an enum of which 0 is a value.
+unsafe impl Zeroed for Root {}
+
+/// The ranges; `len` of the table are filled in.
+pub(super) struct Roots {
+    ranges: Mapped<Root>,
+    len: usize,
+    complete: bool,
+}
+
+/// Mappings that a process can have by default (`vm.max_map_count`) and some of the exclusions' cuts.
+const RANGE_COUNT_MAX: usize = 1 << 18;
+
+impl Roots {
+    /// Lists the roots, without `exclusions` and without what lies below `stack_pointer` on this
+    /// thread's stack. `None` without memory.
+    pub(super) fn new(
+        heap: &Heap,
+        stack_pointer: usize,
+        exclusions: &[(usize, usize)],
+    ) -> Option<Self> {
+        let ranges = Mapped::new(RANGE_COUNT_MAX)?;
+        let mut chunk_count = 0;
+        heap.for_each_chunk(|_| chunk_count += 1);
+        // Other threads may add some.
+        let mut excluded = Mapped::<(usize, usize)>::new(2 * chunk_count + 256)?;
+        let mut count = 0;
+        let mut exclude = |(start, len): (usize, usize)| {
+            if let Some(place) = excluded.get_mut(count) {
+                *place = (start, start.saturating_add(len));
+                count += 1;
+            }
+        };
+        exclusions.iter().for_each(|range| exclude(*range));
+        exclude(ranges.range());
+        exclude(heap.findings.range());
+        exclude((heap.id(), Heap::MAP_LEN));
+        exclude(dead_stack(stack_pointer));
+        heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
+        let excluded = &mut excluded[..count];
+        excluded.sort_unstable();
+        let mut roots = Self { ranges, len: 0, complete: true };
+        roots.complete &= maps::for_each(|mapping| {
+            if let Some(pages) = pages_of(&mapping) {
+                roots.add_without(Root { start: mapping.start, end: mapping.end, pages }, excluded);
+            }
+            true
+        });
+        Some(roots)
+    }
+
+    /// Whether they are all there.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Returns the ranges.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Root> + '_ {
+        self.ranges[..self.len].iter().copied()
+    }
+
+    /// Adds a range without what is excluded, which is sorted.
+    fn add_without(&mut self, root: Root, excluded: &[(usize, usize)]) {
+        let Root { start, end, pages } = root;
+        let mut from = start;
+        // Exclusions do not overlap, so that their ends are sorted as well.
+        let first = excluded.partition_point(|(_, exclusion_end)| *exclusion_end <= start);
+        for (exclusion_start, exclusion_end) in &excluded[first..] {
+            if end <= *exclusion_start {
+                break;
+            }
+            self.add(from, *exclusion_start, pages);
+            from = from.max(*exclusion_end);
+        }
+        self.add(from, end, pages);
+    }
+
+    fn add(&mut self, start: usize, end: usize, pages: Pages) {
+        const WORD_LEN: usize = size_of::<usize>();
+        let (start, end) = (start.next_multiple_of(WORD_LEN), end / WORD_LEN * WORD_LEN);
+        if end <= start {
+            return;
+        }
+        match self.ranges.get_mut(self.len) {
+            Some(place) => {
+                *place = Root { start, end, pages };
+                self.len += 1;
+            }
+            None => self.complete = false,
+        }
+    }
+}
+
+/// Returns which pages of a mapping may hold pointers of the program.
+fn pages_of(mapping: &Mapping<'_>) -> Option<Pages> {
+    let Mapping { perms, name, .. } = mapping;
+    let pages = match (perms[0], perms[1], perms[3]) {
+        (b'r', b'w', b's') => Pages::Existing,
+        (b'r', b'w', _) => Pages::Written,
+        // What was made read-only after it was written: relocated tables, sealed data.
+        (b'r', _, b'p') => Pages::OnlyWritten,
+        _ => return None,
+    };
+    let kernels = name.starts_with(b"[v") || name.starts_with(b"anon_inode:");
+    let device = name.starts_with(b"/dev/")
+        && !name.starts_with(b"/dev/shm/")
+        && !name.starts_with(b"/dev/zero");
+    (!kernels && !device).then_some(pages)
+}
+
+/// The part of this thread's stack that is not in use: start and length.
+fn dead_stack(stack_pointer: usize) -> (usize, usize) {
+    let state = thread::current();
+    // Relaxed, both: this thread's own.
+    let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
+    // Elsewhere than on its own stack, a coroutine's: nothing is known to be unused.
+    let on_stack = low != 0 && low <= stack_pointer && stack_pointer < high;
+    if on_stack { (low, stack_pointer - low) } else { (0, 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(range: (usize, usize), excluded: &[(usize, usize)]) -> std::vec::Vec<(usize, usize)> {
+        let mut roots = Roots { ranges: Mapped::new(64).expect("memory"), len: 0, complete: true };
+        let pages = Pages::Existing;
+        roots.add_without(Root { start: range.0, end: range.1, pages }, excluded);
+        roots.iter().map(|root| (root.start, root.end)).collect()
+    }
+
+    #[test]
+    fn exclusions_are_cut_out() {
+        let excluded = [(0, 0), (0x1000, 0x2000), (0x3000, 0x4004), (0x8000, 0x9000)];
+        assert_eq!(cut((0x100, 0x200), &excluded), [(0x100, 0x200)]);
+        assert_eq!(cut((0x1000, 0x2000), &excluded), []);
+        assert_eq!(cut((0x1800, 0x3800), &excluded), [(0x2000, 0x3000)]);
+        assert_eq!(
+            cut((0x2000, 0xa000), &excluded),
+            [(0x2000, 0x3000), (0x4008, 0x8000), (0x9000, 0xa000)]
+        );
+    }
+
+    #[test]
+    fn mappings_are_told_apart() {
+        let pages = |perms: &[u8; 4], name: &'static [u8]| {
+            pages_of(&Mapping { start: 0, end: 1, perms: *perms, name })
+        };
+        assert_eq!(pages(b"rw-p", b""), Some(Pages::Written));
+        assert_eq!(pages(b"rw-s", b"/dev/shm/x"), Some(Pages::Existing));
+        assert_eq!(pages(b"r--p", b"/usr/lib/libc.so.6"), Some(Pages::OnlyWritten));
+        assert_eq!(pages(b"rw-p", b"[stack]"), Some(Pages::Written));
+        for (perms, name) in [
+            (b"---p", &b""[..]),
+            (b"r--s", b"/file"),
+            (b"rw-s", b"/dev/dri/card0"),
+            (b"r--p", b"[vvar]"),
+            (b"r-xp", b"[vdso]"),
+        ] {
+            assert_eq!(pages(perms, name), None, "{}", name.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Who is told: the record file under `alloc-check`, else standard error.
+
+use core::fmt::{self, Write};
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::line::Line;
+use super::records::{Buffers, LINE_LEN_MAX, Records, SCRATCH_LEN};
+use crate::finding::Finding;
+use crate::heap::Heap;
+use crate::lock::Lock;
+use crate::sys::{self, map};
+use crate::text::{self, Frames};
+
+/// Where findings go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// To the record file; nothing is written to descriptors that the program has.
+    Records,
+    /// To standard error, frames as addresses in files.
+    Addresses,
+    /// To standard error, frames as functions and lines.
+    Resolved,
+}
+
+/// What writes the record file.
+pub(super) struct Sink {
+    pub(super) records: Records,
+    buffers: Option<NonNull<u8>>,
+}
+
+// SAFETY: the buffers belong to whoever holds the lock.
+unsafe impl Send for Sink {}
+
+static SINK: Lock<Sink> = Lock::new(Sink { records: Records::new(), buffers: None });
+/// The thread that holds `SINK`, by the kernel's id; 0: none.
+static OWNER: AtomicU32 = AtomicU32::new(0);
+/// [`Mode`] as a number, plus one; 0: not known yet.
+static MODE: AtomicU32 = AtomicU32::new(0);
+/// Findings that could not be written, because they were found while another was being written, by
+/// a signal handler of the same thread.
+static MISSED: AtomicU32 = AtomicU32::new(0);
+
+const BUFFERS_LEN: usize = LINE_LEN_MAX + SCRATCH_LEN;
+
+/// Returns where findings go.
+pub(super) fn mode() -> Mode {
+    // Relaxed: written before the sink is set, which publishes it.
+    match MODE.load(Relaxed) {
+        1 => Mode::Records,
+        2 => Mode::Addresses,
+        _ => Mode::Resolved,
+    }
+}
+
+/// Sets where findings go.
+pub(super) fn set_mode(mode: Mode) {
+    let number = match mode {
+        Mode::Records => 1,
+        Mode::Addresses => 2,
+        Mode::Resolved => 3,
+    };
+    // Relaxed: see `mode`.
+    MODE.store(number, Relaxed);
+}
+
+/// Gives the sink to `work`; `None` if this very thread is using it, interrupted by a signal.
+pub(super) fn with_sink<R>(work: impl FnOnce(&mut Sink) -> R) -> Option<R> {
+    let me = sys::thread_id();
+    // Relaxed: equal to `me` only if this thread stored it and has not finished.
+    if OWNER.load(Relaxed) == me {
+        return None;
+    }
+    // Whoever holds it makes system calls at most, so waiting ends.
+    let mut sink = SINK.lock();
+    OWNER.store(me, Relaxed);
+    let result = work(&mut sink);
+    OWNER.store(0, Relaxed);
+    Some(result)
+}
+
+/// Gives the open record file, and buffers for its lines, to `work`.
+pub(super) fn with_records(work: impl FnOnce(&mut Records, &mut Buffers<'_>)) -> bool {
+    let done = with_sink(|sink| {
+        let base = match sink.buffers {
+            Some(base) => base,
+            None => *sink.buffers.insert(map::map(BUFFERS_LEN)?),
+        };
+        // SAFETY: mapped with that length, zero at first, never unmapped; only the holder of the
+        // lock uses it.
+        let buffers = unsafe { NonNull::slice_from_raw_parts(base, BUFFERS_LEN).as_mut() };
+        let (line, scratch) = buffers.split_at_mut(LINE_LEN_MAX);
+        let mut buffers = Buffers { line, scratch };
+        sink.records.open(&mut buffers).then(|| work(&mut sink.records, &mut buffers))
+    });
+    done.flatten().is_some()
+}
+
+/// Keeps everybody out of the sink while the process forks.
+pub(super) fn before_fork() {
+    SINK.acquire();
+}
+
+/// Lets others in again.
+///
+/// # Safety
+///
+/// The calling thread called [`before_fork`], or is the copy of the one that did.
+pub(super) unsafe fn after_fork() {
+    // SAFETY: the caller's contract.
+    unsafe { SINK.release() };
+}
+
+/// Tells of a finding: the heap's sink.
+pub(super) fn finding(_heap: &Heap, finding: &Finding) {
+    let frames = match mode() {
+        Mode::Records => {
+            if !with_records(|records, buffers| records.write_finding(finding, buffers)) {
+                // Relaxed: a number for a note.
+                MISSED.fetch_add(1, Relaxed);
+            }
+            return;
+        }
+        Mode::Addresses => Frames::Addresses,
+        Mode::Resolved => Frames::Resolved,
+    };
+    paragraph(|out| {
+        out.write_str("alloc-gpa: ")?;
+        text::finding(finding, frames, out)
+    });
+}
+
+/// Returns how many findings could not be written.
+pub(super) fn missed() -> u32 {
+    // Relaxed: see `finding`.
+    MISSED.load(Relaxed)
+}
+
+/// Writes text to standard error, in one piece if it fits 64 KiB.
+pub(super) fn paragraph(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+    let mapped = map::map(LINE_LEN_MAX);
+    let mut small = [0; 256];
+    let buffer = match mapped {
+        // SAFETY: a fresh mapping of that length, zero; used here only.
+        Some(base) => unsafe { NonNull::slice_from_raw_parts(base, LINE_LEN_MAX).as_mut() },
+        None => &mut small,
+    };
+    let mut text = Text { line: Line::new(buffer) };
+    // Nothing fails but the writing, and where that fails there is nowhere else to say so.
+    let _ = write(&mut text);
+    text.flush();
+    if let Some(base) = mapped {
+        // SAFETY: mapped above; `text` is not used any more.
+        unsafe { map::unmap(base, LINE_LEN_MAX) };
+    }
+}
+
+/// Text for standard error, gathered as far as the buffer goes.
+struct Text<'b> {
+    line: Line<'b>,
+}
+
+impl Text<'_> {
+    fn flush(&mut self) {
+        sys::write_all(2, self.line.as_bytes());
+        self.line.clear();
+    }
+}
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.line.is_short_of(text.len()) {
+            self.flush();
+        }
+        if self.line.is_short_of(text.len()) {
+            sys::write_all(2, text.as_bytes());
+        } else {
+            self.line.raw(text.as_bytes());
+        }
+        Ok(())
+    }
+}
