@@ -81,11 +81,11 @@ impl ProcessHeap {
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
         let _errno = KeepErrno::new();
-        if !SideHeap::contains(block.addr().get()) {
-            if let Some(inside) = thread::enter() {
-                let heap = Self::heap(Start::Preload)?;
-                return heap.realloc(block, claimed, new_layout, heap.stack(&inside));
-            }
+        if !SideHeap::contains(block.addr().get())
+            && let Some(inside) = thread::enter()
+        {
+            let heap = Self::heap(Start::Preload)?;
+            return heap.realloc(block, claimed, new_layout, heap.stack(&inside));
         }
         // A block of the side heap, or a call from inside: allocate, copy, free.
         // SAFETY: live by the caller's contract.

@@ -92,15 +92,6 @@ impl SideHeap {
         false
     }
 
-    /// Returns the ranges of the side heap: start and length of what was cut off so far.
-    pub(crate) fn ranges() -> impl Iterator<Item = (usize, usize)> {
-        REGIONS.iter().map_while(|region| {
-            // Acquire: as in `contains`.
-            let base = region.base.load(Acquire).addr();
-            (base != 0).then(|| (base, region.len.load(Relaxed)))
-        })
-    }
-
     /// Keeps everybody out of the free lists while the process forks.
     pub(crate) fn before_fork() {
         FREE.acquire();
