@@ -124,7 +124,7 @@ pub mod sync;
 pub use adapt::*;
 pub use aligned::{AlignedIntoIter, AlignedSlice};
 pub use allocator::{Allocator, UnsizedFree};
-pub use check::{CHECKED, check_failed};
+pub use check::{CHECKED, CheckHook, check_failed, set_check_hook};
 pub use error::AllocError;
 pub use ext::AllocatorExt;
 pub use never::NeverAlloc;

@@ -58,3 +58,21 @@ fn check_follows_the_mode() {
     );
     assert_eq!(looked, alloc_core::CHECKED);
 }
+
+/// A hook sees message and place, and may end the process its own way.
+#[test]
+#[cfg_attr(miri, ignore = "Miri starts no processes")]
+fn a_hook_comes_first() {
+    let (line, fails) = (line!(), || alloc_core::check_failed(format_args!("lost {}", 3)));
+    if in_child() {
+        alloc_core::set_check_hook(|message, site| {
+            eprintln!("hook: {message} at {}", site.line());
+            std::process::exit(7);
+        });
+        fails();
+    }
+    let output = run("a_hook_comes_first");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains(&format!("hook: lost 3 at {line}\n")), "{text}");
+}
