@@ -350,6 +350,7 @@ fn a_failing_backing_costs_one_request() {
 
 /// Sizes and alignments that no address space holds are errors, in an empty and in a used arena.
 #[test]
+#[cfg_attr(miri, ignore = "Miri stops where a heap would refuse")]
 fn huge_requests_fail_cleanly() {
     let arena = Arena::new();
     for _ in 0..2 {
