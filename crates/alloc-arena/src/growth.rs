@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 /// The length of a first chunk in bytes: small enough for a short-lived arena, and together with the
-/// 16 bytes that common allocators keep for themselves no more than a quarter of a page.
-pub(crate) const CHUNK_LEN_FIRST: usize = 1024 - 16;
+/// 16 bytes that common allocators keep for themselves no more than a quarter of a page. Under Miri so
+/// small that short tests need several chunks.
+pub(crate) const CHUNK_LEN_FIRST: usize = if cfg!(miri) { 128 } else { 1024 - 16 };
 
 /// Returns how many bytes before the block are skipped, if `size` bytes aligned to `align` fit into
 /// the `room` bytes that start at address `cursor`.

@@ -1,5 +1,7 @@
 //! The arena keeps the contract, over the hostile backings and over those that people use.
-#![cfg(feature = "alloc")]
+//!
+//! Not under Miri, which stops where a heap refuses a size that no address space has.
+#![cfg(all(feature = "alloc", not(miri)))]
 
 use alloc_arena::Arena;
 use alloc_core::Global;
