@@ -76,7 +76,32 @@ pub(crate) struct Elf {
     pub(crate) hdr_len: usize,
     /// The notes' addresses and lengths; 0 for none.
     pub(crate) notes: [(usize, usize); NOTES_MAX],
+    /// The segments that the file is loaded in; of length 0 beyond the last.
+    loads: [Load; LOADS_MAX],
 }
+
+/// A part of a file that is mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Load {
+    addr: usize,
+    offset: usize,
+    len: usize,
+}
+
+impl Elf {
+    /// Whether the mapping, one of the image's file, is where the loader puts that part of it. One
+    /// that is not belongs to another mapping of the file: tools that read symbols map it as data.
+    pub(crate) fn holds(&self, line: &Line<'_>) -> bool {
+        let delta = line.start.wrapping_sub(line.offset as usize);
+        self.loads.iter().any(|load| {
+            let same_delta = load.addr.wrapping_sub(load.offset) == delta;
+            same_delta && line.start < load.addr.wrapping_add(load.len) && load.addr < line.end
+        })
+    }
+}
+
+/// The most segments of a file that are looked at; linkers make four or five.
+const LOADS_MAX: usize = 8;
 
 /// The most note segments that are looked at; linkers make one or two.
 pub(crate) const NOTES_MAX: usize = 3;
@@ -105,6 +130,7 @@ pub(crate) fn parse_elf(head: &[u8], base: usize) -> Option<Elf> {
     let count = usize::from(half(head, 56)?);
     let mut elf = Elf { start: base, ..Elf::default() };
     let mut bias = None;
+    let mut loads = elf.loads.iter_mut();
     for index in 0..count {
         let header = header(index)?;
         if quad(header, 0)? == PT_LOAD {
@@ -113,7 +139,11 @@ pub(crate) fn parse_elf(head: &[u8], base: usize) -> Option<Elf> {
                 // The segment that holds the file's first page is mapped at `base`.
                 bias = Some(base.wrapping_sub(addr.wrapping_sub(offset)));
             }
-            let end = bias?.wrapping_add(addr).wrapping_add(len);
+            let addr = bias?.wrapping_add(addr);
+            if let Some(load) = loads.next() {
+                *load = Load { addr, offset, len: word(header, 32)? };
+            }
+            let end = addr.wrapping_add(len);
             elf.end = elf.end.max(end.next_multiple_of(PAGE_LEN));
         }
     }
@@ -198,6 +228,14 @@ mod tests {
         let head = &exe[..4096];
         let elf = parse_elf(head, 0x10000).expect("this program is an ELF file");
         assert!(elf.start < elf.hdr && elf.hdr < elf.end);
+        let holds = |start: usize| {
+            let text = format!("{start:x}-{:x} r--p 00000000 08:01 7 /file", start + 0x1000);
+            elf.holds(&parse(text.as_bytes()).expect("parses"))
+        };
+        assert!(holds(0x10000));
+        // Further mappings of the file's beginning.
+        assert!(!holds(0x11000));
+        assert!(!holds(elf.end));
         let needed = 64 + usize::from(u16::from_ne_bytes([head[56], head[57]])) * 56;
         for len in 0..needed {
             assert_eq!(parse_elf(&head[..len], 0x10000), None);

@@ -55,6 +55,8 @@ struct Image {
     elf: Elf,
     path_len: usize,
     inode: u64,
+    /// How many mappings of the file were seen.
+    file_lines: u32,
     /// The first of its executable ranges.
     first_range: usize,
     eh_frame: usize,
@@ -214,15 +216,15 @@ impl Reader<'_> {
     }
 
     fn line(&mut self, line: &Line<'_>, head: &mut [u8], path: &mut [u8]) -> Option<()> {
-        let inside = self.image.as_ref().is_some_and(|image| line.start < image.elf.end);
-        if !inside {
+        if !self.image.as_ref().is_some_and(|image| image.goes_on(line)) {
             self.finish(path)?;
             self.image = self.begin(line, head, path);
         }
-        if let Some(image) = &mut self.image
-            && line.readable
-        {
-            image.note_readable(line.start, line.end);
+        if let Some(image) = &mut self.image {
+            image.file_lines += u32::from(line.inode != 0);
+            if line.readable {
+                image.note_readable(line.start, line.end);
+            }
         }
         if line.executable {
             let range = Range { start: line.start, end: line.end, record: None };
@@ -254,6 +256,7 @@ impl Reader<'_> {
             elf,
             path_len,
             inode: line.inode,
+            file_lines: 0,
             first_range: self.ranges.len,
             eh_frame,
             mark,
@@ -318,6 +321,18 @@ impl Reader<'_> {
 }
 
 impl Image {
+    /// Whether the mapping is a further one of the image: of its file in the right place, or memory
+    /// of no file within it (its zeroes, or code that was moved to huge pages). A file that is
+    /// mapped as data looks like an image at first, but has one mapping only.
+    fn goes_on(&self, line: &Line<'_>) -> bool {
+        let within = line.start < self.elf.end;
+        if line.inode == 0 {
+            within && 2 <= self.file_lines
+        } else {
+            within && line.inode == self.inode && self.elf.holds(line)
+        }
+    }
+
     /// Notes that `[start, end)` can be read: which may hold the tables, or go on where a mapping
     /// that does has ended.
     fn note_readable(&mut self, start: usize, end: usize) {

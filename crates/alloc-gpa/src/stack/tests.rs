@@ -112,7 +112,7 @@ impl Drop for Library {
 
 /// Writes a C source, compiles it with `options` to a library, and opens that.
 fn open_c(name: &str, source: &str, options: &[&str]) -> Library {
-    let dir = std::env::temp_dir().join(format!("alloc-gpa-{}-{name}", std::process::id()));
+    let dir = std::env::temp_dir().join(format!("alloc-gpa-{}/{name}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a temporary directory");
     let (code, library) = (dir.join("code.c"), dir.join("code.so"));
     std::fs::write(&code, source).expect("writable");
@@ -152,7 +152,8 @@ fn call_c(library: &Library, symbol: &std::ffi::CStr) -> Trace {
         if 4 <= trace.len {
             break;
         }
-        std::thread::yield_now();
+        // Longer than a refresh takes, also by a thread that has to wait for a processor.
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
     trace
 }
@@ -204,10 +205,9 @@ fn c_code_is_unwound() {
 fn closed_modules_are_remembered() {
     let library = open_c("closed", C_CHAIN, &["-O1"]);
     let trace = call_c(&library, c"outer");
-    let inner = trace
-        .as_slice()
-        .iter()
-        .find_map(|pc| modules::lookup(*pc).filter(|module| module.path.ends_with(b"code.so")));
+    let inner = trace.as_slice().iter().find_map(|pc| {
+        modules::lookup(*pc).filter(|module| module.path.ends_with(b"closed/code.so"))
+    });
     let module = inner.expect("a frame in the library");
     assert!(module.start < module.end && !module.build_id.is_empty());
     assert_eq!(module.bias, module.start);
@@ -221,6 +221,33 @@ fn closed_modules_are_remembered() {
     assert!(own.path.starts_with(b"/"));
     assert_ne!(own.id, module.id);
     assert!(modules::lookup(16).is_none());
+}
+
+/// A file that is also mapped as data, right before or behind its image, is not mixed up with it.
+#[test]
+fn data_mappings_are_not_images() {
+    let library = open_c("data", C_CHAIN, &["-O1", "-fomit-frame-pointer"]);
+    let first = call_c(&library, c"outer");
+    let image = first.as_slice().iter().find_map(|pc| {
+        modules::lookup(*pc).filter(|module| module.path.ends_with(b"data/code.so"))
+    });
+    let image = image.expect("a frame in the library");
+    let path = std::ffi::CString::new(image.path).expect("no zero byte");
+    // SAFETY: the path is a C string.
+    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY) };
+    assert!(0 <= file);
+    // Right below the image, if that is free: without MAP_FIXED nothing is replaced.
+    let hint = core::ptr::without_provenance_mut(image.start - 0x4000);
+    // SAFETY: a private mapping of a file that is open.
+    let data = unsafe { libc::mmap(hint, 0x4000, libc::PROT_READ, libc::MAP_PRIVATE, file, 0) };
+    assert_ne!(data, libc::MAP_FAILED);
+    let second = call_c(&library, c"outer");
+    assert_eq!(first.as_slice()[1..4], second.as_slice()[1..4]);
+    assert_eq!(modules::lookup(first.frames[1]), Some(image));
+    // SAFETY: the mapping made above.
+    unsafe { libc::munmap(data, 0x4000) };
+    // SAFETY: opened above.
+    unsafe { libc::close(file) };
 }
 
 /// A signal handler on an alternate stack captures its own frames and those it interrupted.
