@@ -61,4 +61,5 @@ macro_rules! __const_unless_loom {
         $vis fn $name($($args)*) -> $ret $body
     };
 }
+#[cfg(target_has_atomic = "ptr")]
 pub(crate) use __const_unless_loom as const_unless_loom;

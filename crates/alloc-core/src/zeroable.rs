@@ -1,6 +1,7 @@
 //! Types for which all bytes zero is a value.
 
 use core::mem::MaybeUninit;
+#[cfg(target_has_atomic = "8")]
 use core::sync::atomic;
 
 /// Marks types that may be read when every byte is zero.

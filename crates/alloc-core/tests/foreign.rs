@@ -48,6 +48,7 @@ macro_rules! suite {
                 is_foreign(shared as &(dyn Allocator + Sync));
                 is_foreign(&shared as &dyn Allocator);
                 is_foreign(alloc_core::NeverAlloc);
+                is_foreign(crate::common::Wrapped(&ledger));
             }
 
             #[test]

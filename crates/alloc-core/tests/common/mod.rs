@@ -1,7 +1,7 @@
 //! An allocator that keeps a ledger of every block, for the tests of this crate.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use alloc_core::{AllocError, Allocator, Layout, impl_foreign_allocator};
+use alloc_core::{AllocError, Allocator, Layout, forward, impl_foreign_allocator};
 use std::alloc::{alloc, dealloc};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -188,3 +188,13 @@ unsafe impl Allocator for Ledger {
 impl_foreign_allocator!(impl[] for Ledger);
 
 pub(crate) const GROWTHS: [Growth; 3] = [Growth::Never, Growth::InPlace, Growth::Moves];
+
+/// A wrapper whose bound stands in a `where` clause, which the macro takes as well.
+pub(crate) struct Wrapped<A>(pub(crate) A);
+
+// SAFETY: 1 to 7 are kept by forwarding to `A`, which keeps them.
+unsafe impl<A: Allocator> Allocator for Wrapped<A> {
+    forward!(self.0);
+}
+
+impl_foreign_allocator!(impl[A] for Wrapped<A> where A: Allocator);
