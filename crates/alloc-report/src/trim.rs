@@ -80,13 +80,20 @@ pub(crate) fn hidden_ends<'f>(frames: impl Iterator<Item = &'f Frame> + Clone) -
     if inner == total {
         return (0, 0);
     }
-    let mut outer = 0;
+    let (mut outer, mut begun) = (0, false);
     for (index, frame) in frames.enumerate() {
+        begun |= index > inner && is_begin(frame);
         // The C `main` that rustc writes only calls the runtime.
-        let hidden = is_runtime(frame) || (outer > 0 && is_main(frame));
+        let hidden = begun || is_runtime(frame) || (outer > 0 && is_main(frame));
         outer = if hidden && index > inner { outer + 1 } else { 0 };
     }
     (inner, outer)
+}
+
+/// Whether glibc begins a program or a thread there: what lies outward may have no name.
+fn is_begin(frame: &Frame) -> bool {
+    let begins = |name: &str| name.starts_with("__libc_start_") || name == "start_thread";
+    frame.function.as_deref().is_some_and(begins)
 }
 
 fn is_runtime_or_main(frame: &Frame) -> bool {
@@ -213,5 +220,7 @@ mod tests {
         let start = ["malloc", "alloc::sync::Arc<T>::new", "std::rt::init", "main", "_start"];
         assert_eq!(shown(&start), ["alloc::sync::Arc<T>::new"]);
         assert_eq!(shown(&["malloc", "main", "_start"]), ["main"]);
+        // A program without symbols: its own begin has no name.
+        assert_eq!(shown(&["malloc", "f", "__libc_start_main_impl", "?"]), ["f"]);
     }
 }
