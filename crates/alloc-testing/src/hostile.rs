@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_core::{AllocError, Allocator};
 
+use crate::bytes::first_other;
 use crate::ledger::{Ledger, Misuse};
 
 /// Bytes in front of a block, at least, and behind it, that nobody may write.
@@ -229,7 +230,7 @@ impl Backing {
         for &(block, layout, _) in &state.graves {
             // SAFETY: the memory of a grave belongs to the backing and was filled at the free.
             let bytes = unsafe { NonNull::slice_from_raw_parts(block, layout.size()).as_ref() };
-            if let Some(offset) = bytes.iter().position(|&byte| byte != FREED) {
+            if let Some(offset) = first_other(bytes, FREED) {
                 misuses.push(Misuse::WriteAfterFree { layout, offset });
             }
         }
@@ -359,8 +360,7 @@ impl Span {
         // SAFETY: the bytes from there to the span's end are the backing's and were written.
         let tail =
             unsafe { NonNull::slice_from_raw_parts(tail, self.layout.size() - end).as_ref() };
-        let wrong = |bytes: &[u8]| bytes.iter().position(|&byte| byte != CANARY);
-        let offset = match (wrong(head), wrong(tail)) {
+        let offset = match (first_other(head, CANARY), first_other(tail, CANARY)) {
             (Some(index), _) => index as isize - self.offset as isize,
             (None, Some(index)) => (layout.size() + index) as isize,
             (None, None) => return None,

@@ -70,6 +70,7 @@
 //!   stand in for it.
 
 mod rng;
+mod bytes;
 mod seed;
 mod panics;
 mod report;

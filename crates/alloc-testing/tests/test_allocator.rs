@@ -2,9 +2,11 @@
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, Layout, Owned};
-use alloc_testing::{TestAllocator, TestGuard, alloc_test, run};
+use alloc_testing::hostile::Backing;
+use alloc_testing::{Fail, FailingAllocator, TestAllocator, TestGuard, alloc_test, run};
 
 /// The message with which `test` fails.
 fn failure(test: impl FnOnce()) -> String {
@@ -145,4 +147,66 @@ fn parallel_tests_do_not_mix() {
             assert!(message.contains(&expected), "{message}");
         }
     });
+}
+
+/// The environment variable that names what a child of this program does.
+const CHILD: &str = "ALLOC_TESTING_CHILD";
+
+/// The test of the children; without the variable there is nothing to do.
+#[test]
+fn child() {
+    match std::env::var(CHILD).as_deref() {
+        Ok("panic") => run(|gpa| {
+            Owned::leak(gpa.create(1u32).unwrap());
+            panic!("the test's own reason");
+        }),
+        Ok("induced") => {
+            let failing = FailingAllocator::new(Backing::new())
+                .requests(Fail::Randomly { rate: 1.0, seed: 0xABC });
+            drop(failing.create(1u32).expect("memory"));
+        }
+        Ok("leak") => run(|gpa| {
+            Owned::leak(gpa.create(1u64).unwrap());
+        }),
+        _ => {}
+    }
+}
+
+/// Runs this program with nothing but `child`, which does `what` and must fail; returns its output.
+fn failing_child(what: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    let output = command.args(["--exact", "child"]).env(CHILD, what).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(101), "{text}");
+    text
+}
+
+/// As the harness shows it: the test fails, by its own panic, and its leak is told beside it.
+#[test]
+fn a_test_that_panics_and_leaks_tells_both() {
+    let output = failing_child("panic");
+    assert!(output.contains("the test's own reason"), "{output}");
+    assert!(output.contains("beside the panic above, the test's allocator"), "{output}");
+    assert!(output.contains("1 blocks leaked, 4 bytes"), "{output}");
+}
+
+/// A leak fails the test in the eyes of the harness, with the stack of the allocation.
+#[test]
+fn a_leak_fails_in_the_eyes_of_the_harness() {
+    let output = failing_child("leak");
+    assert!(output.contains("child --- FAILED") || output.contains("child ... FAILED"), "{output}");
+    assert!(output.contains("1 blocks leaked, 8 bytes"), "{output}");
+    assert!(output.contains("test_allocator::child"), "{output}");
+}
+
+/// A test that panics after an induced failure is told which, and the seed that repeats it.
+#[test]
+fn an_induced_failure_is_told_with_its_seed() {
+    let output = failing_child("induced");
+    assert!(
+        output.contains("note: before this panic, raw_alloc number 0 (4 bytes) at"),
+        "{output}"
+    );
+    assert!(output.contains("was made to fail (randomly, rate 1, seed 0xabc)"), "{output}");
 }

@@ -11,6 +11,7 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 use super::options::Options;
 use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
+use crate::bytes::first_other;
 use crate::hostile::Backing;
 
 /// No address space holds a block of this many bytes: on 64-bit systems a process has 2^47 bytes of
@@ -197,7 +198,7 @@ impl Probe<'_> {
             // SAFETY: `check_place` found the block disjoint from all others; by promise 1, which it
             // is trusted for from here on, it is readable.
             let bytes = unsafe { NonNull::slice_from_raw_parts(ptr, layout.size()).as_ref() };
-            if let Some(index) = bytes.iter().position(|&byte| byte != 0) {
+            if let Some(index) = first_other(bytes, 0) {
                 let detail = format!("byte {index} of block {id} is {:#04x}", bytes[index]);
                 return Err(self.violation(Rule::Zeroed, detail));
             }

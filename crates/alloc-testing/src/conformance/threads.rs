@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::probe::{Scene, unwinding};
 use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
+use crate::bytes::first_other;
 use crate::rng::Rng;
 
 /// Operations of one thread.
@@ -161,7 +162,7 @@ impl Ground<'_> {
         if zeroed {
             // SAFETY: the block overlaps no other and is readable by promise 1.
             let bytes = unsafe { NonNull::slice_from_raw_parts(ptr, layout.size()).as_ref() };
-            if bytes.iter().any(|&byte| byte != 0) {
+            if first_other(bytes, 0).is_some() {
                 let detail = "a zeroed block holds other bytes".to_owned();
                 return Err(self.violation(thread, operation, Rule::Zeroed, detail));
             }

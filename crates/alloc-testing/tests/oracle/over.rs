@@ -74,7 +74,7 @@ unsafe impl Allocator for Over<'_> {
             return Err(AllocError);
         }
         if self.fault == OverFault::Chatty {
-            for _ in 0..24 {
+            for _ in 0..40 {
                 drop(self.backing.create(0u64));
             }
         }
