@@ -415,17 +415,24 @@ fn own_allocator() {
     assert!(text.ends_with(CLEAN));
 }
 
-/// A static program is refused; the C library for it is part of every C compiler's system.
+/// A static program, and one with another loader, are refused.
 #[test]
-fn static_program() {
+fn programs_without_glibcs_loader() {
     let setup = Setup::new();
-    let fixed = setup.path("static");
     // No C library is needed for a program without one.
-    compile("no_libc.c", &fixed, &["-static", "-nostdlib"]);
-    let mut command = setup.bare();
-    let output = command.arg("--library").arg(&setup.library).arg(&fixed).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("it is statically linked: nothing can be preloaded"));
+    let musl = "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1";
+    let cases: [(&[&str], &str); 2] = [
+        (&["-static", "-nostdlib"], "it is statically linked: nothing can be preloaded"),
+        (&["-nostdlib", "-pie", "-fPIE", musl], "its loader is musl's"),
+    ];
+    for (flags, words) in cases {
+        let program = setup.path("no_libc");
+        compile("no_libc.c", &program, flags);
+        let mut command = setup.bare();
+        let output = command.arg("--library").arg(&setup.library).arg(&program).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
 }
 
 /// `resolve` filters standard input or a file.
