@@ -10,6 +10,7 @@ mod counting;
 mod limited;
 #[cfg(feature = "lock_api")]
 mod locked;
+mod never;
 
 #[cfg(target_has_atomic = "ptr")]
 pub use counters::Counts;
@@ -19,3 +20,4 @@ pub use counting::{Counting, Tag, Tagged};
 pub use limited::{Limited, Refusal};
 #[cfg(feature = "lock_api")]
 pub use locked::Locked;
+pub use never::NeverAlloc;
