@@ -34,8 +34,13 @@ fn forget_buffer() {
     std::mem::forget(buffer);
 }
 
-fn main() {
+/// Leaks in both ways.
+pub(crate) fn leak() {
     make_cycle();
     forget_buffer();
     println!("done");
+}
+
+fn main() {
+    leak();
 }

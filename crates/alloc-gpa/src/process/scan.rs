@@ -138,7 +138,9 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
         marker.drain(&mut reader);
     }
     drop(roots);
-    judge(heap, &mut marker, &mut reader);
+    let mut candidates = Mapped::new(count).ok_or(NO_MEMORY)?;
+    let judged = judge(heap, &mut candidates, &mut marker, &mut reader);
+    drop(candidates);
     let mut leaks = Leaks {
         groups: Mapped::new(places(count)).ok_or(NO_MEMORY)?,
         group_count: 0,
@@ -146,7 +148,7 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
         notes: [""; NOTE_COUNT_MAX],
         note_count: 0,
     };
-    let is_certain = reader.is_complete() && marker.is_complete();
+    let is_certain = judged && reader.is_complete() && marker.is_complete();
     if !is_certain {
         leaks.note("leaks: not all memory could be searched, so that nothing is lost for certain");
     }
@@ -160,7 +162,16 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
 }
 
 /// Tells lost blocks from those that lost ones lead to.
-fn judge(heap: &Heap, marker: &mut Marker<'_>, reader: &mut Reader) {
+///
+/// A candidate is a block that no earlier candidate leads to. A later one still may; so they are
+/// followed once more, the last one first: which no later one leads to, nothing leads to, but its
+/// own cycle perhaps. `candidates` has room for all blocks.
+fn judge(
+    heap: &Heap,
+    candidates: &mut [usize],
+    marker: &mut Marker<'_>,
+    reader: &mut Reader,
+) -> bool {
     // Relaxed: changes in a forked child before any thread runs there.
     let epoch = heap.epoch.load(Relaxed);
     if epoch != 0 {
@@ -171,12 +182,28 @@ fn judge(heap: &Heap, marker: &mut Marker<'_>, reader: &mut Reader) {
             }
         });
     }
+    let mut count = 0;
+    let mut complete = true;
     heap.for_each_slot(|block, word| {
         if word.is_allocated() && Mark::of(block) == Mark::Unseen {
-            marker.lost(block);
+            match candidates.get_mut(count) {
+                Some(place) => *place = block.start().addr().get(),
+                None => complete = false,
+            }
+            count += usize::from(complete);
+            marker.candidate(block);
             marker.drain(reader);
         }
     });
+    for start in candidates[..count].iter().rev() {
+        if let Some((block, _)) = heap.live_at(*start)
+            && Mark::of(&block) == Mark::Candidate
+        {
+            marker.lost(&block);
+            marker.drain(reader);
+        }
+    }
+    complete
 }
 
 /// Counts the blocks by kind and place.
@@ -188,8 +215,8 @@ fn gather(heap: &Heap, is_certain: bool, leaks: &mut Leaks) {
         }
         let kind = match Mark::of(block) {
             Mark::Lost if is_certain => LeakKind::Lost,
-            Mark::Lost => LeakKind::Possible,
-            Mark::Indirect => LeakKind::Indirect,
+            Mark::Lost | Mark::Candidate => LeakKind::Possible,
+            Mark::Indirect | Mark::Followed => LeakKind::Indirect,
             // Also what was allocated since the search began.
             Mark::Reachable | Mark::Unseen | Mark::Unknown => LeakKind::Reachable,
         };

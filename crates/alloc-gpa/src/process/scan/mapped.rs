@@ -32,6 +32,7 @@ pub(super) struct Mapped<T: Zeroed> {
 impl<T: Zeroed> Mapped<T> {
     /// Maps a table; it takes memory where it is touched.
     pub(super) fn new(len: usize) -> Option<Self> {
+        let len = len.max(1);
         let base = map::map(len.checked_mul(size_of::<T>())?)?.cast();
         Some(Self { base, len, owns: PhantomData })
     }

@@ -18,10 +18,14 @@ pub(super) enum Mark {
     Unseen = 1,
     /// Roots lead to it.
     Reachable = 2,
-    /// Nothing leads to it.
-    Lost = 3,
+    /// No root and no earlier candidate leads to it.
+    Candidate = 3,
+    /// A candidate leads to it.
+    Followed = 4,
+    /// Nothing leads to it, but what it leads to itself perhaps.
+    Lost = 5,
     /// Lost blocks lead to it.
-    Indirect = 4,
+    Indirect = 6,
 }
 
 impl Mark {
@@ -32,8 +36,10 @@ impl Mark {
         match block.slot.mark.load(Relaxed) {
             1 => Self::Unseen,
             2 => Self::Reachable,
-            3 => Self::Lost,
-            4 => Self::Indirect,
+            3 => Self::Candidate,
+            4 => Self::Followed,
+            5 => Self::Lost,
+            6 => Self::Indirect,
             _ => Self::Unknown,
         }
     }
@@ -56,8 +62,6 @@ pub(super) struct Marker<'h> {
     depth: usize,
     /// What a block becomes that a word leads to.
     found: Mark,
-    /// Start of the lost block that is being followed.
-    leader: usize,
     complete: bool,
 }
 
@@ -79,16 +83,7 @@ impl<'h> Marker<'h> {
             high = high.max(start + len);
         });
         let span = high.saturating_sub(low);
-        Some(Self {
-            heap,
-            low,
-            span,
-            pending,
-            depth: 0,
-            found: Mark::Reachable,
-            leader: 0,
-            complete: true,
-        })
+        Some(Self { heap, low, span, pending, depth: 0, found: Mark::Reachable, complete: true })
     }
 
     /// Where its own memory is.
@@ -117,16 +112,15 @@ impl<'h> Marker<'h> {
 
     fn look(&mut self, word: usize) {
         let Some((block, size)) = self.heap.live_at(word) else { return };
-        match (Mark::of(&block), self.found) {
-            (Mark::Unseen, _) | (Mark::Unknown, Mark::Reachable) => {
-                self.found.set(&block);
-                self.push(&block, size);
-            }
-            // An earlier lost block that this one leads to: what it leads to is known already.
-            (Mark::Lost, Mark::Indirect) if block.start().addr().get() != self.leader => {
-                Mark::Indirect.set(&block);
-            }
-            _ => {}
+        let is_new = matches!(
+            (Mark::of(&block), self.found),
+            (Mark::Unseen | Mark::Unknown, Mark::Reachable)
+                | (Mark::Unseen, Mark::Followed)
+                | (Mark::Candidate | Mark::Followed, Mark::Indirect)
+        );
+        if is_new {
+            self.found.set(&block);
+            self.push(&block, size);
         }
     }
 
@@ -136,11 +130,19 @@ impl<'h> Marker<'h> {
         self.consider(addr);
     }
 
-    /// Marks a block as lost, and what it leads to as held by lost blocks.
+    /// Marks a block that nothing leads to so far, and what it leads to.
+    pub(super) fn candidate(&mut self, block: &BlockRef<'_>) {
+        self.begin(block, Mark::Candidate, Mark::Followed);
+    }
+
+    /// Marks a candidate that no later one leads to as lost, and what it leads to as held by it.
     pub(super) fn lost(&mut self, block: &BlockRef<'_>) {
-        self.found = Mark::Indirect;
-        self.leader = block.start().addr().get();
-        Mark::Lost.set(block);
+        self.begin(block, Mark::Lost, Mark::Indirect);
+    }
+
+    fn begin(&mut self, block: &BlockRef<'_>, mark: Mark, found: Mark) {
+        self.found = found;
+        mark.set(block);
         // Relaxed: published with the state.
         self.push(block, block.slot.size.load(Relaxed));
     }

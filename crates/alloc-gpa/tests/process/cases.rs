@@ -1,0 +1,265 @@
+//! What the children do.
+
+use std::alloc::{Layout, dealloc, realloc};
+use std::ffi::c_int;
+use std::hint::black_box;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::leaky;
+
+/// Size of the blocks that the search is tried with.
+pub(crate) const SIZE: usize = 480;
+
+/// A place that is a root.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+/// A place that hides what it holds.
+static HIDDEN: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn run(name: &str) {
+    match name {
+        "leaky" => leaky::leak(),
+        "clean" => println!("clean"),
+        "lost" => lost(),
+        "double_free" => double_free(),
+        "hostile_name" => hostile_name(),
+        "fork" => fork(),
+        "bare_fork" => bare_fork(),
+        "exit_handler" => exit_handler(),
+        "leave_by_force" => leave_by_force(),
+        "close_all" => close_all(),
+        "closed_standard_error" => closed_standard_error(),
+        "many_findings" => many_findings(),
+        "other_thread" => other_thread(),
+        "stack" => on_stack(),
+        "thread_local" => thread_local(),
+        "mapping" => mapping(libc::PROT_READ | libc::PROT_WRITE),
+        "sealed" => mapping(libc::PROT_READ),
+        _ => scan(name),
+    }
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).unwrap()
+}
+
+/// Returns the address of a new block whose words are all zero.
+#[inline(never)]
+fn block(size: usize) -> usize {
+    // SAFETY: the size is not zero.
+    unsafe { std::alloc::alloc_zeroed(layout(size)) }.expose_provenance()
+}
+
+/// Writes a word into a block.
+fn put(block: usize, offset: usize, word: usize) {
+    let at = std::ptr::with_exposed_provenance_mut::<usize>(block + offset);
+    // SAFETY: the callers stay inside a block of theirs, at a multiple of a word.
+    unsafe { at.write(word) };
+}
+
+fn free(block: usize, size: usize) {
+    // SAFETY: the allocator defines what happens for every address and layout.
+    unsafe { dealloc(std::ptr::with_exposed_provenance_mut(block), layout(size)) };
+}
+
+/// Runs what keeps addresses in registers and on the stack, and wipes the stack afterwards.
+fn wiped(work: impl FnOnce()) {
+    #[inline(never)]
+    fn inner(work: impl FnOnce()) {
+        work();
+    }
+    #[inline(never)]
+    fn wipe() {
+        black_box([0usize; 4096]);
+    }
+    inner(work);
+    wipe();
+}
+
+/// The cases in which the search decides.
+fn scan(name: &str) {
+    wiped(|| match name {
+        "static" => KEPT.store(block(SIZE), Relaxed),
+        "block" => {
+            let outer = block(64);
+            put(outer, 56, block(SIZE));
+            KEPT.store(outer, Relaxed);
+        }
+        "interior" => KEPT.store(block(SIZE) + 100, Relaxed),
+        "last_byte" => KEPT.store(block(SIZE) + SIZE - 1, Relaxed),
+        "one_past_the_end" => KEPT.store(block(SIZE) + SIZE, Relaxed),
+        "hidden" => HIDDEN.store(!block(SIZE), Relaxed),
+        "large" => {
+            let large = block(64 << 20);
+            put(large, 40 << 20, block(SIZE));
+            KEPT.store(large + 5, Relaxed);
+        }
+        "large_chain" => put(block(8 << 20), 5 << 20, block(SIZE)),
+        "chain" => {
+            let blocks = [block(SIZE), block(SIZE), block(SIZE)];
+            put(blocks[2], 0, blocks[0]);
+            put(blocks[0], SIZE - 8, blocks[1]);
+        }
+        "ring" | "ring_with_a_tail" => {
+            let blocks = [block(SIZE), block(SIZE), block(SIZE)];
+            (0..3).for_each(|index| put(blocks[index], 8, blocks[(index + 1) % 3]));
+            if name == "ring_with_a_tail" {
+                put(block(SIZE), 0, blocks[1]);
+            }
+        }
+        "many" => {
+            for size in 1..101 {
+                black_box(block(size));
+            }
+        }
+        _ => panic!("no such case: {name}"),
+    });
+}
+
+fn on_stack() {
+    let mut kept = [0, block(SIZE), 0];
+    black_box(&mut kept);
+    // Leaves without the frame being given up.
+    std::process::exit(0);
+}
+
+fn thread_local() {
+    use std::cell::Cell;
+    std::thread_local!(static PLACE: Cell<usize> = const { Cell::new(0) });
+    wiped(|| PLACE.set(block(SIZE)));
+}
+
+/// A mapping of the program's own, which is made read-only perhaps.
+fn mapping(protection: c_int) {
+    let (protect, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), 1 << 30, protect, flags, -1, 0) };
+    wiped(|| put(base.expose_provenance(), 600 << 20, block(SIZE)));
+    // SAFETY: the mapping made above, which nothing refers to.
+    unsafe { libc::mprotect(base, 1 << 30, protection) };
+}
+
+fn lost() {
+    wiped(|| HIDDEN.store(!block(SIZE), Relaxed));
+    // SAFETY: a C string.
+    unsafe { libc::puts(c"buffered by C".as_ptr()) };
+    std::process::exit(3);
+}
+
+fn double_free() {
+    let twice = block(40);
+    free(twice, 40);
+    free(twice, 40);
+    free(block(40), 41);
+    let odd = Layout::from_size_align(40, 2).unwrap();
+    // SAFETY: the allocator defines what happens for every layout.
+    unsafe { dealloc(std::ptr::with_exposed_provenance_mut(block(40)), odd) };
+    // SAFETY: as above.
+    let moved =
+        unsafe { realloc(std::ptr::with_exposed_provenance_mut(block(40)), layout(39), 4000) };
+    free(moved.expose_provenance(), 4000);
+}
+
+fn hostile_name() {
+    // SAFETY: a C string; the system cuts it at 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"a\"\\\x01\xe9b".as_ptr()) };
+    let twice = block(40);
+    free(twice, 40);
+    free(twice, 40);
+}
+
+/// A double free, always from the same place.
+#[inline(never)]
+fn fault() {
+    let twice = block(40);
+    free(twice, 40);
+    free(twice, 40);
+}
+
+fn fork() {
+    wiped(|| HIDDEN.store(!block(1000), Relaxed));
+    fault();
+    // SAFETY: this program has one thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        wiped(|| HIDDEN.store(!block(77), Relaxed));
+        fault();
+        std::process::exit(5);
+    }
+    let mut status = 0;
+    // SAFETY: the child's id, and a place for its status.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(libc::WEXITSTATUS(status), 5);
+}
+
+fn bare_fork() {
+    // SAFETY: this program has one thread; the child ends by `_exit`.
+    let child = unsafe { libc::syscall(libc::SYS_fork) };
+    if child == 0 {
+        fault();
+        // SAFETY: no preconditions.
+        unsafe { libc::_exit(0) };
+    }
+    let child = libc::pid_t::try_from(child).unwrap();
+    // SAFETY: the child's id; its status is not wanted.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+}
+
+fn exit_handler() {
+    extern "C" fn handler() {
+        free(!HIDDEN.load(Relaxed), SIZE);
+    }
+    wiped(|| HIDDEN.store(!block(SIZE), Relaxed));
+    // SAFETY: a function that stays.
+    unsafe { libc::atexit(handler) };
+}
+
+fn leave_by_force() {
+    wiped(|| HIDDEN.store(!block(SIZE), Relaxed));
+    // SAFETY: no preconditions.
+    unsafe { libc::_exit(4) };
+}
+
+fn close_all() {
+    fault();
+    for descriptor in 0..1024 {
+        // SAFETY: closes whatever there is: nothing here uses one that was open.
+        unsafe { libc::close(descriptor) };
+    }
+    let file = std::env::temp_dir().join(format!("alloc-gpa-{}", std::process::id()));
+    let files = (0..1000).map_while(|_| std::fs::File::create(&file).ok()).collect::<Vec<_>>();
+    assert!(200 < files.len());
+    let twice = block(48);
+    free(twice, 48);
+    free(twice, 48);
+    let len = std::fs::metadata(&file).unwrap().len();
+    std::fs::remove_file(&file).unwrap();
+    drop(files);
+    assert_eq!(len, 0, "the program's own files hold what the program wrote");
+}
+
+fn closed_standard_error() {
+    // SAFETY: nothing here uses it.
+    unsafe { libc::close(2) };
+    fault();
+}
+
+/// Findings without stacks count as different.
+fn many_findings() {
+    (0..10_100).for_each(|_| fault());
+}
+
+fn other_thread() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let kept = [block(SIZE)];
+        sender.send(()).unwrap();
+        black_box(&kept);
+        loop {
+            std::thread::park();
+            black_box(&kept);
+        }
+    });
+    receiver.recv().unwrap();
+}

@@ -1,0 +1,275 @@
+//! A whole process under the checking allocator: each case runs as a child of this program, which
+//! looks at the child's output, exit status and records.
+//!
+//! It has no test harness: the children shall be plain programs. The allocator is that of the
+//! example, which is one of the children.
+
+mod cases;
+#[path = "../../examples/leaky.rs"]
+#[allow(dead_code, reason = "one child calls what its `main` calls")]
+mod leaky;
+mod run;
+
+use run::{Run, line_of};
+use serde_json::Value;
+
+fn main() {
+    let args = std::env::args_os().skip(1).collect::<Vec<_>>();
+    if args.first().is_some_and(|arg| arg == "child") {
+        let name = args[1].to_str().expect("cases have plain names");
+        return cases::run(name);
+    }
+    let filter = args.first().and_then(|arg| arg.to_str()).filter(|arg| !arg.starts_with('-'));
+    let mut count = 0;
+    for (name, test) in TESTS {
+        if filter.is_none_or(|filter| name.contains(filter)) {
+            eprintln!("process::{name}");
+            test();
+            count += 1;
+        }
+    }
+    println!("{count} process tests passed");
+}
+
+const TESTS: [(&str, fn()); 16] = [
+    ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
+    ("a_clean_program_says_nothing", a_clean_program_says_nothing),
+    ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
+    ("the_policy_decides_about_the_status", the_policy_decides_about_the_status),
+    ("records_say_what_happened", records_say_what_happened),
+    ("hostile_names_are_escaped", hostile_names_are_escaped),
+    ("what_something_leads_to_is_no_leak", what_something_leads_to_is_no_leak),
+    ("lost_and_indirect_are_told_apart", lost_and_indirect_are_told_apart),
+    ("a_forked_child_reports_its_own", a_forked_child_reports_its_own),
+    ("a_bare_fork_opens_a_file_of_its_own", a_bare_fork_opens_a_file_of_its_own),
+    ("exit_handlers_come_first", exit_handlers_come_first),
+    ("a_process_that_leaves_by_force_has_no_end", a_process_that_leaves_by_force_has_no_end),
+    ("closed_descriptors_lose_no_record", closed_descriptors_lose_no_record),
+    ("a_closed_standard_error_is_no_trouble", a_closed_standard_error_is_no_trouble),
+    ("many_findings_are_capped", many_findings_are_capped),
+    ("blocks_of_other_threads_are_no_leaks", blocks_of_other_threads_are_no_leaks),
+];
+
+/// An `Rc` cycle and a forgotten buffer: each with the line that made it.
+fn leaks_are_told_with_file_and_line() {
+    let done = Run::new("leaky").text();
+    assert_eq!((done.status, done.stdout.as_str()), (Some(0), "done\n"));
+    let source = include_str!("../../examples/leaky.rs");
+    let cycle = format!("leaky.rs:{}", line_of(source, "// leaks: a cycle"));
+    let forgotten = format!("leaky.rs:{}", line_of(source, "// leaks: forgotten"));
+    let paragraphs = done.stderr.split("alloc-gpa: ").skip(1).collect::<Vec<_>>();
+    let [first, second, third, summary] = paragraphs[..] else { panic!("{}", done.stderr) };
+    let first_frame = |paragraph: &str| paragraph.lines().nth(1).map(str::to_owned).unwrap();
+    assert!(first.starts_with("1 block lost, 1000 bytes"), "{}", done.stderr);
+    assert!(first_frame(first).ends_with(&forgotten), "{}", done.stderr);
+    assert!(second.starts_with("1 block lost, 136 bytes"), "{}", done.stderr);
+    assert!(first_frame(second).ends_with(&cycle), "{}", done.stderr);
+    assert!(third.starts_with("1 block held by lost ones only, 136 bytes"), "{}", done.stderr);
+    assert!(first_frame(third).ends_with(&cycle), "{}", done.stderr);
+    assert!(
+        summary.starts_with("0 findings, 2 blocks lost (1136 bytes), 1 more held"),
+        "{summary}"
+    );
+}
+
+fn a_clean_program_says_nothing() {
+    let done = Run::new("clean").text();
+    let all = (done.status, done.stdout.as_str(), done.stderr.as_str());
+    assert_eq!(all, (Some(0), "clean\n", ""));
+}
+
+fn bad_settings_are_one_line_and_status_2() {
+    for (value, line) in [
+        ("stack=3", "unknown key `stack`; the keys are stacks, history, on_finding"),
+        ("stacks=x\ny", "`x\\x0ay` is no value of `stacks`; it takes off, or 1 to 32"),
+    ] {
+        let done = Run::new("clean").options(value).text();
+        assert_eq!((done.status, done.stdout.as_str()), (Some(2), ""));
+        assert_eq!(done.stderr, format!("alloc-gpa: ALLOC_GPA: {line}\n"));
+    }
+}
+
+/// Standard output that C's streams still hold is not lost when the status is changed.
+fn the_policy_decides_about_the_status() {
+    for (policy, status) in
+        [("continue", 3), ("record", 3), ("exit:9", 9), ("exit:0", 0), ("abort", 23)]
+    {
+        let done = Run::new("lost").options(&format!("on_finding={policy}")).text();
+        assert_eq!(done.status, Some(status), "{policy}");
+        assert_eq!(done.stdout, "buffered by C\n", "{policy}");
+    }
+    // Under `alloc-check` the status is the program's own, whatever the variable says.
+    let done = Run::new("lost").options("on_finding=exit:9").records();
+    assert_eq!((done.status, done.stderr.as_str()), (Some(3), ""));
+    let done = Run::new("double_free").options("on_finding=exit:9").text();
+    assert_eq!(done.status, Some(9));
+    assert_eq!(done.stderr.matches("double free").count(), 1, "{}", done.stderr);
+}
+
+/// Each kind of line, with what must be in it.
+fn records_say_what_happened() {
+    let done = Run::new("double_free").records();
+    assert_eq!(
+        (done.status, done.stderr.as_str()),
+        (Some(0), ""),
+        "nothing on inherited descriptors"
+    );
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    let start = records.only("start");
+    assert_eq!((&start["v"], &start["forked"]), (&1.into(), &false.into()));
+    assert_eq!(start["argv"][2], "double_free");
+    let kinds = records.of("finding").map(|line| line["kind"].clone()).collect::<Vec<_>>();
+    assert_eq!(kinds, ["double_free", "size_mismatch", "align_mismatch", "size_mismatch"]);
+    let first = records.of("finding").next().unwrap();
+    assert_eq!((&first["block"]["size"], &first["offset"]), (&40.into(), &0.into()));
+    for stack in ["here", "allocated", "freed"] {
+        let frames = records.stack(&first[stack]);
+        assert!(1 < frames.len(), "{stack}");
+        for frame in frames {
+            let (module, addr) = (frame[0].as_i64().unwrap(), frame[1].as_u64().unwrap());
+            let module = records.of("module").find(|line| line["id"] == module);
+            let module = module.expect("every frame's module was written before");
+            let range = module["start"].as_u64().unwrap()..=module["end"].as_u64().unwrap();
+            assert!(range.contains(&(module["bias"].as_u64().unwrap() + addr)), "{frame}");
+        }
+    }
+    let end = records.only("end");
+    assert_eq!((&end["leaks_counted"], &end["status"]), (&"scan".into(), &0.into()));
+    assert_eq!(end["findings"], 4);
+    assert_eq!(records.lines.last(), Some(end), "the last line");
+    assert_eq!(records.of("leak").count(), 0);
+}
+
+/// A thread's name and arguments are strangers' bytes; every line stays JSON.
+fn hostile_names_are_escaped() {
+    use std::os::unix::ffi::OsStrExt;
+    let argument = std::ffi::OsStr::from_bytes(b"\"\\\xff\n\x01");
+    let long = "x".repeat(300);
+    let done = Run::new("hostile_name").argument(argument).argument(long.as_ref()).records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    let argv = &records.only("start")["argv"];
+    assert_eq!(argv[3], "\"\\\u{ff}\n\u{1}");
+    assert_eq!(argv[4].as_str().map(str::len), Some(256));
+    assert_eq!(records.only("finding")["thread"], "a\"\\\u{1}\u{e9}b");
+}
+
+fn what_something_leads_to_is_no_leak() {
+    for case in [
+        "static",
+        "stack",
+        "block",
+        "interior",
+        "last_byte",
+        "thread_local",
+        "mapping",
+        "sealed",
+        "large",
+    ] {
+        let done = Run::new(case).records();
+        let [records] = &done.records[..] else { panic!("{case}: {:?}", done.records) };
+        assert_eq!(records.leaks(), [], "{case}");
+        let end = records.only("end");
+        assert_eq!((&end["lost_blocks"], &end["leaks_counted"]), (&0.into(), &"scan".into()));
+        let kept = end["reachable_bytes"].as_u64().unwrap();
+        assert!(cases::SIZE as u64 <= kept, "{case}: {kept}");
+    }
+}
+
+fn lost_and_indirect_are_told_apart() {
+    let size = cases::SIZE as u64;
+    for (case, expected) in [
+        ("hidden", &[("lost", 1, size)][..]),
+        ("one_past_the_end", &[("lost", 1, size)]),
+        ("chain", &[("lost", 1, size), ("indirect", 2, 2 * size)]),
+        ("ring", &[("lost", 1, size), ("indirect", 2, 2 * size)]),
+        ("ring_with_a_tail", &[("lost", 1, size), ("indirect", 3, 3 * size)]),
+        ("large_chain", &[("lost", 1, 8 << 20), ("indirect", 1, size)]),
+        ("many", &[("lost", 100, 5050)]),
+    ] {
+        let done = Run::new(case).records();
+        let [records] = &done.records[..] else { panic!("{case}: {:?}", done.records) };
+        let mut sums = std::collections::BTreeMap::<_, (u64, u64)>::new();
+        for (kind, count, bytes) in records.leaks() {
+            let sum = sums.entry(std::cmp::Reverse(kind)).or_default();
+            *sum = (sum.0 + count, sum.1 + bytes);
+        }
+        let found = sums.iter().map(|(kind, sum)| (kind.0.as_str(), sum.0, sum.1));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{case}");
+        if case == "many" {
+            let leak = records.only("leak");
+            assert_eq!((&leak["min"], &leak["max"]), (&1.into(), &100.into()));
+        }
+    }
+}
+
+/// The child's leak is the child's alone, the parent's the parent's; findings likewise.
+fn a_forked_child_reports_its_own() {
+    let done = Run::new("fork").records();
+    assert_eq!(done.status, Some(0));
+    let [parent, child] = &done.records[..] else { panic!("{:?}", done.records) };
+    let (parent, child) =
+        if child.only("start")["forked"] == true { (parent, child) } else { (child, parent) };
+    assert_eq!(parent.only("start")["forked"], false);
+    assert_eq!(child.only("start")["ppid"], parent.only("start")["pid"]);
+    assert_eq!(parent.leaks(), [("lost".to_owned(), 1, 1000)]);
+    assert_eq!(child.leaks(), [("lost".to_owned(), 1, 77)]);
+    assert_eq!(parent.of("finding").count(), 1);
+    assert_eq!(child.of("finding").count(), 1, "the same fault again, in the child");
+    assert_eq!(child.only("end")["status"], 5);
+    assert_eq!(child.only("end")["live_blocks"], 1);
+}
+
+fn a_bare_fork_opens_a_file_of_its_own() {
+    let done = Run::new("bare_fork").records();
+    assert_eq!(done.status, Some(0));
+    assert_eq!(done.records.len(), 2);
+    for records in &done.records {
+        let forked = records.only("start")["forked"] == Value::Bool(true);
+        assert_eq!(records.of("finding").count(), usize::from(forked));
+        assert_eq!(records.of("end").count(), usize::from(!forked));
+    }
+}
+
+/// A block that an exit handler frees is no leak: the search comes after the handlers.
+fn exit_handlers_come_first() {
+    let done = Run::new("exit_handler").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.leaks(), []);
+    assert_eq!(records.of("finding").count(), 0);
+}
+
+fn a_process_that_leaves_by_force_has_no_end() {
+    let done = Run::new("leave_by_force").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(done.status, Some(4));
+    assert_eq!((records.of("start").count(), records.of("end").count()), (1, 0));
+}
+
+/// A program that closes all descriptors and opens files under their numbers: the records go on in
+/// their file, and into no other.
+fn closed_descriptors_lose_no_record() {
+    let done = Run::new("close_all").records();
+    assert_eq!((done.status, done.stdout.as_str()), (Some(0), ""));
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.of("finding").count(), 2);
+    assert_eq!(records.of("end").count(), 1);
+}
+
+fn a_closed_standard_error_is_no_trouble() {
+    let done = Run::new("closed_standard_error").text();
+    assert_eq!((done.status, done.stderr.as_str()), (Some(0), ""));
+}
+
+fn many_findings_are_capped() {
+    let done = Run::new("many_findings").options("stacks=off").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.of("finding").count(), 10_000);
+    let note = records.only("note")["text"].as_str().unwrap();
+    assert!(note.starts_with("degraded: more findings"), "{note}");
+}
+
+fn blocks_of_other_threads_are_no_leaks() {
+    let done = Run::new("other_thread").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.leaks(), []);
+}
