@@ -167,7 +167,8 @@ fn judge(name: &str, plain: &Run, checked: &Run, report: &str) -> Row {
         problems.push(format!("exit status {FOUND} without a report"));
     } else if !found && plain.status != checked.status {
         let status = describe(checked.status);
-        problems.push(format!("the status is {status}: {}", tail(&checked.stderr)));
+        let said = if summary.is_empty() { tail(&checked.stderr) } else { summary.into() };
+        problems.push(format!("the status is {status}: {said}"));
     }
     let same = [
         ("standard output", plain.stdout == checked.stdout),
@@ -279,8 +280,8 @@ mod tests {
         let plain = ended(Some(0), "x");
         let problems = |checked: Run, report: &str| judge("a", &plain, &checked, report).problems;
         assert_eq!(problems(ended(Some(0), "y"), "ok"), ["standard output differs"]);
-        assert_eq!(problems(ended(Some(1), "x"), "ok"), ["the status is 1: "]);
-        assert_eq!(problems(ended(None, "x"), "ok"), ["the status is a signal: "]);
+        assert_eq!(problems(ended(Some(1), "x"), "ok"), ["the status is 1: ok"]);
+        assert_eq!(problems(ended(None, "x"), "ok"), ["the status is a signal: ok"]);
         assert_eq!(problems(ended(Some(FOUND), "x"), ""), ["exit status 23 without a report"]);
         let broken = judge("a", &ended(Some(2), ""), &ended(Some(2), ""), "ok").problems;
         assert_eq!(broken, ["without the checker its status is 2"]);

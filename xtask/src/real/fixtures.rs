@@ -10,17 +10,11 @@ use anyhow::{Context, Result};
 
 use crate::tools::output;
 
-/// Makes a file by a function that writes it, unless it is there.
-fn once(path: &Path, make: impl FnOnce(&mut BufWriter<fs::File>) -> Result<()>) -> Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    // Renamed when whole, so that an interrupted run leaves no half of it.
-    let part = path.with_extension("part");
-    let mut file = BufWriter::new(fs::File::create(&part)?);
-    make(&mut file)?;
-    file.flush()?;
-    Ok(fs::rename(&part, path)?)
+/// Makes a file by a function that writes it.
+fn make(path: &Path, write: impl FnOnce(&mut BufWriter<fs::File>) -> Result<()>) -> Result<()> {
+    let mut file = BufWriter::new(fs::File::create(path)?);
+    write(&mut file)?;
+    Ok(file.flush()?)
 }
 
 /// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
@@ -46,9 +40,6 @@ const FILE_COUNT: u64 = 400;
 /// A bare repository with some thousand commits, each of which changes a few of some hundred files.
 pub(super) fn repository(dir: &Path) -> Result<()> {
     let repository = dir.join("repository");
-    if repository.join("done").exists() {
-        return Ok(());
-    }
     if repository.exists() {
         fs::remove_dir_all(&repository)?;
     }
@@ -60,7 +51,7 @@ pub(super) fn repository(dir: &Path) -> Result<()> {
     write_history(&mut stream)?;
     drop(stream);
     anyhow::ensure!(import.wait()?.success(), "git fast-import failed");
-    Ok(fs::write(repository.join("done"), "")?)
+    Ok(())
 }
 
 /// The history in the format of git-fast-import(1).
@@ -98,7 +89,7 @@ pub(super) fn copy_repository(dir: &Path, area: &Path) -> Result<()> {
 
 /// Some megabytes of nested JSON.
 pub(super) fn json(dir: &Path) -> Result<()> {
-    once(&dir.join("large.json"), |file| {
+    make(&dir.join("large.json"), |file| {
         let mut numbers = Numbers(2);
         write!(file, "[")?;
         for index in 0..40_000 {
@@ -116,7 +107,7 @@ pub(super) fn json(dir: &Path) -> Result<()> {
 
 /// A C file of many functions over the system's headers.
 pub(super) fn c_source(dir: &Path) -> Result<()> {
-    once(&dir.join("large.c"), |file| {
+    make(&dir.join("large.c"), |file| {
         let mut numbers = Numbers(3);
         writeln!(file, "#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>")?;
         writeln!(file, "#include <string.h>\n#include <time.h>\n#include <unistd.h>")?;
@@ -141,7 +132,7 @@ pub(super) fn c_source(dir: &Path) -> Result<()> {
 
 /// A million rows in memory, an index, groups, an update, a delete.
 pub(super) fn sql(dir: &Path) -> Result<()> {
-    once(&dir.join("workload.sql"), |file| {
+    make(&dir.join("workload.sql"), |file| {
         Ok(file.write_all(
             b"CREATE TABLE row (id INTEGER PRIMARY KEY, kind INTEGER, name TEXT, weight REAL);\n\
               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)\n\

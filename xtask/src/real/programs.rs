@@ -11,7 +11,7 @@ pub(super) struct Program {
     pub(super) name: &'static str,
     /// Programs or files that must be there, and the Debian package that brings each.
     pub(super) needs: &'static [(&'static str, &'static str)],
-    /// Makes the input in the program's folder; keeps what is already there.
+    /// Makes the input in the program's folder.
     pub(super) prepare: fn(&Path) -> Result<()>,
     /// Called before each run with the program's folder and a fresh one, in which it will run.
     pub(super) before: fn(&Path, &Path) -> Result<()>,
