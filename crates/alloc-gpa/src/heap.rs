@@ -350,7 +350,7 @@ impl Heap {
         let target = self.find(addr, claimed, here, Operation::Resize).ok_or(AllocError)?;
         // Relaxed: published with the state.
         let old_size = target.block.slot.size.load(Relaxed);
-        let aligned = addr.addr().get() % new.align() == 0;
+        let aligned = addr.addr().get().is_multiple_of(new.align());
         if aligned && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
             return Ok(addr);
         }

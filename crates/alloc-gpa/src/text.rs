@@ -113,11 +113,11 @@ pub(crate) fn headline(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
     } else {
         write!(out, ": address {:#x}", finding.addr)?;
     }
-    if let (Some((size, align)), Some(block)) = (finding.claimed, finding.block) {
-        if (size, align) != (block.size, block.align) {
-            write!(out, "; the caller says size {size} align {align}")?;
-            write!(out, ", it was allocated with size {} align {}", block.size, block.align)?;
-        }
+    if let (Some((size, align)), Some(block)) = (finding.claimed, finding.block)
+        && (size, align) != (block.size, block.align)
+    {
+        write!(out, "; the caller says size {size} align {align}")?;
+        write!(out, ", it was allocated with size {} align {}", block.size, block.align)?;
     }
     if !finding.detail.as_str().is_empty() {
         write!(out, "; {}", finding.detail.as_str())?;

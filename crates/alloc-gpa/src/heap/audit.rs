@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::chunk::{BlockRef, Retired};
+use super::chunk::BlockRef;
 use super::state::{State, StateWord};
 use super::{Heap, canary, redzone_damage};
 use crate::finding::LeakTotals;
@@ -72,7 +72,7 @@ impl Heap {
         let mut presence = Presence::open();
         self.for_each_slot(|block, word| {
             // Acquire: pairs with the Release in `retire`.
-            if block.slab.retired.load(Acquire) == Retired::Yes as u8 {
+            if block.slab.retired.load(Acquire) {
                 self.audit_retired(block, &mut presence);
                 return;
             }

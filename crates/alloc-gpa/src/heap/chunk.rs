@@ -19,7 +19,7 @@
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use super::classes::{self, CHUNK_LEN, SLOT_COUNT_MAX, UNIT_COUNT, UNIT_LEN};
 use super::state::{self, StateWord};
@@ -58,18 +58,8 @@ pub(crate) struct Slab {
     pub(crate) freed: AtomicU32,
     /// Number of units.
     units: AtomicU32,
-    /// See [`Retired`].
-    pub(crate) retired: AtomicU8,
-}
-
-/// Whether a slab's memory was given back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum Retired {
-    /// Some slots are live or were not handed out.
-    No = 0,
-    /// All slots are freed and were verified; the memory is gone, the addresses are kept.
-    Yes = 1,
+    /// Whether all blocks are freed and verified and the memory was given back; the addresses stay.
+    pub(crate) retired: AtomicBool,
 }
 
 /// The records of a chunk.
@@ -94,7 +84,7 @@ pub(crate) struct Chunk {
     /// Units whose slab is retired.
     pub(crate) units_retired: AtomicU32,
     /// Whether the slots' records were given up: what was freed here has no stacks any more.
-    pub(crate) forgotten: AtomicU8,
+    pub(crate) forgotten: AtomicBool,
     /// Slots of all slabs of this chunk: what its history costs.
     pub(crate) slots: AtomicU64,
     /// The chunk that the heap made before this one.
@@ -219,7 +209,7 @@ impl Chunk {
             single,
             units_used: AtomicU32::new(0),
             units_retired: AtomicU32::new(0),
-            forgotten: AtomicU8::new(0),
+            forgotten: AtomicBool::new(false),
             slots: AtomicU64::new(0),
             older: AtomicPtr::new(ptr::null_mut()),
             heads: [const { AtomicU16::new(NO_SLAB) }; UNIT_COUNT],
@@ -347,9 +337,7 @@ impl Chunk {
         let in_slab = offset - head * UNIT_LEN;
         let lead = slab.lead.load(Relaxed) as usize;
         let reciprocal = slab.reciprocal.load(Relaxed);
-        let (index, into) = if reciprocal == 0 {
-            (0, in_slab as isize - lead as isize)
-        } else if in_slab < lead {
+        let (index, into) = if reciprocal == 0 || in_slab < lead {
             (0, in_slab as isize - lead as isize)
         } else {
             let index = classes::divide(in_slab - lead, reciprocal);

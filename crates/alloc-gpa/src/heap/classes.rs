@@ -61,7 +61,7 @@ pub(crate) const fn class_of(size: usize, align: usize) -> Option<usize> {
     if ALIGN_MIN < align {
         // Slot `i` lies at a multiple of the slot size from a unit's start, so the slot is aligned
         // if the slot size is. Every power of two from 32 to 4096 is a class.
-        while SLOT_SIZES[class] as usize % align != 0 {
+        while !(SLOT_SIZES[class] as usize).is_multiple_of(align) {
             class += 1;
         }
     }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(SLOT_SIZES[0] as usize, SLOT_SIZE_MIN);
         assert_eq!(SLOT_SIZES[CLASS_COUNT - 1] as usize, SLOT_SIZE_MAX);
         assert!(SLOT_SIZES.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(SLOT_SIZES.iter().all(|size| size % 16 == 0));
+        assert!(SLOT_SIZES.iter().all(|size| size.is_multiple_of(16)));
         assert!(SLOT_SIZES.windows(2).all(|p| p[1] <= 128 || p[1] * 4 <= p[0] * 5), "25 % steps");
         for log2 in 5..=12 {
             assert!(SLOT_SIZES.contains(&(1 << log2)));
@@ -156,7 +156,9 @@ mod tests {
         for align_log2 in 0..=13 {
             let align = 1usize << align_log2;
             for size in 1..=SLOT_SIZE_MAX + 1 {
-                let fits = |slot: usize| size + CANARY_LEN_MIN <= slot && slot % align.max(16) == 0;
+                let fits = |slot: usize| {
+                    size + CANARY_LEN_MIN <= slot && slot.is_multiple_of(align.max(16))
+                };
                 let expected = SLOT_SIZES.iter().position(|slot| {
                     if align <= 16 { size + 8 <= *slot as usize } else { fits(*slot as usize) }
                 });

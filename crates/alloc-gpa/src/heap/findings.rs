@@ -161,7 +161,7 @@ impl Heap {
                 finding.detail = Detail::from_args(format_args!("interior pointer"));
             }
             // Relaxed: says what to print.
-            Place::Unused if chunk.forgotten.load(Relaxed) != 0 => {
+            Place::Unused if chunk.forgotten.load(Relaxed) => {
                 finding.kind = FindingKind::DoubleFree;
                 finding.detail = Detail::from_args(format_args!(
                     "the block was freed so long ago that its record was given up (see `history`)"

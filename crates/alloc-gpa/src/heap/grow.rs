@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use alloc_core::AllocError;
 
-use super::chunk::{BlockRef, Chunk, Retired, Slot};
+use super::chunk::{BlockRef, Chunk, Slot};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::{Current, Growth, Heap, fill_redzone, map};
 use crate::stack::StackId;
@@ -119,7 +119,7 @@ impl Heap {
         // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
         unsafe { pages::discard(base, len) };
         // Release: pairs with the Acquire of the audit.
-        block.slab.retired.store(Retired::Yes as u8, Release);
+        block.slab.retired.store(true, Release);
         let units = if block.chunk.single { UNIT_COUNT as u32 } else { block.units() };
         if block.chunk.single {
             block.chunk.units_used.store(UNIT_COUNT as u32, Relaxed);
@@ -173,14 +173,14 @@ impl Heap {
         self.for_each_chunk(|chunk| {
             // Acquire: pairs with the AcqRel in `retire_units`.
             let retired = chunk.units_retired.load(Acquire) as usize == UNIT_COUNT;
-            if retired && chunk.forgotten.load(Relaxed) == 0 {
+            if retired && !chunk.forgotten.load(Relaxed) {
                 oldest = chunk;
             }
         });
         // SAFETY: null, or a chunk of the list.
         let Some(chunk) = (unsafe { oldest.as_ref() }) else { return };
         // Relaxed: only decides which thread forgets it.
-        if chunk.forgotten.swap(1, Relaxed) == 0 {
+        if !chunk.forgotten.swap(true, Relaxed) {
             self.retired_slots.fetch_sub(chunk.slots.load(Relaxed), Relaxed);
             chunk.forget();
         }
