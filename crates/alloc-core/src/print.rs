@@ -35,6 +35,8 @@ struct Buffer<A: Allocator> {
     block: Owned<[MaybeUninit<u8>], A>,
     /// Invariant: the first `len` bytes are initialised, by whole `str`s.
     len: usize,
+    /// What became of the last growth; a `Display` may have dropped the error.
+    grown: Result<(), AllocError>,
 }
 
 impl<A: Allocator> Write for Buffer<A> {
@@ -42,7 +44,9 @@ impl<A: Allocator> Write for Buffer<A> {
         let end = self.len.checked_add(text.len()).ok_or(fmt::Error)?;
         if self.block.len() < end {
             // An argument that prints more the second time than the first.
-            self.block.realloc_in_owner(end).map_err(|_| fmt::Error)?;
+            self.grown?;
+            self.grown = self.block.realloc_in_owner(end);
+            self.grown?;
         }
         self.block[self.len..end].write_copy_of_slice(text.as_bytes());
         self.len = end;
@@ -57,9 +61,10 @@ pub(crate) fn print<A: Allocator + Copy>(
 ) -> Result<Owned<str, A>, AllocError> {
     let mut count = Count(0);
     count.write_fmt(arguments).map_err(|_| AllocError)?;
-    let mut buffer = Buffer { block: alloc.alloc::<u8>(count.0)?, len: 0 };
+    let mut buffer = Buffer { block: alloc.alloc::<u8>(count.0)?, len: 0, grown: Ok(()) };
     buffer.write_fmt(arguments).map_err(|_| AllocError)?;
-    let Buffer { mut block, len } = buffer;
+    let Buffer { mut block, len, grown } = buffer;
+    grown?;
     if len < block.len() {
         // An argument that prints less the second time.
         block.realloc_in_owner(len)?;

@@ -33,6 +33,8 @@ fn all_verbs<A: Allocator + Copy>(alloc: A, ledger: &Ledger) {
     let slice = at_this_line!(ledger, alloc.alloc_with(3, |_| 1u8)).unwrap();
     let slice = at_this_line!(ledger, Owned::grow_fill(slice, 9, 2)).unwrap();
     drop(at_this_line!(ledger, Owned::shrink(slice, 1)).unwrap());
+    let strings = alloc.alloc_with(3, |_| String::new()).unwrap();
+    drop(at_this_line!(ledger, Owned::shrink(strings, 1)).unwrap());
     drop(at_this_line!(ledger, alloc.alloc_zeroed::<u8>(3)).unwrap());
     drop(at_this_line!(ledger, alloc.dupe(&[1, 2])).unwrap());
     drop(at_this_line!(ledger, alloc.dupe_str("abc")).unwrap());

@@ -135,6 +135,23 @@ fn print_of_a_fickle_argument() {
     }
 }
 
+/// An argument that drops the error of a write does not get away with half a text.
+#[test]
+fn print_fails_when_an_error_is_dropped() {
+    struct Careless<'a>(Fickle<'a>);
+    impl fmt::Display for Careless<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let _ = self.0.fmt(f);
+            f.write_str("!")
+        }
+    }
+    let ledger = Ledger::new();
+    ledger.allowed.set(1);
+    let texts = Cell::new(&["", "long"][..]);
+    let text = alloc_print!(&ledger, "{}", Careless(Fickle(&texts)));
+    assert_eq!(text.map(drop), Err(AllocError));
+}
+
 /// A constructor of three parts fails at each of them in turn; the earlier parts are gone then.
 #[test]
 fn a_cascade_undoes_itself() {

@@ -162,9 +162,8 @@ impl<T, A: Allocator> Owned<[T], A> {
     #[track_caller]
     fn shrink_and_drop(this: Self, new_len: usize) -> Result<Self, (Self, AllocError)> {
         let (len, layout) = (this.len(), this.layout());
-        let fresh = match array_layout::<T>(new_len)
-            .and_then(|head_layout| block::allocate(&this.alloc, head_layout))
-        {
+        let Ok(head_layout) = array_layout::<T>(new_len) else { return Err((this, AllocError)) };
+        let fresh = match block::allocate(&this.alloc, head_layout) {
             Ok(fresh) => fresh.cast::<T>(),
             Err(error) => return Err((this, error)),
         };
