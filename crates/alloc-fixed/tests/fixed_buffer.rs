@@ -1,7 +1,6 @@
 //! What the fixed buffer adds to the contract: where blocks lie, what comes back, what is full.
 
 use std::alloc::Layout;
-use std::mem::MaybeUninit;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned, alloc_print};
 use alloc_fixed::FixedBuffer;
@@ -145,8 +144,8 @@ fn out_of_order_frees_keep_the_rest_right() {
 /// Every alignment up to 2 MiB in a buffer of 4 MiB, at an odd start.
 #[test]
 fn alignments_up_to_2_mib() {
-    let mut buffer = vec![MaybeUninit::uninit(); 4 << 20];
-    let fixed = FixedBuffer::from_uninit(&mut buffer[1..]);
+    let mut buffer = Vec::with_capacity(4 << 20);
+    let fixed = FixedBuffer::from_uninit(&mut buffer.spare_capacity_mut()[1..]);
     for shift in 0..=21 {
         let mut block = RawBlock::new(&fixed, 3, 1 << shift).unwrap();
         assert!(block.addr().is_multiple_of(1 << shift));
