@@ -69,8 +69,11 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
 fn quick(steps: &mut Steps) {
     steps.command("fmt", cargo("fmt --all --check"));
     steps.run("tidy", tidy::run);
-    steps.command("clippy", cargo("clippy --workspace --all-targets --locked -- -D warnings"));
-    let mut doc = cargo("doc --workspace --no-deps --locked");
+    steps.command(
+        "clippy",
+        cargo("clippy --workspace --all-targets --locked --keep-going -- -D warnings"),
+    );
+    let mut doc = cargo("doc --workspace --no-deps --locked --keep-going");
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.command("documentation", doc);
 }

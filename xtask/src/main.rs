@@ -41,7 +41,7 @@ struct Cli {
 enum Task {
     /// Run every test: unit, integration, conformance, doc, compile-fail, preload.
     Test(test::Options),
-    /// Run PROGRAM under the checking allocator: check [OPTIONS] -- PROGRAM [ARGS].
+    /// Run a program under the checking allocator: `check [OPTIONS] -- PROGRAM [ARGS]`.
     ///
     /// The options are those of `alloc-check`: `cargo xtask check --help` lists them.
     #[command(disable_help_flag = true)]
