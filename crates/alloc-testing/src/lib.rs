@@ -63,6 +63,7 @@
 //! * What is allocated through the global allocator is not seen: [`TestAllocator`] checks what is
 //!   allocated through it.
 //! * The kit runs the allocator under test in its own process: a broken one may corrupt that.
+//! * It needs unwinding: with `panic = "abort"` an allocator that panics ends the test program.
 //! * That an allocator does not *read* live blocks (half of promise 5) cannot be seen from outside.
 //! * [`check_all_alloc_failures`] runs its points one after the other, and refuses all growth in
 //!   place: code that leaks only after a growth in place is not caught by it.

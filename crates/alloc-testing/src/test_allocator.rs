@@ -1,6 +1,5 @@
 //! A fresh checked allocator for each test.
 
-use core::fmt;
 use core::ops::Deref;
 
 use alloc_core::{Allocator, UnsizedFree};
@@ -152,11 +151,4 @@ pub fn run<R>(test: impl FnOnce(&TestAllocator) -> R) -> R {
     let result = test(&guard);
     guard.finish();
     result
-}
-
-impl fmt::Display for TestAllocator {
-    /// What a test that ended now would be told: nothing, or the report.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.report().unwrap_or_default())
-    }
 }

@@ -25,3 +25,30 @@ conformance!(borrowed => with: |case| {
 conformance!(counting => with: |case| {
     case.run_counting(Validated::new(Backing::new()), Validated::live_bytes);
 }; Options::new().cases(16));
+
+/// A body that does not do its part is told so: its test would test nothing.
+mod careless_bodies {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "the body did not hand an allocator to the case")]
+    fn without_an_allocator() {
+        let _ = conformance::run_with(|_| {}, &Options::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "the body handed two allocators to one case")]
+    fn with_two_allocators() {
+        let body = |case: &mut conformance::Case<'_>| {
+            case.run(Backing::new());
+            case.run(Backing::new());
+        };
+        let _ = conformance::run_with(body, &Options::new());
+    }
+
+    #[test]
+    #[should_panic(expected = "a check with threads was not given to `run_sync`")]
+    fn without_threads() {
+        let _ = conformance::run_threads(|case| case.run(Backing::new()), &Options::new());
+    }
+}

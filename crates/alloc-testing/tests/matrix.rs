@@ -145,3 +145,23 @@ mod over {
     conformance!(wrapped_thrice => over: |backing|
         Counting::new(Limited::new(Validated::new(backing), usize::MAX)); sync, options());
 }
+
+/// Through a foreign trait and back: what comes out still keeps the contract, and what goes in still
+/// keeps the rules for callers.
+mod adapters {
+    use alloc_core::{AsGlobal, FromApi2V02, FromApi2V04, FromGlobalRef};
+
+    use super::*;
+
+    conformance!(api2 => FromApi2V02::new(allocator_api2_02::alloc::Global); sync, options());
+    conformance!(api2_and_back => over: |backing| FromApi2V02::new(backing); sync, options());
+    conformance!(api2_v04_and_back => over: |backing| FromApi2V04::new(backing); options());
+    conformance!(erased_api2_and_back => over: |backing|
+        FromApi2V02::new(backing as &dyn Allocator); options());
+    conformance!(global_and_back => with: |case| {
+        let backing = Backing::new().exact_alignment();
+        let global = AsGlobal::new(&backing);
+        case.run(FromGlobalRef::new(&global));
+        assert_eq!((backing.live_count(), backing.misuses()), (0, vec![]));
+    }; options());
+}

@@ -29,7 +29,8 @@ impl Plan<'_> {
     }
 }
 
-/// One check that waits for a fresh allocator: pass it to [`run`](Self::run), once.
+/// One check that waits for a fresh allocator: pass it to [`run`](Self::run), or one of its sisters,
+/// once. Passing none, or two, panics: it would be a test that tests less than it says.
 pub struct Case<'c> {
     pub(super) plan: Plan<'c>,
     pub(super) scene: Scene<'c>,
@@ -42,13 +43,13 @@ type AsUnsized<A> = Option<for<'a> fn(&'a A) -> &'a (dyn UnsizedFree + 'a)>;
 impl Case<'_> {
     /// Runs the check on a fresh allocator.
     pub fn run<A: Allocator>(&mut self, alloc: A) {
-        self.outcome = Some(self.drive(alloc, None, None));
+        self.set(self.drive(alloc, None, None));
     }
 
     /// As [`run`](Self::run) for an allocator that threads may share.
     pub fn run_sync<A: Allocator + Sync>(&mut self, alloc: A) {
         match self.plan {
-            Plan::Threads => self.outcome = Some(self.drive_threads(alloc)),
+            Plan::Threads => self.set(self.drive_threads(alloc)),
             _ => self.run(alloc),
         }
     }
@@ -56,12 +57,17 @@ impl Case<'_> {
     /// As [`run`](Self::run) for an allocator that counts its live bytes: after each call
     /// `live_bytes` must tell their true number.
     pub fn run_counting<A: Allocator>(&mut self, alloc: A, live_bytes: impl Fn(&A) -> usize) {
-        self.outcome = Some(self.drive(alloc, Some(&live_bytes), None));
+        self.set(self.drive(alloc, Some(&live_bytes), None));
     }
 
     /// As [`run`](Self::run) for an allocator that knows its blocks' sizes: those are checked too.
     pub fn run_unsized<A: UnsizedFree>(&mut self, alloc: A) {
-        self.outcome = Some(self.drive(alloc, None, Some(|alloc| alloc)));
+        self.set(self.drive(alloc, None, Some(|alloc| alloc)));
+    }
+
+    fn set(&mut self, outcome: Result<State, Violation>) {
+        assert!(self.outcome.is_none(), "the body handed two allocators to one case");
+        self.outcome = Some(outcome);
     }
 
     /// The life of an allocator: the first half of the plan where it was made, the second after a
