@@ -35,6 +35,9 @@ pub(super) struct Records {
     /// 0: no records are asked for.
     dir_len: usize,
     file: Option<File>,
+    /// The file of another process that uses this memory: of the parent of a `vfork`, which goes on
+    /// with it when its child is done.
+    other: Option<File>,
     stacks: IdSet,
     modules: IdSet,
     findings: u64,
@@ -72,6 +75,7 @@ impl Records {
             dir: [0; DIR_LEN_MAX],
             dir_len: 0,
             file: None,
+            other: None,
             stacks: IdSet::new(),
             modules: IdSet::new(),
             findings: 0,
@@ -101,21 +105,32 @@ impl Records {
         if !self.is_wanted() || self.file.is_some_and(|file| file.pid == pid) {
             return self.file.is_some();
         }
-        let forked = self.file.is_some();
-        if let Some(parents) = self.file.take() {
-            // The child's copy of the descriptor, if it is still that.
-            if identity(parents.descriptor) == Some(parents.identity) {
-                peek::close(parents.descriptor);
-            }
+        let parents = self.file.take();
+        let mine = self.other.take().filter(|other| other.pid == pid);
+        if let Some(parents) = parents
+            && mine.is_none()
+            && identity(parents.descriptor) == Some(parents.identity)
+        {
+            // The child's copy of the descriptor; after a `vfork` too.
+            peek::close(parents.descriptor);
         }
+        self.other = parents;
         self.stacks.clear();
         self.modules.clear();
         self.findings = 0;
-        self.file = self.create(pid);
-        if self.file.is_some() {
-            self.write_start(buffers, forked);
+        self.file = mine;
+        if mine.is_none() {
+            self.file = self.create(pid);
+            if self.file.is_some() {
+                self.write_start(buffers, parents.is_some());
+            }
         }
         self.file.is_some()
+    }
+
+    /// Forgets the file of another process: after a fork, memory is no longer shared.
+    pub(super) fn forget_other(&mut self) {
+        self.other = None;
     }
 
     /// Creates the file with the first number that is free.

@@ -25,6 +25,7 @@ pub(crate) fn run(name: &str) {
         "hostile_name" => hostile_name(),
         "fork" => fork(),
         "bare_fork" => bare_fork(),
+        "shared_memory" => shared_memory(),
         "exit_handler" => exit_handler(),
         "leave_by_force" => leave_by_force(),
         "close_all" => close_all(),
@@ -33,6 +34,7 @@ pub(crate) fn run(name: &str) {
         "other_thread" => other_thread(),
         "stack" => on_stack(),
         "thread_local" => thread_local(),
+        "other_heap" => other_heap(),
         "mapping" => mapping(libc::PROT_READ | libc::PROT_WRITE),
         "sealed" => mapping(libc::PROT_READ),
         _ => scan(name),
@@ -129,6 +131,16 @@ fn thread_local() {
     wiped(|| PLACE.set(block(SIZE)));
 }
 
+/// A block of an explicit allocator is memory like any other.
+fn other_heap() {
+    use alloc_core::Allocator;
+    static GPA: alloc_gpa::Gpa = alloc_gpa::Gpa::builder().quiet().build();
+    wiped(|| {
+        let place = GPA.raw_alloc(layout(64)).unwrap();
+        put(place.as_ptr().expose_provenance(), 16, block(SIZE));
+    });
+}
+
 /// A mapping of the program's own, which is made read-only perhaps.
 fn mapping(protection: c_int) {
     let (protect, flags) =
@@ -204,6 +216,27 @@ fn bare_fork() {
     let child = libc::pid_t::try_from(child).unwrap();
     // SAFETY: the child's id; its status is not wanted.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+}
+
+/// What `vfork` does, on a stack of the child's own.
+fn shared_memory() {
+    extern "C" fn child(_: *mut libc::c_void) -> c_int {
+        let twice = block(41);
+        free(twice, 41);
+        free(twice, 41);
+        0
+    }
+    fault();
+    let mut stack = vec![0u128; 1 << 16];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let end = stack.as_mut_ptr_range().end;
+    // SAFETY: the parent waits until the child ends; the stack is the child's alone and large enough.
+    let child = unsafe { libc::clone(child, end.cast(), flags, std::ptr::null_mut()) };
+    // SAFETY: the child's id; its status is not wanted.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    let twice = block(42);
+    free(twice, 42);
+    free(twice, 42);
 }
 
 fn exit_handler() {

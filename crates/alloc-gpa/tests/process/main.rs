@@ -31,7 +31,7 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 16] = [
+const TESTS: [(&str, fn()); 17] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
@@ -42,6 +42,7 @@ const TESTS: [(&str, fn()); 16] = [
     ("lost_and_indirect_are_told_apart", lost_and_indirect_are_told_apart),
     ("a_forked_child_reports_its_own", a_forked_child_reports_its_own),
     ("a_bare_fork_opens_a_file_of_its_own", a_bare_fork_opens_a_file_of_its_own),
+    ("a_vfork_leaves_the_parents_file_alone", a_vfork_leaves_the_parents_file_alone),
     ("exit_handlers_come_first", exit_handlers_come_first),
     ("a_process_that_leaves_by_force_has_no_end", a_process_that_leaves_by_force_has_no_end),
     ("closed_descriptors_lose_no_record", closed_descriptors_lose_no_record),
@@ -161,6 +162,7 @@ fn what_something_leads_to_is_no_leak() {
         "interior",
         "last_byte",
         "thread_local",
+        "other_heap",
         "mapping",
         "sealed",
         "large",
@@ -226,6 +228,18 @@ fn a_bare_fork_opens_a_file_of_its_own() {
     for records in &done.records {
         let forked = records.only("start")["forked"] == Value::Bool(true);
         assert_eq!(records.of("finding").count(), usize::from(forked));
+        assert_eq!(records.of("end").count(), usize::from(!forked));
+    }
+}
+
+/// The child runs in its parent's memory; each has its file, and the parent's goes on.
+fn a_vfork_leaves_the_parents_file_alone() {
+    let done = Run::new("shared_memory").records();
+    assert_eq!(done.status, Some(0));
+    assert_eq!(done.records.len(), 2);
+    for records in &done.records {
+        let forked = records.only("start")["forked"] == Value::Bool(true);
+        assert_eq!(records.of("finding").count(), if forked { 1 } else { 2 });
         assert_eq!(records.of("end").count(), usize::from(!forked));
     }
 }
