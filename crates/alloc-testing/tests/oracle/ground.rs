@@ -38,8 +38,11 @@ pub(crate) enum Fault {
     Disowns,
 }
 
-/// Bytes of the buffer.
-const LEN: usize = 24 << 20;
+/// Bytes of the buffer: so many that glibc maps zero pages for them each time, which costs little, and
+/// does not clear old memory (`M_MMAP_THRESHOLD` in mallopt(3) grows to 32 MiB at most).
+const LEN: usize = 40 << 20;
+/// The largest alignment that is asked for.
+const ALIGN_MAX: usize = 4096;
 /// Bytes at both ends that no block gets, so that a fault beside a block stays inside.
 const MARGIN: usize = 4096;
 
@@ -47,6 +50,9 @@ const MARGIN: usize = 4096;
 pub(crate) struct Ground {
     fault: Fault,
     limit: usize,
+    /// What the system gave.
+    memory: NonNull<u8>,
+    /// The first multiple of `ALIGN_MAX` in it: where the buffer begins.
     base: NonNull<u8>,
     end: AtomicUsize,
     books: Mutex<Books>,
@@ -74,13 +80,17 @@ impl Ground {
     /// At most `limit` bytes are live at a time.
     pub(crate) fn with_limit(fault: Fault, limit: usize) -> Self {
         // SAFETY: the size is not zero.
-        let base = unsafe { System.alloc(Self::layout()) };
-        let base = NonNull::new(base).expect("the test has 24 MiB of addresses");
-        Self { fault, limit, base, end: AtomicUsize::new(MARGIN), books: Mutex::default() }
+        let memory = unsafe { System.alloc_zeroed(Self::layout()) };
+        let memory = NonNull::new(memory).expect("the test has 40 MiB of addresses");
+        let skipped = memory.addr().get().next_multiple_of(ALIGN_MAX) - memory.addr().get();
+        // SAFETY: less than `ALIGN_MAX` bytes on, which the layout has beside `LEN`.
+        let base = unsafe { memory.add(skipped) };
+        Self { fault, limit, memory, base, end: AtomicUsize::new(MARGIN), books: Mutex::default() }
     }
 
+    /// Of an alignment for which the system has zero pages ready; the buffer aligns itself.
     const fn layout() -> Layout {
-        match Layout::from_size_align(LEN, 4096) {
+        match Layout::from_size_align(LEN + ALIGN_MAX, 16) {
             Ok(layout) => layout,
             Err(_) => panic!("a valid layout"),
         }
@@ -225,7 +235,7 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         // SAFETY: taken in `new` with this layout.
-        unsafe { System.dealloc(self.base.as_ptr(), Self::layout()) };
+        unsafe { System.dealloc(self.memory.as_ptr(), Self::layout()) };
         if self.fault == Fault::UnwindsInDrop {
             panic!("a drop that panics");
         }
