@@ -57,7 +57,17 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, len: usize) {
 /// The range was mapped by this module and nobody needs its bytes any more.
 pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) {
     // SAFETY: a private anonymous mapping of ours, whose content may be lost (contract).
-    unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) };
+    if unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) } == 0 {
+        return;
+    }
+    // The kernel keeps locked pages, which all are in a process that called mlockall(2).
+    // SAFETY: as above; the range needs no lock any more, as nobody needs its bytes.
+    unsafe { libc::munlock(start.as_ptr().cast(), len) };
+    // SAFETY: as above.
+    if unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_DONTNEED) } != 0 {
+        // SAFETY: mapped, readable and writable, and nobody needs its bytes (contract).
+        unsafe { start.write_bytes(0, len) };
+    }
 }
 
 /// As [`discard`], and gives the page tables back as well: for ranges that will not be used again.
@@ -73,5 +83,31 @@ pub(crate) unsafe fn discard_with_tables(start: NonNull<u8>, len: usize) {
     if fresh == libc::MAP_FAILED {
         // SAFETY: as this function's own contract.
         unsafe { discard(start, len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Locked pages read as zero too, once they are discarded; and are not locked any more.
+    #[test]
+    fn locked_pages_are_discarded() {
+        let len = 4 * PAGE_LEN;
+        let start = map(len).expect("a few pages");
+        // SAFETY: mapped above.
+        unsafe { start.write_bytes(0xff, len) };
+        // SAFETY: as above.
+        if unsafe { libc::mlock(start.as_ptr().cast(), len) } != 0 {
+            std::println!("not run: this process may lock no memory");
+            return;
+        }
+        // SAFETY: mapped above; only this test knows it.
+        unsafe { discard(start, len) };
+        // SAFETY: mapped, and initialised by the kernel.
+        let bytes = unsafe { NonNull::slice_from_raw_parts(start, len).as_ref() };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        // SAFETY: mapped above; `bytes` is not used any more.
+        unsafe { unmap(start, len) };
     }
 }
