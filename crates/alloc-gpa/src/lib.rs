@@ -77,5 +77,7 @@ pub use global::Global;
 pub use gpa::{Builder, Gpa};
 pub use heap::Stats;
 pub use process::{ProcessHeap, Start, start};
+#[doc(hidden)]
+pub use process::{library_closed, note_unchecked};
 pub use side::SideHeap;
 pub use stack::StackId;

@@ -26,7 +26,7 @@ mod fork;
 mod leave;
 mod scan;
 
-pub use start::{Start, start};
+pub use start::{Start, library_closed, note_unchecked, start};
 
 /// The process's heap; its settings come from the environment at the first allocation.
 static PROCESS: Gpa = Gpa::with_config(crate::Config::DEFAULT);

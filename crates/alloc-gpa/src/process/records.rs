@@ -41,6 +41,8 @@ pub(super) struct Records {
     stacks: IdSet,
     modules: IdSet,
     findings: u64,
+    /// Who hands out the process's memory, as `start` says it.
+    strategy: &'static str,
 }
 
 /// An open record file.
@@ -69,6 +71,18 @@ pub(super) struct End<'e> {
     pub(super) status: c_int,
 }
 
+impl End<'_> {
+    /// Nothing was counted, and the status is not known yet.
+    pub(super) const UNCHECKED: Self = Self {
+        stats: Stats { allocations: 0, frees: 0, live_bytes: 0, peak_bytes: 0 },
+        live: crate::LeakTotals { count: 0, bytes: 0 },
+        findings: 0,
+        counted: "none",
+        totals: None,
+        status: -1,
+    };
+}
+
 impl Records {
     pub(super) const fn new() -> Self {
         Self {
@@ -76,6 +90,7 @@ impl Records {
             dir_len: 0,
             file: None,
             other: None,
+            strategy: "gpa",
             stacks: IdSet::new(),
             modules: IdSet::new(),
             findings: 0,
@@ -187,6 +202,11 @@ impl Records {
         }
     }
 
+    /// Says that the C library hands out the process's memory; before the file is opened.
+    pub(super) fn set_unchecked(&mut self) {
+        self.strategy = "c";
+    }
+
     fn write_start(&mut self, buffers: &mut Buffers<'_>, forked: bool) {
         let mut line = Line::object(buffers.line, "start");
         line.number("v", 1);
@@ -214,7 +234,7 @@ impl Records {
             line.string(&arg[..arg.len().min(ARG_LEN_MAX)]);
         }
         line.raw(b"]");
-        line.text("strategy", b"gpa");
+        line.text("strategy", self.strategy.as_bytes());
         line.number("forked", forked);
         line.end();
         self.write(line.as_bytes());

@@ -8,11 +8,12 @@ use alloc_core::AllocError;
 
 use super::env::{self, Found};
 use super::line::Line;
+use super::records::End;
 use super::tell::{self, Mode};
 use super::{PROCESS, fork, leave};
 use crate::config::{Config, OnFinding};
 use crate::heap::Heap;
-use crate::stack::thread;
+use crate::stack::{self, thread};
 use crate::sys;
 
 /// Longest value of `ALLOC_GPA` in bytes.
@@ -44,6 +45,29 @@ pub fn start(kind: Start) {
         register();
     }
     drop(inside);
+}
+
+/// Writes a record of a process that is not checked, if records are asked for, with a note that says
+/// why. Returns whether they are. For a preloaded library that leaves the process's memory to others.
+#[doc(hidden)]
+pub fn note_unchecked(why: &str) -> bool {
+    let inside = thread::enter();
+    let is_wanted = !env::is_secure() && find_records();
+    if is_wanted {
+        tell::with_sink(|sink| sink.records.set_unchecked());
+        tell::with_records(|records, buffers| {
+            records.write_note(why, buffers);
+            records.write_end(&End::UNCHECKED, buffers);
+        });
+    }
+    drop(inside);
+    is_wanted
+}
+
+/// Says that a library was closed: code that is found in its place is another's.
+#[doc(hidden)]
+pub fn library_closed() {
+    stack::modules::invalidate();
 }
 
 /// Maps the process's heap at its first use. The thread is inside the allocator.
