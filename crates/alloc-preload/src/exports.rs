@@ -17,7 +17,7 @@ macro_rules! serve {
                 let $heap = &Checked;
                 $call
             }
-            Strategy::Glibc => {
+            Strategy::Glibc | Strategy::Own => {
                 let $heap = &GLIBC;
                 $call
             }

@@ -5,6 +5,9 @@ use core::fmt;
 /// Longest line in bytes.
 const LEN_MAX: usize = 512;
 
+/// What each line begins with.
+const NAME: &[u8] = b"alloc-preload: ";
+
 /// A line that is being made; what does not fit is cut off.
 pub(crate) struct Line {
     bytes: [u8; LEN_MAX],
@@ -12,11 +15,16 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// A line that begins with the library's name.
+    /// An empty line.
     pub(crate) fn new() -> Self {
         let mut line = Self { bytes: [0; LEN_MAX], len: 0 };
-        line.push(b"alloc-preload: ");
+        line.push(NAME);
         line
+    }
+
+    /// The text, without the library's name.
+    pub(crate) fn text(&self) -> &str {
+        core::str::from_utf8(&self.bytes[NAME.len()..self.len]).unwrap_or_default()
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -26,7 +34,7 @@ impl Line {
         self.len += count;
     }
 
-    /// Writes the line to standard error, which may be closed.
+    /// Writes the library's name and the text to standard error, which may be closed.
     pub(crate) fn tell(mut self) {
         self.bytes[self.len] = b'\n';
         // SAFETY: the first `len` bytes and the one just written are the line's.

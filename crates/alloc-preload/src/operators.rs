@@ -9,41 +9,15 @@
 use core::ffi::{CStr, c_void};
 use core::mem;
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
-use core::sync::atomic::Ordering::Relaxed;
 
 use crate::checked::Checked;
 use crate::decided::serves_operators;
 use crate::family::{self, ALIGN_MIN};
 use crate::line::Line;
-use crate::symbols::{self, global_address};
+use crate::symbols::{self, Next, global_address};
 
 /// `const std::nothrow_t &`.
 type NoThrow = *const c_void;
-
-/// The next definition of a name, looked up once.
-struct Next {
-    name: &'static CStr,
-    found: AtomicPtr<c_void>,
-}
-
-impl Next {
-    const fn new(name: &'static CStr) -> Self {
-        Self { name, found: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    /// Returns the address, or null. What is not there is looked for again: it may be loaded later.
-    fn get(&self) -> *mut c_void {
-        // Relaxed: the address of a function, the same for every thread that looks.
-        let found = self.found.load(Relaxed);
-        if !found.is_null() {
-            return found;
-        }
-        let found = symbols::next(self.name);
-        self.found.store(found, Relaxed);
-        found
-    }
-}
 
 /// Writes each form: its symbol, its arguments, how it is served here, and what is done if it is
 /// to be handed on and there is no next.

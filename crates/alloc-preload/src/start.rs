@@ -5,7 +5,6 @@ use core::fmt::Write;
 use crate::decided::strategy;
 use crate::line::Line;
 use crate::strategy::Strategy;
-use crate::{environment, exports};
 
 /// The loader calls it after those of the libraries that this one needs.
 #[used]
@@ -14,18 +13,28 @@ static START: extern "C" fn() = start;
 
 extern "C" fn start() {
     match strategy() {
-        Strategy::Gpa => {}
-        Strategy::Glibc if exports::is_any_replaced() && !environment::is_secure() => tell_own(),
+        Strategy::Gpa => alloc_gpa::start(alloc_gpa::Start::Preload),
         Strategy::Glibc => {}
+        Strategy::Own => tell_own(),
     }
 }
 
-/// Says that the program brings its own malloc.
+/// Says that the program brings its own malloc: to `alloc-check` if it listens, else to a person.
+#[cold]
 fn tell_own() {
+    let mut name = [0u8; 300];
+    let path = c"/proc/self/exe";
+    // SAFETY: a C string, and a buffer of that length.
+    let len = unsafe { libc::readlink(path.as_ptr(), name.as_mut_ptr().cast(), name.len()) };
+    let name = &name[..usize::try_from(len).unwrap_or(0)];
     let mut line = Line::new();
-    // A constant text fits.
-    let _ = line.write_str(
-        "own-allocator: the program brings its own malloc; what that hands out is not checked",
+    // What does not fit is cut off.
+    let _ = write!(
+        line,
+        "own-allocator: {} brings its own malloc; what that hands out was not checked",
+        name.escape_ascii()
     );
-    line.tell();
+    if !alloc_gpa::note_unchecked(line.text()) {
+        line.tell();
+    }
 }

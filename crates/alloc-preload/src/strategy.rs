@@ -8,6 +8,8 @@ pub(crate) enum Strategy {
     Gpa = 1,
     /// glibc, as without this library.
     Glibc = 2,
+    /// The program itself, and glibc for the names that it leaves to it, as without this library.
+    Own = 3,
 }
 
 /// What the strategy depends on.
@@ -31,7 +33,7 @@ impl Circumstances<'_> {
         }
         match self.value {
             Some(b"c") => Ok(Strategy::Glibc),
-            None | Some(b"" | b"gpa") if self.program_has_malloc => Ok(Strategy::Glibc),
+            None | Some(b"" | b"gpa") if self.program_has_malloc => Ok(Strategy::Own),
             None | Some(b"" | b"gpa") => Ok(Strategy::Gpa),
             Some(other) => Err(other),
         }
@@ -73,7 +75,10 @@ mod tests {
     #[test]
     fn a_program_with_its_own_malloc_is_left_alone() {
         let own = Circumstances { program_has_malloc: true, ..USUAL };
-        assert_eq!(own.choose(), Ok(Strategy::Glibc));
+        assert_eq!(own.choose(), Ok(Strategy::Own));
+        // Who asks for glibc has no checks to lose.
+        let glibc = Circumstances { value: Some(b"c"), ..own };
+        assert_eq!(glibc.choose(), Ok(Strategy::Glibc));
         let wrong = Circumstances { value: Some(b"wrong"), ..own };
         assert_eq!(wrong.choose(), Err(&b"wrong"[..]));
     }

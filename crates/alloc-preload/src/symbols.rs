@@ -7,6 +7,8 @@
 use core::ffi::{CStr, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::image::is_ours;
 
@@ -80,12 +82,37 @@ fn is_stub(address: *mut c_void) -> bool {
     unsafe { symbol.as_ref() }.is_some_and(|symbol| symbol.st_shndx == 0)
 }
 
+/// The next definition of a name, looked up once.
+pub(crate) struct Next {
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+}
+
+impl Next {
+    /// A name that was not looked up yet.
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Self { name, found: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// Returns the address, or null. What is not there is looked for again: it may be loaded later.
+    pub(crate) fn get(&self) -> *mut c_void {
+        // Relaxed: the address of a function, the same for every thread that looks.
+        let found = self.found.load(Relaxed);
+        if !found.is_null() {
+            return found;
+        }
+        let found = next(self.name);
+        self.found.store(found, Relaxed);
+        found
+    }
+}
+
 /// Returns the next definition of `name` after this library's: what the program would use without
 /// it. Null if there is none.
 ///
 /// A library that was opened for itself alone (a Python module's libstdc++) is not among those that
 /// the loader asks for everybody; it is asked by name.
-pub(crate) fn next(name: &CStr) -> *mut c_void {
+fn next(name: &CStr) -> *mut c_void {
     // SAFETY: a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     if !found.is_null() && !is_ours(found) {

@@ -1,0 +1,59 @@
+//! Trap "C++": every form of `operator new` and `operator delete`, what is thrown, and programs that
+//! have operators of their own.
+
+use std::process::Command;
+
+use crate::harness::{Bench, command, run, runs_clean};
+
+/// Whether there is a C++ compiler; says so if not.
+fn has_compiler() -> bool {
+    let found = Command::new("c++").arg("--version").output().is_ok_and(|run| run.status.success());
+    if !found {
+        println!("skipped: no C++ compiler `c++`");
+    }
+    found
+}
+
+/// All forms, aligned and sized and not, of arrays and not; without memory they throw or return
+/// null, after the new-handler had its turn.
+#[test]
+fn operators() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let program = bench.compile("operators.cpp", &["-std=c++17"]);
+        runs_clean(&program, &[], "all forms\nhandlers\ncaught\n");
+    }
+}
+
+/// A program that replaces two operators relies on the other forms to call them.
+#[test]
+fn replaced_operators() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let program = bench.compile("replaced.cpp", &["-std=c++17"]);
+        runs_clean(&program, &[], "11 of its own\n");
+    }
+}
+
+/// A library in C++ that a program in C opens for itself alone: nobody else sees its libstdc++.
+#[test]
+fn a_library_opened_for_itself_alone() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let plugin = bench.compile_library("plugin_cxx.cpp", &["-std=c++17"]);
+        let program = bench.compile("open_plugin.c", &["-ldl"]);
+        runs_clean(&program, &[plugin.to_str().expect("a path of text")], "thrown and caught\n");
+    }
+}
+
+/// `delete` of another size than `new` is told.
+#[test]
+fn a_wrong_size_is_told() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let program = bench.compile("wrong_size.cpp", &["-std=c++17", "-fsized-deallocation"]);
+        let run = run(command(&program, "gpa").env("ALLOC_GPA", "on_finding=exit:77"));
+        assert_eq!(run.code, Some(77), "{run:#?}");
+        assert!(run.err.contains("wrong size"), "{run:#?}");
+    }
+}

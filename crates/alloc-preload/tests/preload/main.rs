@@ -1,0 +1,19 @@
+//! The library under real processes: small C and C++ programs, one for each trap, run with it.
+//!
+//! The programs are in `tests/programs`; the system's compilers compile them. `ALLOC_PRELOAD_LIB`
+//! names the library to test; without it the tests build one.
+
+#![cfg(target_os = "linux")]
+
+mod harness;
+
+mod c_rules;
+mod cxx;
+mod environment;
+mod exit;
+mod findings;
+mod foreign;
+mod limits;
+mod programs;
+mod startup;
+mod threads;

@@ -1,0 +1,25 @@
+//! Trap "Threads and fork".
+
+use crate::harness::{Bench, runs_clean};
+
+/// Forks while other threads are inside `malloc`; every child allocates and ends.
+#[test]
+fn fork_while_threads_allocate() {
+    let bench = Bench::new();
+    runs_clean(&bench.compile("fork_threads.c", &[]), &[], "100 children\n");
+}
+
+/// `vfork` and `posix_spawn` run a child in the parent's memory until it execs.
+#[test]
+fn vfork_and_posix_spawn() {
+    let bench = Bench::new();
+    runs_clean(&bench.compile("spawn.c", &[]), &[], "vfork\nspawn\nboth ended\n");
+}
+
+/// A thread's last frees come after its thread-local destructors, blocks outlive their threads and
+/// are freed by others.
+#[test]
+fn blocks_outlive_threads() {
+    let bench = Bench::new();
+    runs_clean(&bench.compile("threads.c", &[]), &[], "400 blocks came back\n");
+}
