@@ -20,14 +20,31 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// Whether the process has more rights than whoever started it: then no variable counts.
-pub(super) fn is_secure() -> bool {
-    // SAFETY: no preconditions.
-    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+/// Whose variables the process got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Those of somebody with its own rights.
+    Equal,
+    /// Those of somebody with other rights (`AT_SECURE`): no variable counts.
+    Raised,
+}
+
+impl Rights {
+    /// Asks the kernel's word for it.
+    pub(super) fn of_process() -> Self {
+        // SAFETY: no preconditions.
+        match unsafe { libc::getauxval(libc::AT_SECURE) } {
+            0 => Self::Equal,
+            _ => Self::Raised,
+        }
+    }
 }
 
 /// Copies the value of the variable `name` to `into`.
-pub(super) fn variable(name: &[u8], into: &mut [u8]) -> Found {
+pub(super) fn variable(rights: Rights, name: &[u8], into: &mut [u8]) -> Found {
+    if rights == Rights::Raised {
+        return Found::Not;
+    }
     // SAFETY: libc's variable; it is written by `setenv` in other threads at most, and read here
     // when the heap is first used.
     let list = unsafe { environ };
@@ -130,10 +147,19 @@ mod tests {
     #[test]
     fn both_sources_agree() {
         let (mut a, mut b) = ([0; 4096], [0; 4096]);
-        let found = variable(b"PATH", &mut a);
+        let found = variable(Rights::of_process(), b"PATH", &mut a);
+        assert!(matches!(found, Found::Copied(1..)));
         assert_eq!(found, from_file(b"PATH", &mut b));
         assert_eq!(a, b);
-        assert_eq!(variable(b"ALLOC_GPA_NO_SUCH", &mut a), Found::Not);
-        assert!(!is_secure());
+        assert_eq!(variable(Rights::Equal, b"ALLOC_GPA_NO_SUCH", &mut a), Found::Not);
+    }
+
+    /// Whoever starts a set-uid program cannot set it up.
+    #[test]
+    fn raised_rights_see_no_variable() {
+        let mut value = [0; 4096];
+        assert_eq!(variable(Rights::Raised, b"PATH", &mut value), Found::Not);
+        assert!(value.iter().all(|byte| *byte == 0));
+        assert_eq!(Rights::of_process(), Rights::Equal, "tests are not set-uid");
     }
 }

@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::leaks::Totals;
+use super::leaks::{Sum, Totals};
 use super::records::End;
 use super::scan::{self, Leaks};
 use super::tell::{self, Mode};
@@ -161,16 +161,18 @@ fn print(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> fmt::Result {
     let findings = heap.findings.count();
     let Totals { lost, indirect, possible, reachable } = *leaks.totals();
     if findings != 0 || !groups.is_empty() {
-        write!(
-            out,
-            "alloc-gpa: {findings} findings, {} blocks lost ({} bytes)",
-            lost.count, lost.bytes
-        )?;
-        write!(out, ", {} more held by those only ({} bytes)", indirect.count, indirect.bytes)?;
-        if possible.count != 0 {
-            write!(out, ", {} possibly lost ({} bytes)", possible.count, possible.bytes)?;
+        let Sum { count, bytes } = lost;
+        write!(out, "alloc-gpa: findings: {findings}; blocks lost: {count} ({bytes} bytes)")?;
+        for (title, sum) in [
+            ("held by lost ones only", indirect),
+            ("possibly lost", possible),
+            ("in use at the end", reachable),
+        ] {
+            if sum.count != 0 {
+                write!(out, ", {title}: {} ({} bytes)", sum.count, sum.bytes)?;
+            }
         }
-        writeln!(out, "; {} in use at the end ({} bytes)", reachable.count, reachable.bytes)?;
+        out.write_char('\n')?;
         for note in leaks.notes() {
             writeln!(out, "alloc-gpa: {note}")?;
         }

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use alloc_core::AllocError;
 
-use super::env::{self, Found};
+use super::env::{self, Found, Rights};
 use super::line::Line;
 use super::records::End;
 use super::tell::{self, Mode};
@@ -85,10 +85,10 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
 
 /// Maps the heap, with settings from the environment.
 fn map(kind: Start) -> Result<&'static Heap, AllocError> {
-    let secure = env::is_secure();
+    let rights = Rights::of_process();
     let mut options = [0; OPTIONS_LEN_MAX];
-    let found = if secure { Found::Not } else { env::variable(b"ALLOC_GPA", &mut options) };
-    let is_checked = !secure && find_records();
+    let found = env::variable(rights, b"ALLOC_GPA", &mut options);
+    let is_checked = find_records(rights);
     let mode = match kind {
         _ if is_checked => Mode::Records,
         Start::Preload => Mode::Addresses,
@@ -172,10 +172,10 @@ impl core::fmt::Write for Printable<'_, '_> {
 }
 
 /// Enters the directory for records, if there is one; returns whether there is.
-fn find_records() -> bool {
+fn find_records(rights: Rights) -> bool {
     let found = tell::with_sink(|sink| {
         if !sink.records.is_wanted() {
-            let len = match env::variable(b"ALLOC_GPA_RECORDS", sink.records.dir_mut()) {
+            let len = match env::variable(rights, b"ALLOC_GPA_RECORDS", sink.records.dir_mut()) {
                 Found::Copied(len) => len,
                 // A path that no system call takes cannot have been made by `alloc-check`.
                 Found::Not | Found::TooLong => 0,
