@@ -157,7 +157,8 @@ fn render(list: &[Measured]) -> String {
         let is_peer = peer.contender == one.contender;
         let ratio = |ours: f64, theirs: f64| match is_peer {
             true => "peer".to_owned(),
-            false if ours <= theirs => format!("{:.2}", ours / theirs),
+            // Not worse in the digits shown.
+            false if ours < theirs * 1.005 => format!("{:.2}", ours / theirs),
             false => format!("{:.2}, lost", ours / theirs),
         };
         let (instructions, to_peer) = match (one.instructions, peer.instructions) {
