@@ -21,6 +21,14 @@ pub(crate) struct Live {
     pub(crate) epoch: u16,
 }
 
+/// Whether another thread has freed the slab's last block by now: it verifies the slab's bytes itself
+/// and gives them back. Asked after the bytes were read.
+fn is_all_freed(block: &BlockRef<'_>) -> bool {
+    // Acquire: orders this read after those of the bytes; who gave them back had counted before.
+    core::sync::atomic::fence(Acquire);
+    block.slab.freed.load(Relaxed) == block.slab.count.load(Relaxed)
+}
+
 impl Heap {
     /// Calls `visit` for every live block. Blocks that other threads allocate or free meanwhile may
     /// be visited or not.
@@ -79,14 +87,12 @@ impl Heap {
             match word.state() {
                 State::Live => self.audit_live(block, word),
                 // A large block's memory is given back while it is freed: nothing to verify.
-                State::Freed if block.slab.count.load(Relaxed) != 1 => {
-                    self.check_freed(block, StackId::NONE);
-                }
+                State::Freed if block.slab.count.load(Relaxed) != 1 => self.audit_freed(block),
                 _ => {}
             }
             if block.index == 0 && !matches!(word.state(), State::Freed | State::Freeing) {
                 // Told when the block is freed, otherwise.
-                if let Some(damage) = redzone_damage(block) {
+                if let Some(damage) = redzone_damage(block).filter(|_| !is_all_freed(block)) {
                     self.tell_underflow(block, super::REDZONE_LEN, damage, StackId::NONE);
                 }
             }
@@ -111,6 +117,16 @@ impl Heap {
                 }
             }
             offset += len;
+        }
+    }
+
+    /// Tells of writes to a freed block whose memory is still there.
+    fn audit_freed(&self, block: &BlockRef<'_>) {
+        // SAFETY: the slot is mapped; it is freed, so its bytes are junk, or zero once the slab's
+        // memory is given back.
+        let damage = unsafe { canary::junk_damage(block.start(), block.room()) };
+        if let Some(damage) = damage.filter(|_| !is_all_freed(block)) {
+            self.tell_written(block, damage, StackId::NONE);
         }
     }
 

@@ -278,9 +278,14 @@ impl Heap {
     /// Tells if the bytes of a freed block, whose memory is still there, were written.
     pub(super) fn check_freed(&self, block: &BlockRef<'_>, here: StackId) {
         // SAFETY: the slot is mapped; it is freed, so its bytes are junk.
-        let Some(damage) = (unsafe { canary::junk_damage(block.start(), block.room()) }) else {
-            return;
-        };
+        if let Some(damage) = unsafe { canary::junk_damage(block.start(), block.room()) } {
+            self.tell_written(block, damage, here);
+        }
+    }
+
+    /// Bytes of a freed block were written.
+    #[cold]
+    pub(super) fn tell_written(&self, block: &BlockRef<'_>, damage: Damage, here: StackId) {
         let mut finding = blank(FindingKind::UseAfterFree, 0, None, here);
         finding.addr = block.start().addr().get() + damage.first;
         describe(&mut finding, block, damage.first as isize);

@@ -31,6 +31,7 @@ pub(crate) fn run(name: &str) {
         "close_all" => close_all(),
         "closed_standard_error" => closed_standard_error(),
         "many_findings" => many_findings(),
+        "busy_threads" => busy_threads(),
         "other_thread" => other_thread(),
         "stack" => on_stack(),
         "thread_local" => thread_local(),
@@ -281,6 +282,21 @@ fn closed_standard_error() {
 /// Findings without stacks count as different.
 fn many_findings() {
     (0..10_100).for_each(|_| fault());
+}
+
+/// Leaves while threads allocate and free.
+fn busy_threads() {
+    for size in [80, 4000, 100_000] {
+        std::thread::spawn(move || {
+            let mut kept = block(size);
+            loop {
+                let next = block(size);
+                free(kept, size);
+                kept = next;
+            }
+        });
+    }
+    std::thread::sleep(std::time::Duration::from_millis(30));
 }
 
 fn other_thread() {

@@ -31,7 +31,7 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 17] = [
+const TESTS: [(&str, fn()); 18] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
@@ -48,6 +48,7 @@ const TESTS: [(&str, fn()); 17] = [
     ("closed_descriptors_lose_no_record", closed_descriptors_lose_no_record),
     ("a_closed_standard_error_is_no_trouble", a_closed_standard_error_is_no_trouble),
     ("many_findings_are_capped", many_findings_are_capped),
+    ("threads_at_work_raise_no_finding", threads_at_work_raise_no_finding),
     ("blocks_of_other_threads_are_no_leaks", blocks_of_other_threads_are_no_leaks),
 ];
 
@@ -279,6 +280,15 @@ fn many_findings_are_capped() {
     assert_eq!(records.of("finding").count(), 10_000);
     let note = records.only("note")["text"].as_str().unwrap();
     assert!(note.starts_with("degraded: more findings"), "{note}");
+}
+
+/// The last sweep passes over slabs whose memory is being given back.
+fn threads_at_work_raise_no_finding() {
+    for _ in 0..10 {
+        let done = Run::new("busy_threads").records();
+        let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+        assert_eq!((done.status, records.of("finding").next()), (Some(0), None));
+    }
 }
 
 fn blocks_of_other_threads_are_no_leaks() {
