@@ -24,6 +24,11 @@
 //!
 //! Loops over one allocator in one thread; see the README for what that does not show.
 
+/// The workspace's README: this crate depends on all that its examples use.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod heap;
 mod bump;
 mod numbers;
