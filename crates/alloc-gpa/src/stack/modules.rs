@@ -95,6 +95,8 @@ static BACKOFF: AtomicU32 = AtomicU32::new(0);
 /// How many calls are still let pass.
 static SKIPS: AtomicU32 = AtomicU32::new(0);
 const BACKOFF_MAX: u32 = 8;
+/// How often a thread yields to the one that reads the mappings: some milliseconds in all.
+const AWAIT_COUNT_MAX: u32 = 2000;
 
 static REFRESHER: TryLock<Refresher> = TryLock::new(Refresher::new());
 
@@ -136,7 +138,9 @@ pub(crate) fn look_again() -> Option<&'static Snapshot> {
         return None;
     }
     let before = newest().map(|snapshot| snapshot.generation);
-    let mut refresher = REFRESHER.try_lock()?;
+    let Some(mut refresher) = REFRESHER.try_lock() else {
+        return await_other(before);
+    };
     let after = refresh(&mut refresher);
     if after.is_some_and(|after| before != Some(after.generation)) {
         BACKOFF.store(0, Relaxed);
@@ -146,6 +150,19 @@ pub(crate) fn look_again() -> Option<&'static Snapshot> {
         SKIPS.store((1 << backoff) - 1, Relaxed);
     }
     after
+}
+
+/// Returns the snapshot that another thread is making, if it comes soon: without it the two first
+/// threads of a process would lose the stack of one. `before` is the newest one's generation.
+///
+/// The wait is bounded, in case the other thread does not run: no capture may hang on it.
+#[cold]
+fn await_other(before: Option<u32>) -> Option<&'static Snapshot> {
+    (0..AWAIT_COUNT_MAX).find_map(|_| {
+        // SAFETY: the call has no preconditions.
+        unsafe { libc::sched_yield() };
+        newest().filter(|snapshot| before != Some(snapshot.generation))
+    })
 }
 
 #[inline]
