@@ -110,6 +110,14 @@ mod aligned;
 mod zeroable;
 mod error;
 mod block;
+#[cfg(any(
+    feature = "allocator-api2-02",
+    feature = "allocator-api2-04",
+    feature = "lock_api",
+    std_allocator,
+    gated_allocator
+))]
+mod bomb;
 mod filling;
 mod forward;
 mod foreign;

@@ -267,6 +267,56 @@ fn locked_lets_threads_share() {
     assert_eq!(locked.into_inner().1.get(), 2000);
 }
 
+/// A lock that unwinds, when it is taken or when it is released, ends the process (promise 4): in a
+/// child, which is this test.
+#[cfg(feature = "lock_api")]
+#[test]
+#[cfg_attr(miri, ignore = "Miri starts no processes")]
+fn a_lock_that_unwinds_aborts() {
+    use alloc_core::Locked;
+    /// Excludes everyone, the first one included if `TAKE`.
+    struct Unwinds<const TAKE: bool>;
+    // SAFETY: the test has one thread.
+    unsafe impl<const TAKE: bool> lock_api::RawMutex for Unwinds<TAKE> {
+        const INIT: Self = Self;
+        type Guard = ();
+        fn lock(&self) {
+            assert!(!TAKE, "this unwinds");
+        }
+        fn try_lock(&self) -> Option<()> {
+            None
+        }
+        unsafe fn unlock(&self, (): ()) {
+            panic!("this unwinds")
+        }
+        fn is_locked(&self) -> bool {
+            false
+        }
+    }
+    fn caught<const TAKE: bool>() {
+        let locked: Locked<Unwinds<TAKE>, _> = Locked::new(FromGlobal::new(System));
+        let alloc = std::panic::AssertUnwindSafe(|| locked.alloc::<u8>(1).map(drop));
+        let result = std::panic::catch_unwind(alloc);
+        println!("caught: {}", result.is_err());
+    }
+    match std::env::var("ALLOC_CORE_TEST_LOCK").as_deref() {
+        Ok("take") => return caught::<true>(),
+        Ok(_) => return caught::<false>(),
+        Err(_) => {}
+    }
+    for when in ["take", "release"] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_lock_that_unwinds_aborts", "--nocapture"])
+            .env("ALLOC_CORE_TEST_LOCK", when)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("caught"), "{when}: {text}");
+        assert!(!output.status.success(), "{when}: {text}");
+        assert!(text.contains("the lock of an allocator unwound"), "{when}: {text}");
+    }
+}
+
 /// Code that is handed `NeverAlloc` proves that it allocates nothing.
 #[test]
 fn never_alloc_refuses_all_but_zero_bytes() {

@@ -1,10 +1,10 @@
 //! Allocators of others behind our contract.
 
 use core::alloc::Layout;
-use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 use crate::AllocError;
+use crate::bomb::Bomb;
 
 /// Writes one adapter: the three foreign traits differ in nothing but their path.
 macro_rules! inward {
@@ -45,7 +45,7 @@ macro_rules! inward {
         unsafe impl<A: $($path)::+::Allocator> $crate::Allocator for $name<A> {
             #[inline]
             fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-                let bomb = Bomb;
+                let bomb = BOMB;
                 let block = self.0.allocate(layout);
                 bomb.defuse();
                 block.map(NonNull::cast).map_err(|_| AllocError)
@@ -53,7 +53,7 @@ macro_rules! inward {
 
             #[inline]
             fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-                let bomb = Bomb;
+                let bomb = BOMB;
                 let block = self.0.allocate_zeroed(layout);
                 bomb.defuse();
                 block.map(NonNull::cast).map_err(|_| AllocError)
@@ -72,7 +72,7 @@ macro_rules! inward {
                 new_size: usize,
             ) -> Option<NonNull<u8>> {
                 let new = Layout::from_size_align(new_size, layout.align()).ok()?;
-                let bomb = Bomb;
+                let bomb = BOMB;
                 let moved = if layout.size() <= new_size {
                     // SAFETY: the block is live and fits the layout, which is not the larger one.
                     unsafe { self.0.grow(block, layout, new) }
@@ -86,7 +86,7 @@ macro_rules! inward {
 
             #[inline]
             unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-                let bomb = Bomb;
+                let bomb = BOMB;
                 // SAFETY: the block is live and fits the layout.
                 unsafe { self.0.deallocate(block, layout) };
                 bomb.defuse();
@@ -97,21 +97,8 @@ macro_rules! inward {
     };
 }
 
-/// Aborts if it is dropped, which only unwinding does.
-struct Bomb;
-
-impl Bomb {
-    #[inline]
-    fn defuse(self) {
-        let _ = ManuallyDrop::new(self);
-    }
-}
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        crate::check_failed(format_args!("an allocator of another crate unwound"));
-    }
-}
+/// What [`Bomb`] says of a call of the foreign allocator.
+const BOMB: Bomb = Bomb("an allocator of another crate unwound");
 
 #[cfg(feature = "allocator-api2-02")]
 inward! {
