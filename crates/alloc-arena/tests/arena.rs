@@ -203,6 +203,49 @@ fn a_chunk_grows_in_place() {
     assert_eq!(fixed.used(), 0, "one chunk, given back");
 }
 
+/// New blocks too stay in the one chunk that the backing can make longer: each lies right behind the
+/// one before.
+#[test]
+fn new_blocks_make_the_chunk_longer() {
+    let mut buffer = vec![0; 1 << 16];
+    let fixed = FixedBuffer::new(&mut buffer);
+    let arena = Arena::over(&fixed);
+    let addrs: Vec<_> = (0..500)
+        .map(|_| RawBlock::new(&arena, 100, 1).unwrap().into_raw_parts().0.addr().get())
+        .collect();
+    assert!(addrs.windows(2).all(|pair| pair[0] + 100 == pair[1]));
+    assert_eq!(arena.used(), 50_000);
+}
+
+/// The last block can grow to the last byte that the backing has, if that is less than the arena would
+/// like to have.
+#[test]
+fn the_last_block_grows_to_the_end_of_the_backing() {
+    let mut buffer = vec![0; 4000];
+    let fixed = FixedBuffer::new(&mut buffer);
+    let arena = Arena::over(&fixed);
+    let mut block = RawBlock::new(&arena, 1, 1).unwrap();
+    let size_max = 1 + (arena.capacity() - arena.used()) + fixed.remaining();
+    assert!(!block.resize(size_max + 1));
+    assert!(block.resize(size_max - 1) && block.resize(size_max));
+    assert_eq!((fixed.remaining(), arena.used()), (0, size_max));
+}
+
+/// Goal: what is taken is told to the byte, over several chunks. Method: blocks that are not aligned
+/// leave no padding, so it is the sum of their sizes.
+#[test]
+fn used_is_the_sum_over_all_chunks() {
+    let backing = Backing::new();
+    let arena = Arena::over(&backing);
+    let mut sum = 0;
+    for (size, _) in requests(4, 300) {
+        let _ = RawBlock::new(&arena, size, 1).unwrap().into_raw_parts();
+        sum += size;
+        assert_eq!(arena.used(), sum);
+    }
+    assert!(3 < backing.live_count(), "several chunks");
+}
+
 /// When the backing has less left than the arena would like, it asks for what it needs: the buffer can
 /// be used to its last byte.
 #[test]
