@@ -337,7 +337,7 @@ impl Heap {
         true
     }
 
-    /// Gives a block another size: in its slot if it stays aligned there, else as a new block. What
+    /// Gives a block another size: in its slot if it keeps its alignment, else as a new block. What
     /// is no live block is told, and is an error; so is a `claimed` layout that it does not have, and
     /// the block's own is used.
     pub(crate) fn realloc(
@@ -350,8 +350,8 @@ impl Heap {
         let target = self.find(addr, claimed, here, Operation::Resize).ok_or(AllocError)?;
         // Relaxed: published with the state.
         let old_size = target.block.slot.size.load(Relaxed);
-        let aligned = addr.addr().get().is_multiple_of(new.align());
-        if aligned && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
+        let same_align = target.word.align() == new.align();
+        if same_align && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
             return Ok(addr);
         }
         let block = self.alloc(new, here)?;
