@@ -13,8 +13,8 @@ const VARIABLE: &str = "ALLOC_PRELOAD";
 
 /// The strategy; 0 until the first call.
 static STRATEGY: AtomicU8 = AtomicU8::new(0);
-/// Whether C++'s operators are answered here: 0 until the first call, `YES` or `NO`.
-static OPERATORS: AtomicU8 = AtomicU8::new(0);
+/// Whether the program has operators of C++ of its own: 0 until the first call, `YES` or `NO`.
+static REPLACED: AtomicU8 = AtomicU8::new(0);
 
 const YES: u8 = 1;
 const NO: u8 = 2;
@@ -32,31 +32,35 @@ pub(crate) fn strategy() -> Strategy {
     }
 }
 
-/// Whether this library answers C++'s operators itself; else it hands them on to the next.
+/// Whether the program has any of C++'s operators of its own.
 #[inline]
-pub(crate) fn serves_operators() -> bool {
+pub(crate) fn operators_are_replaced() -> bool {
     // Relaxed: as in `strategy`.
-    match OPERATORS.load(Relaxed) {
-        0 => decide() == Strategy::Gpa && OPERATORS.load(Relaxed) == YES,
-        yes_or_no => yes_or_no == YES,
+    if REPLACED.load(Relaxed) == 0 {
+        decide();
+    }
+    REPLACED.load(Relaxed) == YES
+}
+
+/// What the strategy depends on. Before `main` only: a program may write over its environment.
+pub(crate) fn circumstances() -> Circumstances<'static> {
+    Circumstances {
+        is_secure: environment::is_secure(),
+        program_has_malloc: exports::is_any_replaced(),
+        value: environment::initial(VARIABLE),
     }
 }
 
 #[cold]
 #[inline(never)]
 fn decide() -> Strategy {
-    let circumstances = Circumstances {
-        is_secure: environment::is_secure(),
-        program_has_malloc: exports::is_any_replaced(),
-        value: environment::initial(VARIABLE),
-    };
+    let circumstances = circumstances();
     let chosen = circumstances.choose().unwrap_or_else(|value| refuse(value));
     if chosen == Strategy::Gpa {
         foreign::remember_early();
     }
-    let serves = chosen == Strategy::Gpa && !operators::is_any_replaced();
     // Relaxed, both: as in `strategy`.
-    OPERATORS.store(if serves { YES } else { NO }, Relaxed);
+    REPLACED.store(if operators::is_any_replaced() { YES } else { NO }, Relaxed);
     STRATEGY.store(chosen as u8, Relaxed);
     chosen
 }

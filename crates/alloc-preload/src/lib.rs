@@ -7,7 +7,7 @@
 //!   program, libc, libstdc++, ...
 //!        │  malloc free realloc ...      │  operator new, delete
 //!        ▼                               ▼
-//!     exports ── which strategy? ──── operators ─── the program has some of its own ─► libstdc++'s
+//!     exports ── which strategy? ──── operators ─── the program has some of its own? ─► libstdc++'s
 //!        │            │
 //!        │         decided   once, at the first call: the variable, AT_SECURE, the program's malloc
 //!        ▼
@@ -25,8 +25,7 @@
 //! 1. What this library's own code allocates comes from [`alloc_gpa::SideHeap`], never from the names
 //!    that it exports: it cannot call itself.
 //! 2. The strategy never changes once it is decided, so a block goes back to the heap it came from.
-//! 3. Under `gpa` every name of the family and every form of C++'s operators is answered here, or
-//!    none of the operators is: no block of one library's `new` reaches another's `delete`.
+//! 3. All forms of C++'s operators are answered here, over the heap of the C functions, or none is: no block of one library's `new` reaches another's `delete`.
 //! 4. No export unwinds, but those of C++'s operators that throw; these and their callees here hold
 //!    nothing that needs dropping.
 //! 5. No address that a program gives is trusted under `gpa`: what is no live block is told.

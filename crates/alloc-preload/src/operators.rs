@@ -1,8 +1,9 @@
 //! C++'s names: `operator new` and `operator delete`, in all their forms.
 //!
-//! Under `gpa` they are answered here, if the program has none of its own. Otherwise all of them are
-//! handed on to the next definition, libstdc++'s: a program that replaces one form relies on the
-//! others to call it, as the standard says they do, and that is what libstdc++'s do.
+//! They are answered here, over the heap that serves the process, if the program has none of its
+//! own. Otherwise all of them are handed on to the next definition, libstdc++'s: a program that
+//! replaces one form relies on the others to call it, as the standard says they do, and that is what
+//! libstdc++'s do.
 //!
 //! No frame here holds anything that needs dropping: exceptions pass through.
 
@@ -11,9 +12,11 @@ use core::mem;
 use core::ptr;
 
 use crate::checked::Checked;
-use crate::decided::serves_operators;
+use crate::decided::{operators_are_replaced, strategy};
 use crate::family::{self, ALIGN_MIN};
+use crate::glibc::GLIBC;
 use crate::line::Line;
+use crate::strategy::Strategy;
 use crate::symbols::{self, Next, global_address};
 
 /// `const std::nothrow_t &`.
@@ -31,18 +34,12 @@ macro_rules! operators {
             $(#[$docs])*
             #[unsafe(export_name = $symbol)]
             pub(crate) unsafe extern "C-unwind" fn $name($($arg: $type),*) $(-> $result)? {
-                if serves_operators() {
+                if !operators_are_replaced() {
                     // SAFETY: the operator's own contract.
                     return unsafe { $serve };
                 }
                 type Function = unsafe extern "C-unwind" fn($($type),*) $(-> $result)?;
-                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!($symbol, "\0").as_bytes())
-                {
-                    Ok(name) => name,
-                    Err(_) => panic!("a symbol holds no zero byte"),
-                };
-                static NEXT: Next = Next::new(NAME);
-                let next = NEXT.get();
+                let next = next::$name.get();
                 if next.is_null() {
                     // SAFETY: the operator's own contract.
                     return unsafe { $otherwise };
@@ -54,6 +51,28 @@ macro_rules! operators {
             }
         )*
 
+        /// The next definition of each.
+        #[expect(non_upper_case_globals, reason = "named as the functions are")]
+        mod next {
+            use super::{CStr, Next};
+
+            $(
+                pub(super) static $name: Next =
+                    match CStr::from_bytes_with_nul(concat!($symbol, "\0").as_bytes()) {
+                        Ok(name) => Next::new(name),
+                        Err(_) => panic!("a symbol holds no zero byte"),
+                    };
+            )*
+        }
+
+        /// Looks the next definitions up, if they are called: later the loader's lock might be held
+        /// by a thread that waits for the one that calls.
+        pub(crate) fn look_up() {
+            if operators_are_replaced() {
+                $(next::$name.get();)*
+            }
+        }
+
         /// Whether the program has any of these of its own.
         pub(crate) fn is_any_replaced() -> bool {
             $(!symbols::is_not_replaced(global_address!($symbol)))||*
@@ -64,7 +83,7 @@ macro_rules! operators {
 operators! {
     /// `operator new(size_t)`.
     new = "_Znwm"(size: usize) -> *mut c_void:
-        throwing(size, ALIGN_MIN), else c_new(size, ALIGN_MIN);
+        throwing(size, ALIGN_MIN), else throwing(size, ALIGN_MIN);
     /// `operator new[](size_t)`.
     new_array = "_Znam"(size: usize) -> *mut c_void:
         throwing(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
@@ -76,7 +95,7 @@ operators! {
         nothrow(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
     /// `operator new(size_t, align_val_t)`.
     new_aligned = "_ZnwmSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
-        throwing(size, align), else c_new(size, align);
+        throwing(size, align), else throwing(size, align);
     /// `operator new[](size_t, align_val_t)`.
     new_array_aligned = "_ZnamSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
         throwing(size, align), else other_new(size, align);
@@ -89,40 +108,109 @@ operators! {
 
     /// `operator delete(void *)`.
     delete = "_ZdlPv"(block: *mut c_void):
-        family::free(&Checked, block), else c_free(block);
+        put(block), else put(block);
     /// `operator delete[](void *)`.
     delete_array = "_ZdaPv"(block: *mut c_void):
-        family::free(&Checked, block), else other_delete(block);
+        put(block), else other_delete(block);
     /// `operator delete(void *, nothrow)`.
     delete_nothrow = "_ZdlPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
-        family::free(&Checked, block), else other_delete(block);
+        put(block), else other_delete(block);
     /// `operator delete[](void *, nothrow)`.
     delete_array_nothrow = "_ZdaPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
-        family::free(&Checked, block), else other_delete(block);
+        put(block), else other_delete(block);
     /// `operator delete(void *, size_t)`.
     delete_sized = "_ZdlPvm"(block: *mut c_void, size: usize):
-        family::free_sized(&Checked, block, size, ALIGN_MIN), else other_delete(block);
+        put_sized(block, size, ALIGN_MIN), else other_delete(block);
     /// `operator delete[](void *, size_t)`.
     delete_array_sized = "_ZdaPvm"(block: *mut c_void, size: usize):
-        family::free_sized(&Checked, block, size, ALIGN_MIN), else other_delete(block);
+        put_sized(block, size, ALIGN_MIN), else other_delete(block);
     /// `operator delete(void *, align_val_t)`.
     delete_aligned = "_ZdlPvSt11align_val_t"(block: *mut c_void, align: usize):
-        family::free(&Checked, block), else c_free(block);
+        put(block), else put(block);
     /// `operator delete[](void *, align_val_t)`.
     delete_array_aligned = "_ZdaPvSt11align_val_t"(block: *mut c_void, align: usize):
-        family::free(&Checked, block), else other_delete_aligned(block, align);
+        put(block), else other_delete_aligned(block, align);
     /// `operator delete(void *, align_val_t, nothrow)`.
     delete_aligned_nothrow = "_ZdlPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
-        family::free(&Checked, block), else other_delete_aligned(block, align);
+        put(block), else other_delete_aligned(block, align);
     /// `operator delete[](void *, align_val_t, nothrow)`.
     delete_array_aligned_nothrow = "_ZdaPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
-        family::free(&Checked, block), else other_delete_aligned(block, align);
+        put(block), else other_delete_aligned(block, align);
     /// `operator delete(void *, size_t, align_val_t)`.
     delete_sized_aligned = "_ZdlPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
-        family::free_sized(&Checked, block, size, align), else other_delete_aligned(block, align);
+        put_sized(block, size, align), else other_delete_aligned(block, align);
     /// `operator delete[](void *, size_t, align_val_t)`.
     delete_array_sized_aligned = "_ZdaPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
-        family::free_sized(&Checked, block, size, align), else other_delete_aligned(block, align);
+        put_sized(block, size, align), else other_delete_aligned(block, align);
+}
+
+/// Allocates from the heap that serves the process; null if there is no memory.
+#[inline]
+fn get(size: usize, align: usize) -> *mut c_void {
+    // The standard wants a power of two.
+    let align = align.checked_next_power_of_two().unwrap_or(ALIGN_MIN);
+    match strategy() {
+        Strategy::Gpa => family::allocate(&Checked, size, align),
+        Strategy::Glibc => family::allocate(&GLIBC, size, align),
+        Strategy::Own => get_own(size.max(1), align),
+    }
+}
+
+/// Allocates from the program's own malloc, as libstdc++ does.
+fn get_own(size: usize, align: usize) -> *mut c_void {
+    type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
+    type AlignedAlloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
+    if align <= ALIGN_MIN {
+        let address = global_address!("malloc");
+        // SAFETY: the process's `malloc` has this type.
+        let malloc = unsafe { mem::transmute::<*mut c_void, Malloc>(address) };
+        // SAFETY: no contract.
+        return unsafe { malloc(size) };
+    }
+    let Some(size) = size.checked_next_multiple_of(align) else { return ptr::null_mut() };
+    let address = global_address!("aligned_alloc");
+    // SAFETY: the process's `aligned_alloc` has this type.
+    let aligned_alloc = unsafe { mem::transmute::<*mut c_void, AlignedAlloc>(address) };
+    // SAFETY: a power of two, and a multiple of it.
+    unsafe { aligned_alloc(align, size) }
+}
+
+/// Frees a block of [`get`].
+///
+/// # Safety
+///
+/// `block` is null or a live block of `get`. (Under `gpa` anything else is told.)
+#[inline]
+unsafe fn put(block: *mut c_void) {
+    type Free = unsafe extern "C" fn(*mut c_void);
+    match strategy() {
+        // SAFETY: the same contract.
+        Strategy::Gpa => unsafe { family::free(&Checked, block) },
+        // SAFETY: the same contract.
+        Strategy::Glibc => unsafe { family::free(&GLIBC, block) },
+        Strategy::Own => {
+            let address = global_address!("free");
+            // SAFETY: the process's `free` has this type.
+            let free = unsafe { mem::transmute::<*mut c_void, Free>(address) };
+            // SAFETY: the same contract.
+            unsafe { free(block) };
+        }
+    }
+}
+
+/// Frees a block of [`get`] of which the program says what it asked for; `gpa` looks whether it is so.
+///
+/// # Safety
+///
+/// As [`put`].
+#[inline]
+unsafe fn put_sized(block: *mut c_void, size: usize, align: usize) {
+    match strategy() {
+        // SAFETY: the same contract.
+        Strategy::Gpa => unsafe { family::free_sized(&Checked, block, size, align) },
+        // SAFETY: the same contract.
+        Strategy::Glibc | Strategy::Own => unsafe { put(block) },
+    }
 }
 
 /// `operator new` as the standard says it (C++17, 21.6.2.1): asks the new-handler for room as long
@@ -134,7 +222,7 @@ operators! {
 #[inline]
 unsafe fn throwing(size: usize, align: usize) -> *mut c_void {
     loop {
-        let block = family::allocate(&Checked, size, alignment(align));
+        let block = get(size, align);
         if !block.is_null() {
             return block;
         }
@@ -151,7 +239,7 @@ unsafe fn throwing(size: usize, align: usize) -> *mut c_void {
 /// None of its own.
 #[inline]
 unsafe fn nothrow(size: usize, align: usize) -> *mut c_void {
-    let block = family::allocate(&Checked, size, alignment(align));
+    let block = get(size, align);
     if !block.is_null() {
         return block;
     }
@@ -187,11 +275,6 @@ unsafe fn nothrow_slow(size: usize, align: usize) -> *mut c_void {
     let next = unsafe { mem::transmute::<*mut c_void, Aligned>(next) };
     // SAFETY: the operator has no contract.
     unsafe { next(size, align, tag) }
-}
-
-/// An alignment that a caller names, which the standard wants to be a power of two.
-fn alignment(align: usize) -> usize {
-    align.checked_next_power_of_two().unwrap_or(ALIGN_MIN)
 }
 
 /// Calls the new-handler; throws `std::bad_alloc` if there is none.
@@ -232,37 +315,6 @@ unsafe fn make_room() {
     unsafe { libc::abort() }
 }
 
-/// What libstdc++'s throwing forms do, where there is none: over the process's `malloc`.
-///
-/// # Safety
-///
-/// The caller can be unwound.
-unsafe fn c_new(size: usize, align: usize) -> *mut c_void {
-    type AlignedAlloc = unsafe extern "C" fn(usize, usize) -> *mut c_void;
-    type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
-    loop {
-        let block = if align <= ALIGN_MIN {
-            let address = global_address!("malloc");
-            // SAFETY: the process's `malloc` has this type.
-            let malloc = unsafe { mem::transmute::<*mut c_void, Malloc>(address) };
-            // SAFETY: no contract.
-            unsafe { malloc(size.max(1)) }
-        } else {
-            let address = global_address!("aligned_alloc");
-            // SAFETY: the process's `aligned_alloc` has this type.
-            let aligned_alloc = unsafe { mem::transmute::<*mut c_void, AlignedAlloc>(address) };
-            let size = size.max(1).checked_next_multiple_of(align);
-            // SAFETY: no contract.
-            size.map_or(ptr::null_mut(), |size| unsafe { aligned_alloc(align, size) })
-        };
-        if !block.is_null() {
-            return block;
-        }
-        // SAFETY: the same contract.
-        unsafe { make_room() };
-    }
-}
-
 /// What libstdc++'s other forms do, where there is none: they call the first form, which may be the
 /// program's. (A form that should return null throws then; nobody here could catch it.)
 ///
@@ -284,20 +336,6 @@ unsafe fn other_new(size: usize, align: usize) -> *mut c_void {
     let new = unsafe { mem::transmute::<*mut c_void, NewAligned>(address) };
     // SAFETY: the same contract.
     unsafe { new(size, align) }
-}
-
-/// What libstdc++'s `operator delete` does, where there is none.
-///
-/// # Safety
-///
-/// `block` is null or a live block of the process's `malloc`.
-unsafe fn c_free(block: *mut c_void) {
-    type Free = unsafe extern "C" fn(*mut c_void);
-    let address = global_address!("free");
-    // SAFETY: the process's `free` has this type.
-    let free = unsafe { mem::transmute::<*mut c_void, Free>(address) };
-    // SAFETY: the same contract.
-    unsafe { free(block) };
 }
 
 /// What libstdc++'s other forms of `operator delete` do, where there is none: they call the first.

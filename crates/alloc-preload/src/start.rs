@@ -2,8 +2,9 @@
 
 use core::fmt::Write;
 
-use crate::decided::strategy;
+use crate::decided::{circumstances, strategy};
 use crate::line::Line;
+use crate::operators;
 use crate::strategy::Strategy;
 
 /// The loader calls it after those of the libraries that this one needs.
@@ -12,10 +13,11 @@ use crate::strategy::Strategy;
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
+    operators::look_up();
     match strategy() {
         Strategy::Gpa => alloc_gpa::start(alloc_gpa::Start::Preload),
-        Strategy::Glibc => {}
-        Strategy::Own => tell_own(),
+        Strategy::Own if circumstances().asks_for_checks() => tell_own(),
+        Strategy::Glibc | Strategy::Own => {}
     }
 }
 

@@ -28,15 +28,18 @@ impl Circumstances<'_> {
     ///
     /// Without a value, and with an empty one, it is `gpa`.
     pub(crate) fn choose(&self) -> Result<Strategy, &[u8]> {
-        if self.is_secure {
-            return Ok(Strategy::Glibc);
-        }
-        match self.value {
-            Some(b"c") => Ok(Strategy::Glibc),
-            None | Some(b"" | b"gpa") if self.program_has_malloc => Ok(Strategy::Own),
-            None | Some(b"" | b"gpa") => Ok(Strategy::Gpa),
-            Some(other) => Err(other),
-        }
+        let asked = match self.value {
+            _ if self.is_secure => Strategy::Glibc,
+            Some(b"c") => Strategy::Glibc,
+            None | Some(b"" | b"gpa") => Strategy::Gpa,
+            Some(other) => return Err(other),
+        };
+        Ok(if self.program_has_malloc { Strategy::Own } else { asked })
+    }
+
+    /// Whether checks were asked for, which a program with its own malloc does not get.
+    pub(crate) fn asks_for_checks(&self) -> bool {
+        Circumstances { program_has_malloc: false, ..*self }.choose() == Ok(Strategy::Gpa)
     }
 }
 
@@ -75,10 +78,12 @@ mod tests {
     #[test]
     fn a_program_with_its_own_malloc_is_left_alone() {
         let own = Circumstances { program_has_malloc: true, ..USUAL };
-        assert_eq!(own.choose(), Ok(Strategy::Own));
-        // Who asks for glibc has no checks to lose.
         let glibc = Circumstances { value: Some(b"c"), ..own };
-        assert_eq!(glibc.choose(), Ok(Strategy::Glibc));
+        let secure = Circumstances { is_secure: true, value: Some(b"wrong"), ..own };
+        for (circumstances, asks) in [(own, true), (glibc, false), (secure, false)] {
+            assert_eq!(circumstances.choose(), Ok(Strategy::Own));
+            assert_eq!(circumstances.asks_for_checks(), asks);
+        }
         let wrong = Circumstances { value: Some(b"wrong"), ..own };
         assert_eq!(wrong.choose(), Err(&b"wrong"[..]));
     }

@@ -294,6 +294,10 @@ mod rules {
                 // SAFETY: null or live, of that size and alignment, and freed once.
                 unsafe { free_sized(heap, block, size, align) };
             }
+            // What `realloc` returns has the usual alignment, whatever it had before.
+            let block = resized(heap, memalign(heap, 256, 2 * size + 1), 1, size.max(1));
+            // SAFETY: live, of that size, and freed once.
+            unsafe { free_sized(heap, block, size.max(1), ALIGN_MIN) };
         }
         assert_eq!(errno::get(), MARK);
     }

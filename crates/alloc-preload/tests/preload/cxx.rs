@@ -35,6 +35,34 @@ fn replaced_operators() {
     }
 }
 
+/// The same where libstdc++ is part of the program: there is no next library to hand them to.
+#[test]
+fn replaced_operators_without_libstdcxx() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let flags = ["-std=c++17", "-static-libstdc++", "-static-libgcc", "-rdynamic"];
+        let program = bench.compile("replaced.cpp", &flags);
+        runs_clean(&program, &[], "11 of its own\n");
+    }
+}
+
+/// A program with its own malloc gets C++'s operators over that one.
+#[test]
+fn a_program_brings_its_own_malloc() {
+    if has_compiler() {
+        let bench = Bench::new();
+        let program = bench.compile("own_malloc_cxx.cpp", &["-std=c++17", "-rdynamic"]);
+        let under_gpa = run(command(&program, "gpa"));
+        assert_eq!(
+            (under_gpa.out.as_str(), under_gpa.code),
+            ("all its own\n", Some(0)),
+            "{under_gpa:#?}"
+        );
+        assert!(under_gpa.err.contains("own-allocator: "), "{under_gpa:#?}");
+        run(command(&program, "c")).is("all its own\n");
+    }
+}
+
 /// A library in C++ that a program in C opens for itself alone: nobody else sees its libstdc++.
 #[test]
 fn a_library_opened_for_itself_alone() {

@@ -1,11 +1,11 @@
-/* Takes the address of free, and calls through it. */
+/* Takes the addresses of malloc and free, and calls through them. In a program at a fixed address
+   the addresses are those of stubs in the program. */
 #include <stdio.h>
 #include <stdlib.h>
 
-static void (*volatile release)(void *) = free;
-static void *(*volatile get)(size_t) = malloc;
-
 int main(int argc, char **argv) {
+    void (*volatile release)(void *) = free;
+    void *(*volatile get)(size_t) = malloc;
     void *block = get(100);
     release(block);
     if (1 < argc) release(block);
