@@ -36,12 +36,13 @@
 //! 1. Every block is one block of C's heap, at the address that C returned: nothing is put before or
 //!    behind it. So it may be freed by either side, whatever its alignment.
 //! 2. No size of zero reaches C, where its meaning differs between systems.
-//! 3. Blocks whose alignment exceeds `max_align_t` never go through `realloc`.
+//! 3. What must keep an alignment above `max_align_t` never goes through `realloc`.
 //!
 //! # Drawbacks
 //!
 //! * As fast and as safe as the C library's heap; misuse is its business.
-//! * `errno` is what the C library leaves there: on success glibc does not touch it.
+//! * `errno` is what the C library leaves there. C lets it change on success too, as it does in glibc
+//!   where one way to get memory failed before another succeeded.
 //! * A resize to a smaller size is granted and gives nothing back; a remap does.
 //! * Needs `malloc_usable_size` (Linux, Android, FreeBSD), `malloc_size` (macOS) or `_msize` (Windows).
 //! * On Windows, whose aligned blocks are freed by another function, alignments above `max_align_t`

@@ -189,6 +189,11 @@ fn a_table_is_what_is_called() {
     assert!(block.resize(99), "a shrink asks nobody");
     assert!(!block.resize(1 << 20));
     drop(block);
+    let (plain, _, _) = RawBlock::new(heap, 10, 1).unwrap().into_raw_parts();
+    // SAFETY: live, given up above; the size is not zero.
+    let aligned = unsafe { heap.realloc_unsized(plain, layout(20, 64)) }.unwrap();
+    // SAFETY: live.
+    unsafe { heap.free_unsized(aligned) };
     drop(RawBlock::new_zeroed(heap, 10, 1).unwrap());
     drop(RawBlock::new_zeroed(heap, 10, 64).unwrap());
     assert_eq!(
@@ -197,6 +202,11 @@ fn a_table_is_what_is_called() {
             "my_malloc",
             "my_realloc",
             "my_usable_size",
+            "my_free",
+            "my_malloc",
+            "my_memalign",
+            "my_usable_size",
+            "my_free",
             "my_free",
             "my_calloc",
             "my_free",
