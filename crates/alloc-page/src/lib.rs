@@ -45,8 +45,8 @@
 //!    no state: no header, no list, no lock.
 //! 2. All pages of a block come from the system as zeros, and no block is handed out twice without
 //!    having been unmapped.
-//! 3. No function of this crate changes `errno`, neither when it succeeds nor when it fails: a
-//!    `malloc` built upon it decides what its caller sees.
+//! 3. No call of [`PageAllocator`] or [`page_size`] changes `errno`, neither when it succeeds nor when
+//!    it fails: a `malloc` built upon it decides what its caller sees.
 //!
 //! # Drawbacks
 //!

@@ -21,9 +21,9 @@ pub struct Counts {
 
 /// The counters behind [`Counts`].
 ///
-/// All accesses are relaxed: the figures guard no memory, and each stands for itself. The peak is
-/// exact all the same: every change of `live_bytes` is one atomic operation that returns the sum it
-/// made, and each sum that grew is offered to `peak_bytes`.
+/// All accesses are relaxed: the figures guard no memory, and each stands for itself. No peak of what
+/// is counted is missed all the same: every change of `live_bytes` is one atomic operation that returns
+/// the sum it made, and each sum that grew is offered to `peak_bytes`.
 #[derive(Debug)]
 pub(super) struct Counters {
     live_bytes: AtomicUsize,

@@ -34,7 +34,7 @@ use crate::{AllocError, Allocator};
 ///
 /// # Drawbacks
 ///
-/// Five atomic additions for an allocation, in cache lines that all its threads share. Not for the
+/// Five atomic operations for an allocation, in cache lines that all its threads share. Not for the
 /// hot path of many threads. It does not know blocks without their layout, so it is no
 /// [`UnsizedFree`](crate::UnsizedFree).
 #[derive(Debug)]
