@@ -54,9 +54,13 @@ fn a_library_takes_anothers_place() {
         std::fs::rename(library, &copy).expect("a new name");
         copy.to_str().expect("a path of text").to_owned()
     });
-    let run = run(command(&program, "gpa")
-        .args([&first, &second])
-        .env("ALLOC_GPA", "on_finding=continue"));
+    // Where a library is mapped is the kernel's choice, and random: another place is tried again.
+    let mut runs = (0..50).map(|_| {
+        run(command(&program, "gpa")
+            .args([&first, &second])
+            .env("ALLOC_GPA", "on_finding=continue"))
+    });
+    let run = runs.find(|run| run.out != "another place\n").expect("the same place, once");
     assert_eq!((run.out.as_str(), run.code), ("the same place\n", Some(0)), "{run:#?}");
     let findings: Vec<_> = run.err.split("double free").collect();
     assert_eq!(findings.len(), 3, "{run:#?}");
