@@ -57,11 +57,12 @@ pub(crate) fn abort() -> ! {
     unsafe { libc::abort() }
 }
 
-/// Writes all of `bytes` to a descriptor, as far as it takes them.
+/// Writes all of `bytes` to a descriptor, as far as it takes them. By a bare system call, as all that
+/// waits here: libc's `write` is a cancellation point, and a thread must not end inside `malloc`.
 pub(crate) fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         // SAFETY: a live buffer of that length.
-        let count = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+        let count = unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) };
         match usize::try_from(count) {
             Ok(count) if 0 < count => bytes = &bytes[count.min(bytes.len())..],
             _ if errno::get() == libc::EINTR => {}

@@ -2,6 +2,7 @@
 //! loader's own list would need its lock.
 
 use crate::finding::Detail;
+use crate::sys::peek;
 
 /// One mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +23,13 @@ const LINE_LEN_MAX: usize = 4608;
 /// Calls `visit` for every mapping, lowest address first, until it returns `false`. Returns whether
 /// the list could be read to the end or to there.
 pub(crate) fn for_each(mut visit: impl FnMut(Mapping<'_>) -> bool) -> bool {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: a NUL-terminated path.
-    let file = unsafe { libc::open(c"/proc/self/maps".as_ptr(), flags) };
-    if file < 0 {
-        return false;
-    }
+    let Some(file) = peek::open_self(c"/proc/self/maps") else { return false };
     let mut buffer = [0u8; LINE_LEN_MAX];
     let mut len = 0;
     let complete = loop {
-        let free = &mut buffer[len..];
-        // SAFETY: a live buffer of that length.
-        let count = unsafe { libc::read(file, free.as_mut_ptr().cast(), free.len()) };
+        let count = peek::read_some(file, &mut buffer[len..]);
         // An error ends the list as its end does: what was read was visited.
-        let Ok(count @ 1..) = usize::try_from(count) else { break count == 0 };
+        let Some(count @ 1..) = count else { break count == Some(0) };
         len += count;
         let mut start = 0;
         let mut stop = false;
@@ -57,8 +51,7 @@ pub(crate) fn for_each(mut visit: impl FnMut(Mapping<'_>) -> bool) -> bool {
         buffer.copy_within(start..len, 0);
         len -= start;
     };
-    // SAFETY: opened above.
-    unsafe { libc::close(file) };
+    peek::close(file);
     complete
 }
 

@@ -1,6 +1,7 @@
 //! Which pages have memory behind them, as `/proc/self/pagemap` says (proc(5)).
 
 use crate::sys::pages::PAGE_LEN;
+use crate::sys::peek;
 
 /// Pages asked for at once.
 const WINDOW: usize = 512;
@@ -20,9 +21,7 @@ pub(crate) struct Presence {
 
 impl Presence {
     pub(crate) fn open() -> Self {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        // SAFETY: a NUL-terminated path.
-        let file = unsafe { libc::open(c"/proc/self/pagemap".as_ptr(), flags) };
+        let file = peek::open_self(c"/proc/self/pagemap").unwrap_or(-1);
         Self { file, entries: [0; WINDOW], first: 0, count: 0 }
     }
 
@@ -39,8 +38,9 @@ impl Presence {
     fn move_to(&mut self, page: usize) {
         let offset = (page * size_of::<u64>()) as libc::off_t;
         let len = size_of_val(&self.entries);
+        let entries = self.entries.as_mut_ptr();
         // SAFETY: a live buffer of that length; on a descriptor that is not open it fails.
-        let read = unsafe { libc::pread(self.file, self.entries.as_mut_ptr().cast(), len, offset) };
+        let read = unsafe { libc::syscall(libc::SYS_pread64, self.file, entries, len, offset) };
         self.first = page;
         self.count = usize::try_from(read).unwrap_or(0) / size_of::<u64>();
     }
@@ -49,8 +49,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if 0 <= self.file {
-            // SAFETY: opened by `open`, closed once.
-            unsafe { libc::close(self.file) };
+            peek::close(self.file);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Trap "Threads and fork".
 
-use crate::harness::{Bench, runs_clean};
+use crate::harness::{Bench, command, run, runs_clean};
 
 /// Forks while other threads are inside `malloc`; every child allocates and ends.
 #[test]
@@ -22,4 +22,16 @@ fn vfork_and_posix_spawn() {
 fn blocks_outlive_threads() {
     let bench = Bench::new();
     runs_clean(&bench.compile("threads.c", &[]), &[], "400 blocks came back\n");
+}
+
+/// `malloc` and `free` are no cancellation points, also when they tell of something.
+#[test]
+fn findings_of_a_cancelled_thread() {
+    let bench = Bench::new();
+    let program = bench.compile("cancelled.c", &[]);
+    let run = run(command(&program, "gpa").env("ALLOC_GPA", "on_finding=continue"));
+    assert_eq!((run.out.as_str(), run.code), ("cancelled\n", Some(0)), "{run:#?}");
+    for words in ["write past the end", "double free", "address in cancelled"] {
+        assert!(run.err.contains(words), "no {words:?} in {}", run.err);
+    }
 }
