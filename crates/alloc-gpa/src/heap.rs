@@ -101,8 +101,8 @@ pub(crate) struct Heap {
     pub(crate) findings: Findings,
     live_bytes: AtomicUsize,
     peak_bytes: AtomicUsize,
-    /// Records of retired chunks, in slots.
-    retired_slots: AtomicU64,
+    /// Bytes of the records of retired chunks that were not given up.
+    history_len: AtomicUsize,
     /// How often the process forked before it became this one.
     pub(crate) epoch: AtomicU16,
     /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.

@@ -392,3 +392,35 @@ fn forgotten_history_is_said() {
     assert_eq!(finding.kind, FindingKind::DoubleFree);
     assert!(finding.detail.as_str().contains("history"), "{finding:?}");
 }
+
+/// The records of large blocks count with what they cost: a page each, not a slot.
+#[test]
+fn the_history_of_large_blocks_is_bounded() {
+    const SIZE: usize = 2 << 20;
+    let gpa = Gpa::builder().quiet().stacks(0).history(10 * 4096).build();
+    let blocks = std::iter::repeat_with(|| {
+        let block = alloc(&gpa, SIZE);
+        free(&gpa, block, SIZE);
+        block
+    });
+    for block in blocks.take(100).collect::<Vec<_>>() {
+        free(&gpa, block, SIZE);
+    }
+    let forgotten = |finding: &Finding| finding.detail.as_str().contains("history");
+    let count = gpa.findings().filter(forgotten).count();
+    assert!((90..=95).contains(&count), "{count} of 100 forgotten, with room for 10");
+    assert!(gpa.findings().all(|finding| finding.kind == FindingKind::DoubleFree));
+}
+
+/// 64 blocks of four units use a chunk to its end; its records count once.
+#[test]
+fn a_chunk_used_to_its_end_counts_once() {
+    const SIZE: usize = 50_000;
+    let gpa = Gpa::builder().quiet().stacks(0).history(64 * 24 + 100).build();
+    let blocks = (0..64).map(|_| alloc(&gpa, SIZE)).collect::<Vec<_>>();
+    blocks.iter().for_each(|block| free(&gpa, *block, SIZE));
+    let next = alloc(&gpa, SIZE);
+    free(&gpa, blocks[0], SIZE);
+    assert_eq!(only(&gpa).detail.as_str(), "", "the record is still there");
+    free(&gpa, next, SIZE);
+}

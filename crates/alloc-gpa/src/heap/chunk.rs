@@ -79,10 +79,10 @@ pub(crate) struct Chunk {
     records_len: usize,
     /// Whether the range holds one block only.
     pub(crate) single: bool,
-    /// Units that are in slabs, or lost at the chunk's end. Written under the heap's lock.
-    pub(crate) units_used: AtomicU32,
-    /// Units whose slab is retired.
+    /// Units whose slab is retired, or that are in none for ever.
     pub(crate) units_retired: AtomicU32,
+    /// Whether all units are retired and the records count as history.
+    pub(crate) is_history: AtomicBool,
     /// Whether the slots' records were given up: what was freed here has no stacks any more.
     pub(crate) forgotten: AtomicBool,
     /// Slots of all slabs of this chunk: what its history costs.
@@ -207,8 +207,8 @@ impl Chunk {
             records,
             records_len,
             single,
-            units_used: AtomicU32::new(0),
             units_retired: AtomicU32::new(0),
+            is_history: AtomicBool::new(false),
             forgotten: AtomicBool::new(false),
             slots: AtomicU64::new(0),
             older: AtomicPtr::new(ptr::null_mut()),
@@ -372,6 +372,13 @@ impl Chunk {
                 return;
             }
         }
+    }
+
+    /// Returns how many bytes [`forget`](Self::forget) gives back, once the chunk is retired.
+    pub(super) fn history_len(&self) -> usize {
+        // Relaxed: a sum; no slab is made in a retired chunk.
+        let slots = self.slots.load(Relaxed) as usize;
+        if self.single { self.records_len - SLOTS_OFFSET } else { slots * size_of::<Slot>() }
     }
 
     /// Gives up the slots' records: no stacks and sizes for what was freed here.

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use alloc_core::AllocError;
 
-use super::chunk::{BlockRef, Chunk, Slot};
+use super::chunk::{BlockRef, Chunk};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::{Current, Growth, Heap, fill_redzone, map};
 use crate::stack::StackId;
@@ -68,7 +68,6 @@ impl Heap {
         let head = growth.next_unit.next_multiple_of(align.max(1));
         if let Some(chunk) = current.filter(|_| head + count <= UNIT_COUNT) {
             self.lose_units(chunk, head - growth.next_unit);
-            chunk.units_used.fetch_add(count as u32, Relaxed);
             growth.next_unit = head + count;
             return Ok((chunk, head));
         }
@@ -80,8 +79,6 @@ impl Heap {
         }
         let rest = UNIT_COUNT - growth.next_unit;
         *growth = Growth { chunk, next_unit: count };
-        // Relaxed: read together with `units_retired`, whose AcqRel orders them.
-        chunk.units_used.fetch_add(count as u32, Relaxed);
         if let Some(full) = current {
             self.lose_units(full, rest);
         }
@@ -90,7 +87,10 @@ impl Heap {
 
     /// Counts units that will never be in a slab.
     fn lose_units(&self, chunk: &Chunk, count: usize) {
-        chunk.units_used.fetch_add(count as u32, Relaxed);
+        // A chunk that is used to its end may be done with already: it is counted once.
+        if count == 0 {
+            return;
+        }
         self.retire_units(chunk, count as u32);
     }
 
@@ -121,27 +121,26 @@ impl Heap {
         // Release: pairs with the Acquire of the audit.
         block.slab.retired.store(true, Release);
         let units = if block.chunk.single { UNIT_COUNT as u32 } else { block.units() };
-        if block.chunk.single {
-            block.chunk.units_used.store(UNIT_COUNT as u32, Relaxed);
-        }
         self.retire_units(block.chunk, units);
     }
 
     /// Counts units of a chunk that are done with; gives up its page tables, and the oldest
     /// history, when all are.
     fn retire_units(&self, chunk: &Chunk, count: u32) {
-        // AcqRel: whoever counts the last unit sees that all were used.
+        // AcqRel: whoever counts the last unit sees what was done to all.
         let retired = chunk.units_retired.fetch_add(count, AcqRel) + count;
         if retired as usize != UNIT_COUNT {
             return;
         }
         // SAFETY: every unit is retired or was never in a slab: nobody needs the bytes.
         unsafe { pages::discard_with_tables(chunk.base, chunk.len) };
-        let slots = chunk.slots.load(Relaxed);
-        // Relaxed: a sum; two threads that both find it too large forget two chunks.
-        let sum = self.retired_slots.fetch_add(slots, Relaxed) + slots;
-        if self.config.history < sum as usize * size_of::<Slot>() {
-            self.forget_oldest();
+        let len = chunk.history_len();
+        // Relaxed: a sum; two threads that both find it too large both give up what is old.
+        let sum = self.history_len.fetch_add(len, Relaxed) + len;
+        // Release: what is given up was counted; pairs with the Acquire in `forget_old`.
+        chunk.is_history.store(true, Release);
+        if self.config.history < sum {
+            self.forget_old();
         }
     }
 
@@ -166,23 +165,23 @@ impl Heap {
         }
     }
 
-    /// Gives up the records of the oldest retired chunk that still has them.
+    /// Gives up the records of old retired chunks, so that half of the history is left: the list is
+    /// long, and is not walked for each chunk.
     #[cold]
-    fn forget_oldest(&self) {
-        let mut oldest: *const Chunk = ptr::null();
+    fn forget_old(&self) {
+        let mut kept = 0;
         self.for_each_chunk(|chunk| {
-            // Acquire: pairs with the AcqRel in `retire_units`.
-            let retired = chunk.units_retired.load(Acquire) as usize == UNIT_COUNT;
-            if retired && !chunk.forgotten.load(Relaxed) {
-                oldest = chunk;
+            // Acquire: pairs with the Release in `retire_units`.
+            if !chunk.is_history.load(Acquire) || chunk.forgotten.load(Relaxed) {
+                return;
+            }
+            let len = chunk.history_len();
+            kept += len;
+            // Relaxed: only decides which thread forgets it.
+            if self.config.history / 2 < kept && !chunk.forgotten.swap(true, Relaxed) {
+                self.history_len.fetch_sub(len, Relaxed);
+                chunk.forget();
             }
         });
-        // SAFETY: null, or a chunk of the list.
-        let Some(chunk) = (unsafe { oldest.as_ref() }) else { return };
-        // Relaxed: only decides which thread forgets it.
-        if !chunk.forgotten.swap(true, Relaxed) {
-            self.retired_slots.fetch_sub(chunk.slots.load(Relaxed), Relaxed);
-            chunk.forget();
-        }
     }
 }
