@@ -6,7 +6,7 @@ use crate::harness::{Bench, command, run, runs_clean};
 #[test]
 fn fork_while_threads_allocate() {
     let bench = Bench::new();
-    runs_clean(&bench.compile("fork_threads.c", &[]), &[], "100 children\n");
+    runs_clean(&bench.compile("fork_threads.c", &[]), &[], "30 children\n");
 }
 
 /// `vfork` and `posix_spawn` run a child in the parent's memory until it execs.
