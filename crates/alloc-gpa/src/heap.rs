@@ -192,9 +192,7 @@ impl Heap {
     /// This thread's shard. Threads may share one.
     #[inline]
     fn shard_index() -> usize {
-        // Thread control blocks lie pages apart; a multiplication spreads their addresses.
-        let pointer = sys::thread_pointer() as u64;
-        (pointer.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SHARD_COUNT.ilog2())) as usize
+        stack::thread::current().index() as usize % SHARD_COUNT
     }
 
     /// Takes the lock of this thread's shard, or of the next that is free.

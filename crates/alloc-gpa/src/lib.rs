@@ -63,12 +63,10 @@ mod global;
 mod process;
 mod side;
 mod heap;
-#[allow(dead_code, reason = "the process integration uses what it needs of it")]
 mod stack;
 mod stack_id;
 mod text;
 mod lock;
-#[allow(dead_code, reason = "the process integration uses what it needs of it")]
 mod sys;
 
 pub use config::{Config, ConfigError, OnFinding};

@@ -28,7 +28,7 @@ mod capture;
 mod cache;
 pub(crate) mod depot;
 mod bounds;
-mod maps;
+mod elf;
 pub(crate) mod modules;
 mod modules_build;
 mod resolve;
@@ -81,10 +81,4 @@ pub(crate) fn capture_id(max: usize) -> StackId {
 pub(crate) fn after_fork_child() {
     thread::current().after_fork();
     modules::after_fork();
-}
-
-/// Gives what the calling thread holds to later threads; a capture after it starts anew. For hooks
-/// that run when a thread ends; without one the memory is found when the thread is gone.
-pub(crate) fn thread_exit() {
-    cache::release();
 }

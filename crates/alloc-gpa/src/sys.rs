@@ -2,33 +2,12 @@
 //! waits or unwinds. Failure is a value.
 
 pub(crate) mod errno;
-pub(crate) mod map;
 pub(crate) mod maps;
 pub(crate) mod pages;
 pub(crate) mod presence;
 pub(crate) mod peek;
 pub(crate) mod thread;
 pub(crate) mod try_lock;
-
-/// Returns the thread pointer: an address that differs between live threads. One instruction.
-#[inline]
-pub(crate) fn thread_pointer() -> usize {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    {
-        let value: usize;
-        // SAFETY: on Linux x86-64 the thread control block starts with a pointer to itself, at
-        // `fs:0` (ELF Handling For Thread-Local Storage, section 3.4.6); it reads one word.
-        unsafe {
-            core::arch::asm!("mov {}, fs:0", out(reg) value, options(nostack, preserves_flags, readonly));
-        }
-        value
-    }
-    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-    {
-        // SAFETY: always succeeds.
-        unsafe { libc::pthread_self() as usize }
-    }
-}
 
 /// Returns the kernel's id of the calling thread.
 pub(crate) fn thread_id() -> u32 {

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use crate::sys::map;
+use crate::sys::pages;
 
 /// Numbers above 0. It grows by mapping twice the room; when the system refuses, it forgets, and what
 /// was written is written again.
@@ -72,7 +72,7 @@ impl IdSet {
 
     fn grow(&mut self) {
         let capacity = (self.capacity * 2).max(CAPACITY_FIRST);
-        let Some(slots) = map::map(capacity * size_of::<u32>()) else {
+        let Some(slots) = pages::map(capacity * size_of::<u32>()) else {
             self.clear();
             return;
         };
@@ -84,7 +84,7 @@ impl IdSet {
         }
         if let Some(old) = self.slots.replace(slots) {
             // SAFETY: invariant on `slots`; nobody uses the old one any more.
-            unsafe { map::unmap(old.cast(), len * size_of::<u32>()) };
+            unsafe { pages::unmap(old.cast(), len * size_of::<u32>()) };
         }
         self.capacity = capacity;
     }

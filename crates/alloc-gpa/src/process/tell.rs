@@ -10,7 +10,7 @@ use super::records::{Buffers, LINE_LEN_MAX, Records, SCRATCH_LEN};
 use crate::finding::Finding;
 use crate::heap::Heap;
 use crate::lock::Lock;
-use crate::sys::{self, map};
+use crate::sys::{self, pages};
 use crate::text::{self, Frames};
 
 /// Where findings go.
@@ -85,7 +85,7 @@ pub(super) fn with_records(work: impl FnOnce(&mut Records, &mut Buffers<'_>)) ->
     let done = with_sink(|sink| {
         let base = match sink.buffers {
             Some(base) => base,
-            None => *sink.buffers.insert(map::map(BUFFERS_LEN)?),
+            None => *sink.buffers.insert(pages::map(BUFFERS_LEN)?),
         };
         // SAFETY: mapped with that length, zero at first, never unmapped; only the holder of the
         // lock uses it.
@@ -139,7 +139,7 @@ pub(super) fn missed() -> u32 {
 
 /// Writes text to standard error, in one piece if it fits 64 KiB.
 pub(super) fn paragraph(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
-    let mapped = map::map(LINE_LEN_MAX);
+    let mapped = pages::map(LINE_LEN_MAX);
     let mut small = [0; 256];
     let buffer = match mapped {
         // SAFETY: a fresh mapping of that length, zero; used here only.
@@ -152,7 +152,7 @@ pub(super) fn paragraph(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
     text.flush();
     if let Some(base) = mapped {
         // SAFETY: mapped above; `text` is not used any more.
-        unsafe { map::unmap(base, LINE_LEN_MAX) };
+        unsafe { pages::unmap(base, LINE_LEN_MAX) };
     }
 }
 

@@ -5,10 +5,10 @@
 //! inside that `malloc` would wait for ever. The mappings say the same without a lock: the main
 //! thread's stack is named, any other ends at its thread pointer, below which libc places it.
 
+use core::ops::ControlFlow;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::maps;
-use crate::sys::{map, peek, thread};
+use crate::sys::{maps, pages, peek, thread};
 
 /// `stack_high` of a thread whose stack was not found: all its memory is read with checks.
 const UNKNOWN: usize = 1;
@@ -136,29 +136,16 @@ fn main_low(line: &maps::Line<'_>) -> usize {
 
 /// Returns what `pick` makes of the first mapping it wants.
 fn find_line<R>(file: libc::c_int, pick: impl Fn(&maps::Line<'_>) -> Option<R>) -> Option<R> {
-    let buffer = map::map(TEXT_LEN)?;
+    let buffer = pages::map(TEXT_LEN)?;
     // SAFETY: the mapping is that long, zero, new, and unmapped only after the last use of `text`.
     let text = unsafe { core::ptr::NonNull::slice_from_raw_parts(buffer, TEXT_LEN).as_mut() };
-    let mut len = 0;
-    let mut found = None;
-    while found.is_none() {
-        let Some(count @ 1..) = peek::read_some(file, &mut text[len..]) else { break };
-        len += count;
-        let mut start = 0;
-        while let Some(end) = text[start..len].iter().position(|byte| *byte == b'\n') {
-            let line = maps::parse(&text[start..start + end]);
-            found = line.and_then(|line| pick(&line));
-            if found.is_some() {
-                break;
-            }
-            start += end + 1;
-        }
-        text.copy_within(start..len, 0);
-        len -= start;
-    }
+    let found = maps::for_each_line(file, text, |line| match pick(line) {
+        Some(found) => ControlFlow::Break(found),
+        None => ControlFlow::Continue(()),
+    });
     // SAFETY: base and length are those of the mapping above; `text` is not used any more.
-    unsafe { map::unmap(buffer, TEXT_LEN) };
-    found
+    unsafe { pages::unmap(buffer, TEXT_LEN) };
+    found?.break_value()
 }
 
 /// Returns the thread pointer, which libc places at the upper end of a thread's stack.

@@ -7,7 +7,7 @@
 //! | atomic | ordering | partner |
 //! | --- | --- | --- |
 //! | `ALL` | `Release` exchange | `Acquire` load: sees the cache whole |
-//! | `owner` | `AcqRel` exchange from a dead or no thread | `Release` store in `release` |
+//! | `owner` | `AcqRel` exchange from a dead thread | itself |
 //! | `generation`, entries | `Relaxed` | none: only the owner uses them |
 
 use core::ptr::{self, NonNull};
@@ -17,7 +17,7 @@ use core::sync::atomic::{
 };
 
 use super::rule::Rule;
-use crate::sys::{map, thread};
+use crate::sys::{pages, thread};
 
 /// Rules a thread remembers; each address has one place.
 const ENTRY_COUNT: usize = 1024;
@@ -95,15 +95,6 @@ pub(crate) fn mine() -> Option<&'static RuleCache> {
     }
 }
 
-/// Gives up the calling thread's cache.
-pub(crate) fn release() {
-    let cache = thread::current().rules.swap(ptr::null_mut(), Relaxed).cast();
-    if let Some(cache) = borrow(cache) {
-        // Release: hands the entries to the next owner. Pairs with the AcqRel in `claim`.
-        cache.owner.store(0, Release);
-    }
-}
-
 #[cold]
 fn acquire() -> Option<&'static RuleCache> {
     // SAFETY: the call has no preconditions.
@@ -145,7 +136,7 @@ fn claim(cache: &RuleCache, me: u64) -> bool {
     // A thread of the same id that has no cache yet is a later one than the owner. The caches of
     // another process, this one's parent, stay: the forked thread may still use its own.
     let free = owner == 0 || owner == me || (owner >> 32 == me >> 32 && is_gone(owner));
-    // AcqRel: takes over from the last owner. Pairs with the Release in `release`.
+    // AcqRel: takes over from the last owner; pairs with itself.
     // Relaxed: on failure the cache is left alone.
     free && cache.owner.compare_exchange(owner, me, AcqRel, Relaxed).is_ok()
 }
@@ -158,7 +149,7 @@ fn is_gone(owner: u64) -> bool {
 }
 
 fn make(me: u64) -> Option<&'static RuleCache> {
-    let new: NonNull<RuleCache> = map::map(size_of::<RuleCache>())?.cast();
+    let new: NonNull<RuleCache> = pages::map(size_of::<RuleCache>())?.cast();
     // SAFETY: the mapping spans a `RuleCache`, of which zeroes are a valid value; it is never freed
     // and only shared as `&`.
     let cache: &'static RuleCache = unsafe { new.as_ref() };
@@ -183,7 +174,7 @@ fn borrow(cache: *mut RuleCache) -> Option<&'static RuleCache> {
 
 #[cfg(test)]
 mod tests {
-    use super::{mine, release};
+    use super::mine;
     use crate::stack::rule::Rule;
     use crate::sys::thread;
 
@@ -202,17 +193,14 @@ mod tests {
         assert_eq!(cache.get(0x1234), None);
     }
 
-    /// Threads that come and go share a bounded number of caches, whether they say goodbye or not.
+    /// Threads that come and go share a bounded number of caches, none of which says goodbye.
     #[test]
     fn caches_are_taken_over() {
         let mut seen = std::collections::HashSet::new();
-        for round in 0..200 {
-            let addr = std::thread::spawn(move || {
+        for _ in 0..200 {
+            let addr = std::thread::spawn(|| {
                 let _inside = thread::enter().expect("not inside");
                 let addr = core::ptr::from_ref(mine().expect("memory")).addr();
-                if round % 2 == 0 {
-                    release();
-                }
                 addr
             });
             seen.insert(addr.join().expect("no panic"));

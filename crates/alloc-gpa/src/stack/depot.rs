@@ -208,7 +208,7 @@ impl Drop for Depot {
             if let Some(base) = NonNull::new(*place.get_mut()) {
                 // SAFETY: by the invariants on the fields this is one whole mapping of
                 // `size_of::<T>()` bytes; `&mut` proves that nobody uses it any more.
-                unsafe { crate::sys::map::unmap(base.cast(), size_of::<T>()) };
+                unsafe { crate::sys::pages::unmap(base.cast(), size_of::<T>()) };
             }
         }
         let _errno = crate::sys::errno::KeepErrno::new();
@@ -276,7 +276,7 @@ fn shared<T: Zeroed>(place: &AtomicPtr<T>) -> Option<&T> {
 #[cold]
 fn make<T: Zeroed>(place: &AtomicPtr<T>) -> Option<NonNull<T>> {
     #[cfg(not(loom))]
-    let new: NonNull<T> = crate::sys::map::map(size_of::<T>())?.cast();
+    let new: NonNull<T> = crate::sys::pages::map(size_of::<T>())?.cast();
     #[cfg(loom)]
     let new: NonNull<T> = NonNull::from(Box::leak(T::boxed()));
     // AcqRel: publishes the new memory, pairs with the Acquire in `shared`; on failure Acquire sees
@@ -287,7 +287,7 @@ fn make<T: Zeroed>(place: &AtomicPtr<T>) -> Option<NonNull<T>> {
             #[cfg(not(loom))]
             // SAFETY: the mapping was made above and never shown to anybody.
             unsafe {
-                crate::sys::map::unmap(new.cast(), size_of::<T>());
+                crate::sys::pages::unmap(new.cast(), size_of::<T>());
             }
             #[cfg(loom)]
             // SAFETY: the box was made above and never shown to anybody.

@@ -248,6 +248,7 @@ pub(crate) fn lookup(addr: usize) -> Option<ModuleRef> {
 }
 
 /// Gives each module that is or was loaded to `each`, the newest first.
+#[cfg(test)]
 pub(crate) fn for_each(each: &mut dyn FnMut(ModuleRef)) {
     iter().for_each(|record| each(record.module));
 }

@@ -1,13 +1,15 @@
 //! Makes the snapshots of `modules`: reads the mappings, finds the ELF images among them.
 
 use core::mem::MaybeUninit;
+use core::ops::ControlFlow;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::maps::{self, Elf, Line};
+use super::elf::{self, Elf};
 use super::modules::{BUILD_ID_MAX, MARK_LEN, ModuleRef, Range, Record, Snapshot, Unwind};
 use super::table;
-use crate::sys::{map, peek};
+use crate::sys::maps::{self, Line};
+use crate::sys::{pages, peek};
 
 /// Bytes of text that are read at a time; a line is at most a path and 100 bytes long.
 const TEXT_LEN: usize = 16 << 10;
@@ -89,7 +91,7 @@ impl Refresher {
     ) -> Option<Built> {
         let mut scratch = match self.scratch {
             Some(scratch) => scratch,
-            None => *self.scratch.insert(map::map(size_of::<Scratch>())?.cast()),
+            None => *self.scratch.insert(pages::map(size_of::<Scratch>())?.cast()),
         };
         // SAFETY: the mapping spans a `Scratch`, of which zeroes are a valid value, and belongs to
         // this refresher, which is borrowed exclusively.
@@ -161,7 +163,7 @@ impl Refresher {
         let len = len.next_multiple_of(ALIGN);
         if self.chunk_left < len {
             let chunk_len = CHUNK_LEN.max(len);
-            self.chunk = Some(map::map(chunk_len)?);
+            self.chunk = Some(pages::map(chunk_len)?);
             self.chunk_left = chunk_len;
         }
         let place = self.chunk?;
@@ -195,22 +197,12 @@ impl Reader<'_> {
     /// Reads all lines; `None` if that fails.
     fn read_lines(&mut self, file: libc::c_int, scratch: &mut Scratch) -> Option<()> {
         let Scratch { text, head, path } = scratch;
-        let mut len = 0;
-        loop {
-            let count = peek::read_some(file, &mut text[len..])?;
-            if count == 0 {
-                break;
-            }
-            len += count;
-            let mut start = 0;
-            while let Some(end) = text[start..len].iter().position(|byte| *byte == b'\n') {
-                if let Some(line) = maps::parse(&text[start..start + end]) {
-                    self.line(&line, head, path)?;
-                }
-                start += end + 1;
-            }
-            text.copy_within(start..len, 0);
-            len -= start;
+        let ended = maps::for_each_line(file, text, |line| match self.line(line, head, path) {
+            Some(()) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        });
+        if ended?.is_break() {
+            return None;
         }
         self.finish(path)
     }
@@ -243,7 +235,7 @@ impl Reader<'_> {
         if !peek::read(line.start, head) {
             return None;
         }
-        let elf = maps::parse_elf(head, line.start)?;
+        let elf = elf::parse_elf(head, line.start)?;
         let path_len = line.name.len().min(path.len());
         path[..path_len].copy_from_slice(&line.name[..path_len]);
         let mut mark = [0; MARK_LEN];
@@ -370,7 +362,7 @@ fn read_build_id<'a>(elf: &Elf, bytes: &'a mut [u8; BUILD_ID_MAX]) -> &'a [u8] {
         if notes.is_empty() || !peek::read(addr, notes) {
             continue;
         }
-        if let Some(id) = maps::build_id(notes) {
+        if let Some(id) = elf::build_id(notes) {
             let len = id.len().min(BUILD_ID_MAX);
             bytes[..len].copy_from_slice(&id[..len]);
             return &bytes[..len];
@@ -389,7 +381,7 @@ struct Ranges {
 
 impl Ranges {
     fn new() -> Option<Self> {
-        Some(Self { base: map::map(RANGES_LEN)?.cast(), mapped: RANGES_LEN, len: 0 })
+        Some(Self { base: pages::map(RANGES_LEN)?.cast(), mapped: RANGES_LEN, len: 0 })
     }
 
     /// Appends a range; `None` without memory.
@@ -397,7 +389,7 @@ impl Ranges {
         if self.mapped < (self.len + 1) * size_of::<Range>() {
             // SAFETY: base and length are those of our mapping, and no pointer into it is kept:
             // the slices below are borrowed from `self`.
-            let base = unsafe { map::grow(self.base.cast(), self.mapped, self.mapped * 2) }?;
+            let base = unsafe { pages::grow(self.base.cast(), self.mapped, self.mapped * 2) }?;
             self.base = base.cast();
             self.mapped *= 2;
         }
@@ -422,7 +414,7 @@ impl Ranges {
     /// Gives the mapping back.
     fn free(self) {
         // SAFETY: base and length are those of our mapping; `self` is consumed.
-        unsafe { map::unmap(self.base.cast(), self.mapped) };
+        unsafe { pages::unmap(self.base.cast(), self.mapped) };
     }
 
     /// Keeps the ranges for ever.

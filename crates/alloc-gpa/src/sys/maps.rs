@@ -1,81 +1,122 @@
 //! The process's mappings, as `/proc/self/maps` lists them. Takes no lock and no memory: the
 //! loader's own list would need its lock.
 
+use core::ops::ControlFlow;
+
 use crate::finding::Detail;
 use crate::sys::peek;
 
 /// One mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mapping<'t> {
-    /// First address.
+pub(crate) struct Line<'a> {
     pub(crate) start: usize,
-    /// Address past the last.
     pub(crate) end: usize,
-    /// Such as `rw-p`.
-    pub(crate) perms: [u8; 4],
-    /// Path or name such as `[stack]`; empty for anonymous memory.
-    pub(crate) name: &'t [u8],
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) executable: bool,
+    /// Whether writes reach the file, or other processes.
+    pub(crate) shared: bool,
+    /// Of the mapped file, in bytes.
+    pub(crate) offset: u64,
+    /// 0: no file.
+    pub(crate) inode: u64,
+    /// A path, `[stack]`, `[vdso]`, …, or empty.
+    pub(crate) name: &'a [u8],
+}
+
+/// Parses one line, without its newline.
+pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
+    let mut rest = line;
+    let start = hex(field(&mut rest, b'-')?)?;
+    let end = hex(field(&mut rest, b' ')?)?;
+    let permissions = field(&mut rest, b' ')?;
+    let offset = hex(field(&mut rest, b' ')?)? as u64;
+    field(&mut rest, b' ')?;
+    let blank = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
+    let (inode, name) = rest.split_at(blank);
+    Some(Line {
+        start,
+        end,
+        readable: *permissions.first()? == b'r',
+        writable: *permissions.get(1)? == b'w',
+        executable: *permissions.get(2)? == b'x',
+        shared: *permissions.get(3)? == b's',
+        offset,
+        inode: decimal(inode)?,
+        name: name.trim_ascii_start(),
+    })
+}
+
+/// Cuts off what stands before the next `end`.
+fn field<'a>(rest: &mut &'a [u8], end: u8) -> Option<&'a [u8]> {
+    let at = rest.iter().position(|byte| *byte == end)?;
+    let (field, tail) = rest.split_at(at);
+    *rest = &tail[1..];
+    Some(field)
+}
+
+fn hex(digits: &[u8]) -> Option<usize> {
+    number(digits, 16)
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    number(digits, 10).map(|value| value as u64)
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |value, digit| {
+        let digit = char::from(*digit).to_digit(radix)?;
+        value.checked_mul(radix as usize)?.checked_add(digit as usize)
+    })
 }
 
 /// Longest line that is read whole; the kernel cuts names at a page, and so do we.
 const LINE_LEN_MAX: usize = 4608;
 
-/// Calls `visit` for every mapping, lowest address first, until it returns `false`. Returns whether
-/// the list could be read to the end or to there.
-pub(crate) fn for_each(mut visit: impl FnMut(Mapping<'_>) -> bool) -> bool {
-    let Some(file) = peek::open_self(c"/proc/self/maps") else { return false };
-    let mut buffer = [0u8; LINE_LEN_MAX];
+/// Calls `visit` for every line of the open list, lowest address first, until it breaks; `text` is
+/// where lines are read to. A line that does not fit there ends the list.
+///
+/// Returns how the visit ended, or `None` if the list could not be read.
+pub(crate) fn for_each_line<B>(
+    file: libc::c_int,
+    text: &mut [u8],
+    mut visit: impl FnMut(&Line<'_>) -> ControlFlow<B>,
+) -> Option<ControlFlow<B>> {
     let mut len = 0;
-    let complete = loop {
-        let count = peek::read_some(file, &mut buffer[len..]);
-        // An error ends the list as its end does: what was read was visited.
-        let Some(count @ 1..) = count else { break count == Some(0) };
+    loop {
+        let count = peek::read_some(file, &mut text[len..])?;
+        if count == 0 {
+            return Some(ControlFlow::Continue(()));
+        }
         len += count;
         let mut start = 0;
-        let mut stop = false;
-        while let Some(line_len) = buffer[start..len].iter().position(|byte| *byte == b'\n') {
-            let line = &buffer[start..start + line_len];
-            start += line_len + 1;
-            if parse(line).is_some_and(|mapping| !visit(mapping)) {
-                stop = true;
-                break;
+        while let Some(line_len) = text[start..len].iter().position(|byte| *byte == b'\n') {
+            if let Some(line) = parse(&text[start..start + line_len])
+                && let ControlFlow::Break(value) = visit(&line)
+            {
+                return Some(ControlFlow::Break(value));
             }
+            start += line_len + 1;
         }
-        if stop {
-            break true;
-        }
-        // A line longer than the buffer is no line of this file.
-        if start == 0 && len == buffer.len() {
-            break false;
-        }
-        buffer.copy_within(start..len, 0);
+        text.copy_within(start..len, 0);
         len -= start;
-    };
+    }
+}
+
+/// Calls `visit` for every mapping, lowest address first, until it returns `false`. Returns whether
+/// the list could be read to the end or to there.
+pub(crate) fn for_each(mut visit: impl FnMut(&Line<'_>) -> bool) -> bool {
+    let Some(file) = peek::open_self(c"/proc/self/maps") else { return false };
+    let mut text = [0; LINE_LEN_MAX];
+    let ended = for_each_line(file, &mut text, |line| match visit(line) {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    });
     peek::close(file);
-    complete
-}
-
-/// Reads one line, such as `7f00-7f10 rw-p 00000000 08:01 42   /usr/lib/x.so`.
-fn parse(line: &[u8]) -> Option<Mapping<'_>> {
-    let mut rest = line;
-    let mut field = || {
-        let start = rest.iter().position(|byte| *byte != b' ')?;
-        let tail = &rest[start..];
-        let len = tail.iter().position(|byte| *byte == b' ').unwrap_or(tail.len());
-        rest = &tail[len..];
-        Some(&tail[..len])
-    };
-    let range = field()?;
-    let perms = field()?.try_into().ok()?;
-    let (_offset, _device, _inode) = (field()?, field()?, field()?);
-    let name = rest.iter().position(|byte| *byte != b' ').map_or(&[][..], |start| &rest[start..]);
-    let dash = range.iter().position(|byte| *byte == b'-')?;
-    let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-    Some(Mapping { start, end, perms, name })
-}
-
-fn hex(digits: &[u8]) -> Option<usize> {
-    usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
+    ended.is_some()
 }
 
 /// Says what an address is that belongs to no heap.
@@ -111,19 +152,30 @@ pub(crate) fn describe(addr: usize) -> Detail {
 mod tests {
     use super::*;
 
+    /// The kinds of line that Linux writes.
     #[test]
-    fn lines_are_read() {
-        let line = b"7f0000001000-7f0000003000 rw-p 00000000 08:01 42         /usr/lib/a b.so";
-        let expected = Mapping {
-            start: 0x7f00_0000_1000,
-            end: 0x7f00_0000_3000,
-            perms: *b"rw-p",
-            name: b"/usr/lib/a b.so",
+    fn lines_parse() {
+        let line = b"7f5b6d2aa000-7f5b6d3ff000 r-xp 00026000 08:01 1837 /usr/lib/a b.so (deleted)";
+        let expected = Line {
+            start: 0x7f5b_6d2a_a000,
+            end: 0x7f5b_6d3f_f000,
+            readable: true,
+            writable: false,
+            executable: true,
+            shared: false,
+            offset: 0x26000,
+            inode: 1837,
+            name: b"/usr/lib/a b.so (deleted)",
         };
         assert_eq!(parse(line), Some(expected));
-        assert_eq!(parse(b"00400000-00401000 r-xp 0 0 0").map(|m| m.name), Some(&b""[..]));
-        for wrong in [&b""[..], b"x", b"1-2", b"g-1 rw-p 0 0 0", b"1 rw-p 0 0 0"] {
-            assert_eq!(parse(wrong), None);
+        let line = b"7ffc1000-7ffc2000 rw-p 00000000 00:00 0                          [stack]";
+        let stack = parse(line).expect("parses");
+        assert_eq!((stack.inode, stack.name), (0, &b"[stack]"[..]));
+        assert!(!stack.executable);
+        let anonymous = parse(b"1000-2000 ---p 00000000 00:00 0").expect("parses");
+        assert!(anonymous.name.is_empty() && !anonymous.readable);
+        for bad in [&b""[..], b"1000", b"1000-2000", b"1000-2000 r-xp", b"x-y r-xp 0 0:0 0"] {
+            assert_eq!(parse(bad), None);
         }
     }
 

@@ -9,7 +9,8 @@ pub(crate) const PAGE_LEN: usize = 4096;
 const PROT_RW: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 const FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
 
-/// Maps `len` zero bytes, readable and writable; takes memory when they are touched.
+/// Maps `len` zero bytes, readable and writable, rounded up to pages; takes memory when they are
+/// touched. `None` if the system refuses. May change `errno`, as may all here.
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     // SAFETY: a new private mapping at an address of the kernel's choice touches nothing.
     let start = unsafe { libc::mmap(ptr::null_mut(), len, PROT_RW, FLAGS, -1, 0) };
@@ -48,6 +49,20 @@ pub(crate) fn map_aligned(len: usize, align: usize) -> Option<NonNull<u8>> {
 pub(crate) unsafe fn unmap(start: NonNull<u8>, len: usize) {
     // SAFETY: the range is ours by this function's contract.
     unsafe { libc::munmap(start.as_ptr().cast(), len) };
+}
+
+/// Makes the mapping `new_len` bytes long, at another address if need be; `None`, and the mapping
+/// as before, if the system refuses. May change `errno`.
+///
+/// # Safety
+///
+/// * `base` and `len` are those of one [`map`] or [`grow`] that was not unmapped since.
+/// * Nothing uses the memory through another pointer afterwards, unless `None` was returned.
+pub(crate) unsafe fn grow(base: NonNull<u8>, len: usize, new_len: usize) -> Option<NonNull<u8>> {
+    // SAFETY: by this function's contract the range is one whole mapping of ours, and nobody keeps
+    // a pointer into it.
+    let new = unsafe { libc::mremap(base.as_ptr().cast(), len, new_len, libc::MREMAP_MAYMOVE) };
+    if new == libc::MAP_FAILED { None } else { NonNull::new(new.cast()) }
 }
 
 /// Gives the memory of a range back and keeps the addresses: the bytes read as zero afterwards.

@@ -71,6 +71,16 @@ pub(crate) fn read_some(file: libc::c_int, buffer: &mut [u8]) -> Option<usize> {
     }
 }
 
+/// Reads words of a file from the word `index` on; how many there were, 0 on an error.
+pub(crate) fn read_words(file: libc::c_int, words: &mut [usize], index: usize) -> usize {
+    const WORD_LEN: usize = size_of::<usize>();
+    let offset = i64::try_from(index.saturating_mul(WORD_LEN)).unwrap_or(i64::MAX);
+    let len = size_of_val(words);
+    // SAFETY: `words` is ours to write for its whole length, and any bytes are words.
+    let count = unsafe { libc::syscall(libc::SYS_pread64, file, words.as_mut_ptr(), len, offset) };
+    usize::try_from(count).unwrap_or(0) / WORD_LEN
+}
+
 /// Closes a descriptor of [`open_self`].
 pub(crate) fn close(file: libc::c_int) {
     // SAFETY: the descriptor was opened by this crate and is used by nobody else.

@@ -6,13 +6,13 @@ use crate::sys::peek;
 /// Pages asked for at once.
 const WINDOW: usize = 512;
 /// Bits 63 and 62: the page is in memory, or swapped out.
-const HAS_MEMORY: u64 = 0b11 << 62;
+const HAS_MEMORY: usize = 0b11 << 62;
 
 /// A window onto the page map, moved as addresses are asked for: cheapest in rising order.
 pub(crate) struct Presence {
-    /// The open file; negative if it cannot be had.
-    file: libc::c_int,
-    entries: [u64; WINDOW],
+    /// The open file, if it could be had.
+    file: Option<libc::c_int>,
+    entries: [usize; WINDOW],
     /// Number of the page that the window starts with.
     first: usize,
     /// Entries of the window that are valid.
@@ -21,7 +21,7 @@ pub(crate) struct Presence {
 
 impl Presence {
     pub(crate) fn open() -> Self {
-        let file = peek::open_self(c"/proc/self/pagemap").unwrap_or(-1);
+        let file = peek::open_self(c"/proc/self/pagemap");
         Self { file, entries: [0; WINDOW], first: 0, count: 0 }
     }
 
@@ -36,20 +36,15 @@ impl Presence {
     }
 
     fn move_to(&mut self, page: usize) {
-        let offset = (page * size_of::<u64>()) as libc::off_t;
-        let len = size_of_val(&self.entries);
-        let entries = self.entries.as_mut_ptr();
-        // SAFETY: a live buffer of that length; on a descriptor that is not open it fails.
-        let read = unsafe { libc::syscall(libc::SYS_pread64, self.file, entries, len, offset) };
         self.first = page;
-        self.count = usize::try_from(read).unwrap_or(0) / size_of::<u64>();
+        self.count = self.file.map_or(0, |file| peek::read_words(file, &mut self.entries, page));
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if 0 <= self.file {
-            peek::close(self.file);
+        if let Some(file) = self.file {
+            peek::close(file);
         }
     }
 }

@@ -31,8 +31,6 @@ pub(crate) struct ThreadState {
     pub(crate) stack_high: AtomicUsize,
     /// The unwinder's rule cache of this thread; see `stack::cache`.
     pub(crate) rules: AtomicPtr<u8>,
-    /// A slot for the heap: its shard, or null.
-    pub(crate) heap: AtomicPtr<u8>,
     /// Keeps `&ThreadState` on its thread.
     _not_sync: PhantomData<*mut ()>,
 }
@@ -155,7 +153,6 @@ mod slot {
                 stack_low: AtomicUsize::new(0),
                 stack_high: AtomicUsize::new(0),
                 rules: AtomicPtr::new(null_mut()),
-                heap: AtomicPtr::new(null_mut()),
                 _not_sync: PhantomData,
             }
         };
@@ -244,7 +241,7 @@ pub(crate) fn enter() -> Option<Guard> {
 }
 
 /// Whether the calling thread is inside the allocator.
-#[inline]
+#[cfg(test)]
 pub(crate) fn is_inside() -> bool {
     current().inside.load(Relaxed) != 0
 }

@@ -5,7 +5,7 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use crate::process::leaks::Group;
-use crate::sys::map;
+use crate::sys::pages;
 
 /// Types of which zero bytes are a value.
 ///
@@ -33,7 +33,7 @@ impl<T: Zeroed> Mapped<T> {
     /// Maps a table; it takes memory where it is touched.
     pub(super) fn new(len: usize) -> Option<Self> {
         let len = len.max(1);
-        let base = map::map(len.checked_mul(size_of::<T>())?)?.cast();
+        let base = pages::map(len.checked_mul(size_of::<T>())?)?.cast();
         Some(Self { base, len, owns: PhantomData })
     }
 
@@ -65,6 +65,6 @@ impl<T: Zeroed> DerefMut for Mapped<T> {
 impl<T: Zeroed> Drop for Mapped<T> {
     fn drop(&mut self) {
         // SAFETY: invariant on `base`; nothing borrows it any more.
-        unsafe { map::unmap(self.base.cast(), self.len * size_of::<T>()) };
+        unsafe { pages::unmap(self.base.cast(), self.len * size_of::<T>()) };
     }
 }

@@ -147,17 +147,7 @@ impl Reader {
     /// Reads the entries of pages; `false` if they cannot be known.
     fn read_entries(&mut self, first: usize, count: usize) -> bool {
         let Some(file) = self.pages else { return false };
-        let len = count * WORD_LEN;
-        // SAFETY: writes at most `len` bytes to the table, which has room for them.
-        let read = unsafe {
-            libc::pread64(
-                file,
-                self.entries.as_mut_ptr().cast(),
-                len,
-                i64::try_from(first * WORD_LEN).unwrap_or(i64::MAX),
-            )
-        };
-        usize::try_from(read) == Ok(len)
+        peek::read_words(file, &mut self.entries[..count], first) == count
     }
 
     /// Returns the next pages from `index` on that count, all if nothing is known of them; empty if

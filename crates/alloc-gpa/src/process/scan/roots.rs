@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::mapped::{Mapped, Zeroed};
 use crate::heap::Heap;
 use crate::stack::thread;
-use crate::sys::maps::{self, Mapping};
+use crate::sys::maps::{self, Line};
 
 /// A range of addresses, both ends multiples of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Roots {
         excluded.sort_unstable();
         let mut roots = Self { ranges, len: 0, complete: true };
         roots.complete &= maps::for_each(|mapping| {
-            if let Some(pages) = pages_of(&mapping) {
+            if let Some(pages) = pages_of(mapping) {
                 roots.add_without(Root { start: mapping.start, end: mapping.end, pages }, excluded);
             }
             true
@@ -121,13 +121,13 @@ impl Roots {
 }
 
 /// Returns which pages of a mapping may hold pointers of the program.
-fn pages_of(mapping: &Mapping<'_>) -> Option<Pages> {
-    let Mapping { perms, name, .. } = mapping;
-    let pages = match (perms[0], perms[1], perms[3]) {
-        (b'r', b'w', b's') => Pages::Existing,
-        (b'r', b'w', _) => Pages::Written,
+fn pages_of(mapping: &Line<'_>) -> Option<Pages> {
+    let Line { readable, writable, shared, name, .. } = mapping;
+    let pages = match (readable, writable, shared) {
+        (true, true, true) => Pages::Existing,
+        (true, true, false) => Pages::Written,
         // What was made read-only after it was written: relocated tables, sealed data.
-        (b'r', _, b'p') => Pages::OnlyWritten,
+        (true, false, false) => Pages::OnlyWritten,
         _ => return None,
     };
     let kernels = name.starts_with(b"[v") || name.starts_with(b"anon_inode:");
@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn mappings_are_told_apart() {
         let pages = |perms: &[u8; 4], name: &'static [u8]| {
-            pages_of(&Mapping { start: 0, end: 1, perms: *perms, name })
+            let line = [b"1000-2000 ", &perms[..], b" 0 0:0 0 ", name].concat();
+            pages_of(&maps::parse(&line).expect("a line"))
         };
         assert_eq!(pages(b"rw-p", b""), Some(Pages::Written));
         assert_eq!(pages(b"rw-s", b"/dev/shm/x"), Some(Pages::Existing));

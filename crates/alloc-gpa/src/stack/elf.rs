@@ -1,67 +1,7 @@
-//! Lines of `/proc/self/maps`, and the parts of an ELF header that matter here. Arithmetic only.
+//! The parts of an ELF header that matter here. Arithmetic only.
 #![forbid(unsafe_code)]
 
-/// One mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) readable: bool,
-    pub(crate) executable: bool,
-    /// Of the mapped file, in bytes.
-    pub(crate) offset: u64,
-    /// 0: no file.
-    pub(crate) inode: u64,
-    /// A path, `[stack]`, `[vdso]`, …, or empty.
-    pub(crate) name: &'a [u8],
-}
-
-/// Parses one line, without its newline.
-pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
-    let mut rest = line;
-    let start = hex(field(&mut rest, b'-')?)?;
-    let end = hex(field(&mut rest, b' ')?)?;
-    let permissions = field(&mut rest, b' ')?;
-    let offset = hex(field(&mut rest, b' ')?)? as u64;
-    field(&mut rest, b' ')?;
-    let blank = rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len());
-    let (inode, name) = rest.split_at(blank);
-    Some(Line {
-        start,
-        end,
-        readable: *permissions.first()? == b'r',
-        executable: *permissions.get(2)? == b'x',
-        offset,
-        inode: decimal(inode)?,
-        name: name.trim_ascii_start(),
-    })
-}
-
-/// Cuts off what stands before the next `end`.
-fn field<'a>(rest: &mut &'a [u8], end: u8) -> Option<&'a [u8]> {
-    let at = rest.iter().position(|byte| *byte == end)?;
-    let (field, tail) = rest.split_at(at);
-    *rest = &tail[1..];
-    Some(field)
-}
-
-fn hex(digits: &[u8]) -> Option<usize> {
-    number(digits, 16)
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    number(digits, 10).map(|value| value as u64)
-}
-
-fn number(digits: &[u8], radix: u32) -> Option<usize> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_usize, |value, digit| {
-        let digit = char::from(*digit).to_digit(radix)?;
-        value.checked_mul(radix as usize)?.checked_add(digit as usize)
-    })
-}
+use crate::sys::maps::Line;
 
 /// What the head of an ELF file says about where its parts are in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,32 +134,8 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, build_id, parse, parse_elf};
-
-    /// The kinds of line that Linux writes.
-    #[test]
-    fn lines_parse() {
-        let line = b"7f5b6d2aa000-7f5b6d3ff000 r-xp 00026000 08:01 1837 /usr/lib/a b.so (deleted)";
-        let expected = Line {
-            start: 0x7f5b_6d2a_a000,
-            end: 0x7f5b_6d3f_f000,
-            readable: true,
-            executable: true,
-            offset: 0x26000,
-            inode: 1837,
-            name: b"/usr/lib/a b.so (deleted)",
-        };
-        assert_eq!(parse(line), Some(expected));
-        let line = b"7ffc1000-7ffc2000 rw-p 00000000 00:00 0                          [stack]";
-        let stack = parse(line).expect("parses");
-        assert_eq!((stack.inode, stack.name), (0, &b"[stack]"[..]));
-        assert!(!stack.executable);
-        let anonymous = parse(b"1000-2000 ---p 00000000 00:00 0").expect("parses");
-        assert!(anonymous.name.is_empty() && !anonymous.readable);
-        for bad in [&b""[..], b"1000", b"1000-2000", b"1000-2000 r-xp", b"x-y r-xp 0 0:0 0"] {
-            assert_eq!(parse(bad), None);
-        }
-    }
+    use super::{build_id, parse_elf};
+    use crate::sys::maps::parse;
 
     /// No prefix of a header, and no noise, is taken for one or read past its end.
     #[test]
