@@ -200,8 +200,7 @@ mod tests {
         for _ in 0..200 {
             let addr = std::thread::spawn(|| {
                 let _inside = thread::enter().expect("not inside");
-                let addr = core::ptr::from_ref(mine().expect("memory")).addr();
-                addr
+                core::ptr::from_ref(mine().expect("memory")).addr()
             });
             seen.insert(addr.join().expect("no panic"));
         }
