@@ -167,9 +167,11 @@ impl<A: Allocator> Arena<A> {
             if let Some(chunk) = kept {
                 chunk.link(None);
             }
-            self.free_list(others);
+            // SAFETY: `kept` was the head and no longer leads to them; no block is live.
+            unsafe { self.free_list(others) };
         } else {
-            self.free_list(self.newest.get());
+            // SAFETY: `enter` below forgets the head; no block is live.
+            unsafe { self.free_list(self.newest.get()) };
         }
         let kept = kept.and_then(|chunk| self.consolidate(chunk, retained));
         self.enter(kept);
@@ -205,14 +207,17 @@ impl<A: Allocator> Arena<A> {
         iter::successors(self.newest.get(), |chunk| chunk.older())
     }
 
-    /// Gives a list of chunks back whose blocks are dead; the caller forgets them.
-    fn free_list(&mut self, first: Option<Chunk>) {
+    /// Gives a list of chunks back.
+    ///
+    /// # Safety
+    ///
+    /// They are this arena's, the caller forgets them, and no block in them is live.
+    unsafe fn free_list(&mut self, first: Option<Chunk>) {
         let mut next = first;
         while let Some(chunk) = next {
             next = chunk.older();
-            // SAFETY: it came from this backing. No block in it is live: `&mut self` outlives all
-            // borrows of the arena. It is in no list any more: `next` was read, the caller forgets
-            // the head.
+            // SAFETY: it came from this backing (invariant 1), and no block in it is live (contract).
+            // It is in no list any more: `next` was read, the caller forgets the head.
             unsafe { chunk.free(&self.backing) };
         }
     }
@@ -377,7 +382,8 @@ alloc_core::impl_foreign_allocator!(impl[A: Allocator] for Arena<A>);
 /// Gives all chunks back.
 impl<A: Allocator> Drop for Arena<A> {
     fn drop(&mut self) {
-        self.free_list(self.newest.get());
+        // SAFETY: nobody uses the arena after its drop; blocks are used only while it is borrowed.
+        unsafe { self.free_list(self.newest.get()) };
     }
 }
 

@@ -38,7 +38,9 @@ impl<'buf> FixedBuffer<'buf> {
     pub const fn new(buffer: &'buf mut [u8]) -> Self {
         let len = buffer.len();
         // SAFETY: a slice pointer is never null.
-        Self::from_parts(unsafe { NonNull::new_unchecked(buffer.as_mut_ptr()) }, len)
+        let base = unsafe { NonNull::new_unchecked(buffer.as_mut_ptr()) };
+        // SAFETY: the bytes of `buffer`, which is borrowed uniquely for `'buf`.
+        unsafe { Self::from_parts(base, len) }
     }
 
     /// Makes an allocator of bytes without a value, such as a static buffer or a large array that
@@ -58,13 +60,19 @@ impl<'buf> FixedBuffer<'buf> {
     pub const fn from_uninit(buffer: &'buf mut [MaybeUninit<u8>]) -> Self {
         let len = buffer.len();
         // SAFETY: a slice pointer is never null.
-        Self::from_parts(unsafe { NonNull::new_unchecked(buffer.as_mut_ptr()) }.cast(), len)
+        let base = unsafe { NonNull::new_unchecked(buffer.as_mut_ptr()) };
+        // SAFETY: the bytes of `buffer`, which is borrowed uniquely for `'buf`.
+        unsafe { Self::from_parts(base.cast(), len) }
     }
 
-    /// The one place where invariants 1 to 4 are established: the callers borrow `len` bytes at
-    /// `base` uniquely for `'buf`.
+    /// The one place where invariants 1 to 4 are established.
+    ///
+    /// # Safety
+    ///
+    /// The `len` bytes at `base` are valid for reads and writes for all of `'buf`, and nobody else
+    /// uses them.
     #[inline]
-    const fn from_parts(base: NonNull<u8>, len: usize) -> Self {
+    const unsafe fn from_parts(base: NonNull<u8>, len: usize) -> Self {
         let (end_index, padded) = (Cell::new(0), Cell::new(Padded::EMPTY));
         Self { base, len, end_index, padded, _buffer: PhantomData }
     }
@@ -117,7 +125,8 @@ impl<'buf> FixedBuffer<'buf> {
             .is_some_and(|offset| offset <= self.len && slice.len() <= self.len - offset)
     }
 
-    /// Whether `slice` is the last block: the one that can be freed and resized.
+    /// Whether `slice` is the last block: the one that can be freed and resized. A part of it that
+    /// reaches to its end passes for it.
     #[inline]
     pub fn is_last(&self, slice: *const [u8]) -> bool {
         self.offset(slice.cast())
@@ -145,13 +154,16 @@ impl<'buf> FixedBuffer<'buf> {
 
     /// Writes the length of the padding that ends at offset `start` into the padding: one byte, or,
     /// if that is 255, the word before it.
+    ///
+    /// # Safety
+    ///
+    /// The `padding` bytes before offset `start` lie in the buffer and in no block; they are not none.
     #[inline]
-    fn write_padding(&self, start: usize, padding: usize) {
+    unsafe fn write_padding(&self, start: usize, padding: usize) {
         let short = if padding < 255 { padding as u8 } else { 255 };
-        // SAFETY: `1 <= padding <= start <= len`, so the byte before `start` is in the buffer
-        // (invariant 1).
+        // SAFETY: there is a byte of padding before `start`, and it is in the buffer (contract).
         let last = unsafe { self.base.add(start - 1) };
-        // SAFETY: in the buffer, and in no block: padding (invariant 2).
+        // SAFETY: in the buffer, which is writable (invariant 1), and in no block (contract).
         unsafe { last.write(short) };
         if short == 255 {
             // SAFETY: `255 <= padding`, so the word before that byte lies in the padding too.
@@ -200,7 +212,9 @@ unsafe impl Allocator for FixedBuffer<'_> {
             .ok_or(AllocError)?;
         let padding = span.start - end_index;
         if padding != 0 {
-            self.write_padding(span.start, padding);
+            // SAFETY: `place` promises `end_index <= span.start <= len`; what lies between them is in
+            // no block (invariant 2).
+            unsafe { self.write_padding(span.start, padding) };
         }
         self.padded.set(self.padded.get().push(padding != 0));
         self.end_index.set(span.end);
