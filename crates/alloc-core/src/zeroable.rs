@@ -6,6 +6,13 @@ use core::sync::atomic;
 
 /// Marks types that may be read when every byte is zero.
 ///
+/// A type without that value is none of them:
+///
+/// ```compile_fail,E0277
+/// # use alloc_core::{AllocatorExt, NeverAlloc};
+/// let numbers = NeverAlloc.alloc_zeroed::<core::num::NonZero<u8>>(0);
+/// ```
+///
 /// # Safety
 ///
 /// The bit pattern of all zeros is a valid value of the type.

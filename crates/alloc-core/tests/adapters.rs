@@ -116,6 +116,48 @@ mod api2_02 {
         grows_and_shrinks(FromApi2V02::new(&Global));
     }
 
+    /// Aborts the test unless `grow` grows and `shrink` shrinks, as its contract asks.
+    struct Strict;
+    // SAFETY: it is `Global`, and checks.
+    unsafe impl Allocator for Strict {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            Global.allocate(layout)
+        }
+        unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the same contract.
+            unsafe { Global.deallocate(block, layout) };
+        }
+        unsafe fn grow(
+            &self,
+            block: NonNull<u8>,
+            old: Layout,
+            new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            assert!(old.size() <= new.size(), "grow from {old:?} to {new:?}");
+            // SAFETY: the same contract.
+            unsafe { Global.grow(block, old, new) }
+        }
+        unsafe fn shrink(
+            &self,
+            block: NonNull<u8>,
+            old: Layout,
+            new: Layout,
+        ) -> Result<NonNull<[u8]>, AllocError> {
+            assert!(new.size() <= old.size(), "shrink from {old:?} to {new:?}");
+            // SAFETY: the same contract.
+            unsafe { Global.shrink(block, old, new) }
+        }
+    }
+
+    #[test]
+    fn from_api2_v02_grows_by_grow_and_shrinks_by_shrink() {
+        let alloc = FromApi2V02::new(&Strict);
+        for (old, new) in [(1, 2), (2, 1), (10, 1000), (1000, 10), (500, 1000), (1000, 500)] {
+            let block = alloc.alloc::<u8>(old).unwrap();
+            assert_eq!(alloc.remap(block, new).map(|block| block.len()).ok(), Some(new));
+        }
+    }
+
     struct Unwinds;
     // SAFETY: it never hands out a block.
     unsafe impl Allocator for Unwinds {

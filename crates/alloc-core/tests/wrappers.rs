@@ -100,6 +100,23 @@ fn counting_agrees_with_a_model() {
     }
 }
 
+/// A zeroed request is zero, counted and limited behind every wrapper.
+#[test]
+fn zeroed_requests_are_requests() {
+    let counting = Counting::new(Ledger::new());
+    let tag = Tag::new("zeroed");
+    {
+        let tagged = counting.tagged(&tag);
+        let limited = Limited::new(&tagged, 100);
+        let zeros = limited.alloc_zeroed::<u8>(60).unwrap();
+        assert_eq!(*zeros, [0; 60]);
+        assert!(limited.alloc_zeroed::<u8>(41).is_err());
+        assert_eq!((limited.used(), tag.counts().live_bytes), (60, 60));
+        assert_eq!((tag.counts().live_blocks, counting.counts().live_blocks), (1, 1));
+    }
+    assert_eq!((tag.counts().live_bytes, tag.counts().live_blocks), (0, 0));
+}
+
 /// A static tag is used by several threads; afterwards nothing is live and nothing was lost.
 #[test]
 fn a_tag_counts_for_all_threads() {
@@ -159,6 +176,10 @@ fn limits_hold_for_growths_and_shrinks() {
     assert_eq!(limited.last_refusal(), None);
     let mut first = limited.alloc::<u8>(50).unwrap();
     let mut second = limited.alloc::<u8>(30).unwrap();
+    assert!(
+        limited.resize(&mut first, 60) && limited.resize(&mut first, 50),
+        "exactly the maximum"
+    );
     assert!(!limited.resize(&mut first, 61));
     assert_eq!(limited.last_refusal(), Some(Refusal::Request));
     assert!(!limited.resize(&mut second, 51));
@@ -265,6 +286,16 @@ fn locked_lets_threads_share() {
     assert_eq!(locked.with(|plain| plain.1.get()), 2000);
     assert_eq!(locked.get_mut().1.get(), 2000);
     assert_eq!(locked.into_inner().1.get(), 2000);
+}
+
+/// What `with` is given is under the lock until it returns.
+#[cfg(feature = "lock_api")]
+#[test]
+fn with_holds_the_lock() {
+    use alloc_core::Locked;
+    let locked: Locked<parking_lot::RawMutex, _> = Locked::new(FromGlobal::new(System));
+    assert!(locked.with(|_| format!("{locked:?}")).contains("<locked>"));
+    assert!(!format!("{locked:?}").contains("<locked>"));
 }
 
 /// A lock that unwinds, when it is taken or when it is released, ends the process (promise 4): in a
