@@ -349,10 +349,16 @@ impl Heap {
         // Relaxed: published with the state.
         let old_size = target.block.slot.size.load(Relaxed);
         let same_align = target.word.align() == new.align();
-        if same_align && new.size() <= old_size && self.resize(addr, None, new.size(), here) {
+        let shrinks = same_align && new.size() <= old_size;
+        // In place a large block would keep all its memory, full of canary.
+        let wastes = target.block.slab.count.load(Relaxed) == 1 && new.size() < old_size / 2;
+        if shrinks && !wastes && self.resize(addr, None, new.size(), here) {
             return Ok(addr);
         }
-        let block = self.alloc(new, here)?;
+        let block = match self.alloc(new, here) {
+            Err(_) if shrinks && self.resize(addr, None, new.size(), here) => return Ok(addr),
+            block => block?,
+        };
         // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
         // blocks never overlap.
         unsafe { block.copy_from_nonoverlapping(addr, old_size.min(new.size())) };

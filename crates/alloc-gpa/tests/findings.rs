@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 
-use alloc_core::{Allocator, AllocatorExt, Layout};
+use alloc_core::{Allocator, AllocatorExt, Layout, UnsizedFree};
 use alloc_gpa::{Check, Finding, FindingKind, Gpa, LeakTotals, StackId};
 
 fn gpa() -> Gpa {
@@ -355,6 +355,37 @@ fn very_large_requests_fail_cleanly() {
         assert!(gpa.raw_alloc(layout(size, align)).is_err());
     }
     assert_eq!(gpa.stats().live_bytes, 0);
+    assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// What the system refuses as memory is refused, although it would reserve the addresses.
+#[test]
+fn more_than_the_system_has_is_refused() {
+    const SIZE: usize = 1 << 45;
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping where the kernel likes.
+    let plain = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, access, flags, -1, 0) };
+    if plain != libc::MAP_FAILED {
+        // SAFETY: just mapped, unused.
+        unsafe { libc::munmap(plain, SIZE) };
+    }
+    let gpa = gpa();
+    assert_eq!(gpa.raw_alloc(layout(SIZE, 16)).is_ok(), plain != libc::MAP_FAILED);
+}
+
+/// A large block that shrinks to less than half gives its memory back.
+#[test]
+fn a_large_block_does_not_keep_what_it_lost() {
+    let gpa = gpa();
+    let block = alloc(&gpa, 50 << 20);
+    // SAFETY: live.
+    let small = unsafe { gpa.realloc_unsized(block, layout(100, 1)) }.unwrap();
+    assert_ne!(small, block);
+    // SAFETY: live.
+    let same = unsafe { gpa.realloc_unsized(small, layout(10, 1)) }.unwrap();
+    assert_eq!(same, small);
+    free(&gpa, same, 10);
     assert_eq!(gpa.deinit(), Check::Ok);
 }
 

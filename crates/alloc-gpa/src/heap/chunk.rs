@@ -183,6 +183,9 @@ impl Chunk {
     pub(crate) fn map_single(owner: usize, len: usize, align: usize) -> Option<&'static Chunk> {
         let align = if align < CHUNK_LEN { CHUNK_LEN } else { align };
         let whole = len.checked_next_multiple_of(CHUNK_LEN)?;
+        if !pages::is_granted(whole) {
+            return None;
+        }
         let base = pages::map_aligned(whole, align)?;
         Self::with_records(owner, base, whole, true)
     }

@@ -17,6 +17,20 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
 }
 
+/// Whether the system would give a program `len` bytes now. [`map`] does not ask: it reserves more than
+/// is used, and the system grants reservations that it would refuse as memory.
+pub(crate) fn is_granted(len: usize) -> bool {
+    let flags = FLAGS & !libc::MAP_NORESERVE;
+    // SAFETY: as in `map`.
+    let start = unsafe { libc::mmap(ptr::null_mut(), len, PROT_RW, flags, -1, 0) };
+    if start == libc::MAP_FAILED {
+        return false;
+    }
+    // SAFETY: just mapped, unused.
+    unsafe { libc::munmap(start, len) };
+    true
+}
+
 /// As [`map`], at an address that is a multiple of `align`, a power of two.
 pub(crate) fn map_aligned(len: usize, align: usize) -> Option<NonNull<u8>> {
     if align <= PAGE_LEN {
