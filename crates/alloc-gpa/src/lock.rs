@@ -88,9 +88,10 @@ impl<T> Lock<T> {
     }
 
     /// Takes the lock and keeps it until [`release`](Self::release): for `fork`, whose two ends are
-    /// two calls.
-    pub(crate) fn acquire(&self) {
-        let _held = core::mem::ManuallyDrop::new(self.lock());
+    /// two calls. Returns whether it has it: who must not wait for long gives up.
+    pub(crate) fn acquire(&self, may_wait: bool) -> bool {
+        let guard = if may_wait { Some(self.lock()) } else { self.lock_or_give_up() };
+        guard.map(core::mem::ManuallyDrop::new).is_some()
     }
 
     /// Releases what [`acquire`](Self::acquire) took, in the parent or in the child.
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_held_lock_is_not_taken_again() {
         let lock = Lock::new(());
-        lock.acquire();
+        assert!(lock.acquire(true) && !lock.acquire(false));
         assert!(lock.try_lock().is_none());
         // SAFETY: acquired above.
         unsafe { lock.release() };

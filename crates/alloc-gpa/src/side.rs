@@ -92,9 +92,9 @@ impl SideHeap {
         false
     }
 
-    /// Keeps everybody out of the free lists while the process forks.
-    pub(crate) fn before_fork() {
-        FREE.acquire();
+    /// Keeps everybody out of the free lists while the process forks; returns whether it could.
+    pub(crate) fn before_fork(may_wait: bool) -> bool {
+        FREE.acquire(may_wait)
     }
 
     /// Lets others in again.

@@ -3,28 +3,32 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::Heap;
+use crate::lock::Lock;
 
 impl Heap {
-    /// Takes all locks, so that a fork copies a heap that nobody is changing.
-    pub(crate) fn before_fork(&self) {
-        self.shards.iter().for_each(|shard| shard.currents.acquire());
-        self.growth.acquire();
-        self.findings.lock.acquire();
+    /// All locks: their bits in what `before_fork` returns are in this order.
+    fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
+        let shards = self.shards.iter().map(|shard| &shard.currents as &dyn ForkLock);
+        let others = [&self.growth as &dyn ForkLock, &self.findings.lock];
+        (0..).zip(shards.chain(others))
+    }
+
+    /// Takes all locks, so that a fork copies a heap that nobody is changing; returns a bit for each
+    /// that it has. Without `may_wait` this thread may hold some already.
+    pub(crate) fn before_fork(&self, may_wait: bool) -> u32 {
+        let held = self.locks().filter(|(_, lock)| lock.take(may_wait));
+        held.fold(0, |bits, (index, _)| bits | 1 << index)
     }
 
     /// Releases what [`before_fork`](Self::before_fork) took, in the parent or in the child.
     ///
     /// # Safety
     ///
-    /// The calling thread is the one that called `before_fork`, or its copy in the child.
-    pub(crate) unsafe fn after_fork(&self) {
-        // SAFETY: taken by `before_fork`.
-        unsafe { self.findings.lock.release() };
-        // SAFETY: as above.
-        unsafe { self.growth.release() };
-        for shard in &self.shards {
-            // SAFETY: as above.
-            unsafe { shard.currents.release() };
+    /// `held` is what it returned to this thread, or to the one that this is the copy of.
+    pub(crate) unsafe fn after_fork(&self, held: u32) {
+        for (_, lock) in self.locks().filter(|(index, _)| held & 1 << index != 0) {
+            // SAFETY: taken by `before_fork`.
+            unsafe { lock.give_back() };
         }
     }
 
@@ -32,5 +36,26 @@ impl Heap {
     pub(crate) fn next_epoch(&self) {
         // Relaxed: a forked child has one thread.
         self.epoch.fetch_add(1, Relaxed);
+    }
+}
+
+/// A lock over whatever value.
+trait ForkLock {
+    fn take(&self, may_wait: bool) -> bool;
+
+    /// # Safety
+    ///
+    /// As [`Lock::release`].
+    unsafe fn give_back(&self);
+}
+
+impl<T> ForkLock for Lock<T> {
+    fn take(&self, may_wait: bool) -> bool {
+        self.acquire(may_wait)
+    }
+
+    unsafe fn give_back(&self) {
+        // SAFETY: the caller's contract.
+        unsafe { self.release() };
     }
 }

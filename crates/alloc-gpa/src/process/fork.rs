@@ -34,12 +34,31 @@ pub(super) fn own(stats: Stats) -> Stats {
     }
 }
 
+/// Bits of [`held`](thread::ThreadState::held) between the two ends of a fork, above those of the
+/// heap's locks: what this thread took.
+const SIDE: u32 = 1 << 24;
+const SINK: u32 = 1 << 25;
+const ENTERED: u32 = 1 << 26;
+const LOCKS: u32 = SIDE - 1;
+
 extern "C" fn prepare() {
-    tell::before_fork();
-    if let Some(heap) = PROCESS.heap() {
-        heap.before_fork();
+    // A handler that runs from here on, with the locks held, gets memory from the side heap.
+    let entered = thread::enter().map(core::mem::ManuallyDrop::new).is_some();
+    // A signal handler that interrupted the allocator forks: what its thread holds it cannot wait
+    // for, and need not, as the child goes on there as well.
+    let may_wait = entered;
+    let mut held = if entered { ENTERED } else { 0 };
+    if tell::before_fork(may_wait) {
+        held |= SINK;
     }
-    SideHeap::before_fork();
+    if let Some(heap) = PROCESS.heap() {
+        held |= heap.before_fork(may_wait);
+    }
+    if SideHeap::before_fork(may_wait) {
+        held |= SIDE;
+    }
+    // Relaxed: this thread's own.
+    thread::current().held.fetch_or(held, Relaxed);
 }
 
 extern "C" fn in_parent() {
@@ -67,13 +86,22 @@ extern "C" fn in_child() {
 
 /// Releases what `prepare` took.
 fn release() {
-    // SAFETY: called after `prepare`, by the same thread or its copy.
-    unsafe { SideHeap::after_fork() };
-    if let Some(heap) = PROCESS.heap() {
-        // SAFETY: as above; a heap that is there now was there in `prepare`: its lock of growth, and
-        // that nobody ran in between in this thread, see to that.
-        unsafe { heap.after_fork() };
+    let state = thread::current();
+    // Relaxed: this thread's own, or its copy.
+    let held = state.held.fetch_and(!(LOCKS | SIDE | SINK | ENTERED), Relaxed);
+    if held & SIDE != 0 {
+        // SAFETY: taken by `prepare`.
+        unsafe { SideHeap::after_fork() };
     }
-    // SAFETY: as above.
-    unsafe { tell::after_fork() };
+    if let Some(heap) = PROCESS.heap() {
+        // SAFETY: as above: the bits are those of the locks that it took.
+        unsafe { heap.after_fork(held & LOCKS) };
+    }
+    if held & SINK != 0 {
+        // SAFETY: as above.
+        unsafe { tell::after_fork() };
+    }
+    if held & ENTERED != 0 {
+        state.leave();
+    }
 }

@@ -2,14 +2,15 @@
 
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicU32, compiler_fence};
 
 use super::line::Line;
 use super::records::{Buffers, LINE_LEN_MAX, Records, SCRATCH_LEN};
 use crate::finding::Finding;
 use crate::heap::Heap;
 use crate::lock::Lock;
+use crate::stack::thread;
 use crate::sys::{self, pages};
 use crate::text::{self, Frames};
 
@@ -34,8 +35,8 @@ pub(super) struct Sink {
 unsafe impl Send for Sink {}
 
 static SINK: Lock<Sink> = Lock::new(Sink { records: Records::new(), buffers: None });
-/// The thread that holds `SINK`, by the kernel's id; 0: none.
-static OWNER: AtomicU32 = AtomicU32::new(0);
+/// The bit of a thread that uses `SINK`, or waits for it.
+const TELLING: u32 = 1 << 31;
 /// [`Mode`] as a number, plus one; 0: not known yet.
 static MODE: AtomicU32 = AtomicU32::new(0);
 /// Findings that could not be written, because they were found while another was being written, by
@@ -67,16 +68,18 @@ pub(super) fn set_mode(mode: Mode) {
 
 /// Gives the sink to `work`; `None` if this very thread is using it, interrupted by a signal.
 pub(super) fn with_sink<R>(work: impl FnOnce(&mut Sink) -> R) -> Option<R> {
-    let me = sys::thread_id();
-    // Relaxed: equal to `me` only if this thread stored it and has not finished.
-    if OWNER.load(Relaxed) == me {
+    let held = &thread::current().held;
+    // Relaxed, all: this thread's own, and its signal handlers'. Set before the lock is taken and
+    // cleared after it is free, so that a handler never waits for its own thread.
+    if held.load(Relaxed) & TELLING != 0 {
         return None;
     }
+    held.fetch_or(TELLING, Relaxed);
+    compiler_fence(SeqCst);
     // Whoever holds it makes system calls at most, so waiting ends.
-    let mut sink = SINK.lock();
-    OWNER.store(me, Relaxed);
-    let result = work(&mut sink);
-    OWNER.store(0, Relaxed);
+    let result = work(&mut SINK.lock());
+    compiler_fence(SeqCst);
+    held.fetch_and(!TELLING, Relaxed);
     Some(result)
 }
 
@@ -97,9 +100,20 @@ pub(super) fn with_records(work: impl FnOnce(&mut Records, &mut Buffers<'_>)) ->
     done.flatten().is_some()
 }
 
-/// Keeps everybody out of the sink while the process forks.
-pub(super) fn before_fork() {
-    SINK.acquire();
+/// Keeps everybody out of the sink while the process forks; returns whether it could.
+pub(super) fn before_fork(may_wait: bool) -> bool {
+    let held = &thread::current().held;
+    // Relaxed: as in `with_sink`. A thread that is using the sink forks in a signal handler.
+    if held.load(Relaxed) & TELLING != 0 {
+        return false;
+    }
+    held.fetch_or(TELLING, Relaxed);
+    compiler_fence(SeqCst);
+    let done = SINK.acquire(may_wait);
+    if !done {
+        held.fetch_and(!TELLING, Relaxed);
+    }
+    done
 }
 
 /// Lets others in again.
@@ -110,6 +124,8 @@ pub(super) fn before_fork() {
 pub(super) unsafe fn after_fork() {
     // SAFETY: the caller's contract.
     unsafe { SINK.release() };
+    // Relaxed: as in `with_sink`.
+    thread::current().held.fetch_and(!TELLING, Relaxed);
 }
 
 /// Tells of a finding: the heap's sink.

@@ -25,7 +25,8 @@ pub(crate) struct ThreadState {
     index: AtomicU32,
     /// The kernel's id of the thread; 0: not asked yet.
     tid: AtomicU32,
-    _reserved: AtomicU32,
+    /// Bits of what the thread holds beyond one call; see `process::fork` and `process::tell`.
+    pub(crate) held: AtomicU32,
     /// The thread's stack, `[low, high)`; `high` 0: not known yet, 1: cannot be known.
     pub(crate) stack_low: AtomicUsize,
     pub(crate) stack_high: AtomicUsize,
@@ -149,7 +150,7 @@ mod slot {
                 inside: AtomicU32::new(0),
                 index: AtomicU32::new(0),
                 tid: AtomicU32::new(0),
-                _reserved: AtomicU32::new(0),
+                held: AtomicU32::new(0),
                 stack_low: AtomicUsize::new(0),
                 stack_high: AtomicUsize::new(0),
                 rules: AtomicPtr::new(null_mut()),
@@ -203,6 +204,14 @@ impl ThreadState {
         tid
     }
 
+    /// Marks the thread as outside again: for a guard that was not dropped.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        // Pairs with the fence in `enter`.
+        compiler_fence(SeqCst);
+        self.inside.store(0, Relaxed);
+    }
+
     /// Forgets what a forked child must not inherit: the id of the parent's thread.
     pub(crate) fn after_fork(&self) {
         self.tid.store(0, Relaxed);
@@ -249,9 +258,7 @@ pub(crate) fn is_inside() -> bool {
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        // Pairs with the fence in `enter`.
-        compiler_fence(SeqCst);
-        self.state.inside.store(0, Relaxed);
+        self.state.leave();
     }
 }
 

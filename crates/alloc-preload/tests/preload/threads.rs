@@ -9,6 +9,17 @@ fn fork_while_threads_allocate() {
     runs_clean(&bench.compile("fork_threads.c", &[]), &[], "30 children\n");
 }
 
+/// A handler that allocates meets a thread that forks, and one that forks a thread that allocates:
+/// nobody waits for its own thread. (glibc's own `malloc` gives no such promise.)
+#[test]
+fn forks_and_signal_handlers() {
+    let bench = Bench::new();
+    let program = bench.compile("fork_signals.c", &[]);
+    for who in ["handler-allocates", "handler-forks"] {
+        run(command(&program, "gpa").arg(who)).is("ended\n");
+    }
+}
+
 /// `vfork` and `posix_spawn` run a child in the parent's memory until it execs.
 #[test]
 fn vfork_and_posix_spawn() {
