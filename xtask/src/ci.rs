@@ -132,10 +132,14 @@ fn loom(steps: &mut Steps) -> Result<()> {
         steps.skip("loom", "no crate has tests/loom.rs");
     }
     for name in crates {
-        let mut command = cargo(&format!("test --locked --release -p {name} --test loom"));
-        add_flags(&mut command, "--cfg loom");
-        in_target(&mut command, &target_dir()?.join("loom"));
-        steps.tests(&format!("loom, {name}"), command);
+        // The models of `tests/loom.rs`, and those beside private code, in modules `loom_tests`.
+        for (what, words) in [("shared", "--test loom"), ("private", "--lib loom_tests")] {
+            let mut command = cargo(&format!("test --locked --release -p {name} {words}"));
+            add_flags(&mut command, "--cfg loom");
+            command.env("LOOM_MAX_PREEMPTIONS", "3");
+            in_target(&mut command, &target_dir()?.join("loom"));
+            steps.tests(&format!("loom, {name}, {what} models"), command);
+        }
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The life of a slot under the model checker: every interleaving of threads that free, resize and
-//! read the same block. Run with `RUSTFLAGS="--cfg loom" cargo test -p alloc-gpa --test loom_state`.
+//! read the same block. Run with `RUSTFLAGS="--cfg loom" cargo test -p alloc-gpa --test loom`.
 #![cfg(loom)]
 #![allow(
     dead_code,
