@@ -95,7 +95,7 @@ fn san(steps: &mut Steps) -> Result<()> {
         } else {
             let mut words =
                 format!("test --locked --no-fail-fast --target {TARGET} --lib --tests{packages}");
-            let mut flags = format!("-Zsanitizer={sanitizer}");
+            let mut flags = format!("-Zsanitizer={sanitizer} --cfg sanitized");
             if has_std_source("nightly") {
                 words.push_str(" -Zbuild-std");
             } else if sanitizer == "thread" {
