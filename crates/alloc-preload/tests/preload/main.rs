@@ -13,6 +13,7 @@ mod environment;
 mod exit;
 mod findings;
 mod foreign;
+mod kinds;
 mod limits;
 mod programs;
 mod startup;
