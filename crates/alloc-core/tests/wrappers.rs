@@ -135,7 +135,11 @@ fn a_tag_counts_for_all_threads() {
     assert_eq!((counts.live_bytes, counts.live_blocks), (0, 0));
     assert_eq!((counts.total_blocks, counts.total_bytes), (4 * 199, 4 * 199 * 200 / 2));
     assert!((199..=4 * 199).contains(&counts.peak_bytes));
-    assert_eq!(COUNTING.counts(), counts);
+    // Each keeps a peak of its own: threads may meet between the two counts, and then they differ.
+    let mut whole = COUNTING.counts();
+    assert!((199..=4 * 199).contains(&whole.peak_bytes));
+    whole.peak_bytes = counts.peak_bytes;
+    assert_eq!(whole, counts);
     assert_eq!(
         TAG.to_string(),
         format!("threads: 0 bytes in 0 blocks, peak {}", counts.peak_bytes)
