@@ -159,8 +159,13 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether another finding tells the same: kind, stacks and detail are equal.
+    /// Whether another finding tells the same: kind, stacks and detail are equal, or it is the same
+    /// damage, met once more: an address is never used again.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let is_damage = matches!(self.kind, FindingKind::Overflow | FindingKind::Underflow);
+        if is_damage && self.kind == other.kind && self.addr == other.addr {
+            return self.block == other.block;
+        }
         self.kind == other.kind
             && self.here == other.here
             && self.allocated == other.allocated

@@ -464,10 +464,9 @@ impl Heap {
         // Only damage at the far end: what comes from the block before starts at its end.
         let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
         if unchanged && !whole_slack_hit && damage.last + 1 == len {
+            // The bytes stay as they are: another thread may be growing the block before. When that
+            // is freed, the log knows the damage.
             self.tell_underflow(block, len, damage, here);
-            // Told; the block before shall not be told of as well.
-            // SAFETY: the same bytes, which belong to no block.
-            unsafe { canary::fill_canary(start, len) };
         }
     }
 }

@@ -136,6 +136,22 @@ fn a_byte_before_the_start_is_found() {
     }
 }
 
+/// Damage between two blocks is met by both frees and told once, without a write to bytes that the
+/// block before may grow into meanwhile.
+#[test]
+fn damage_is_told_once_and_left_as_it_is() {
+    let gpa = gpa();
+    let blocks = [(); 2].map(|()| alloc(&gpa, 20));
+    poke(blocks[1], -1);
+    free(&gpa, blocks[1], 20);
+    // SAFETY: inside the slot of the block before, which is live.
+    let at = unsafe { blocks[1].sub(1) };
+    // SAFETY: mapped, and this thread is the only one.
+    assert_eq!(unsafe { at.read_volatile() }, 0, "what was written is still there");
+    free(&gpa, blocks[0], 20);
+    assert_eq!(only(&gpa).count, 2);
+}
+
 #[test]
 fn a_write_after_free_is_found_with_both_stacks() {
     for size in [1, 24, 100, 4000] {
