@@ -38,8 +38,30 @@ pub(super) fn register() {
                 argument: *mut libc::c_void,
             ) -> c_int;
         }
+        /// Saves the registers of `exit`'s caller on the stack, and nothing of ours above them: the
+        /// stack is searched from there on, and what a frame of ours happens to hold would hide
+        /// leaks.
+        #[cfg(target_arch = "x86_64")]
+        #[unsafe(naked)]
         extern "C" fn handler(status: c_int, _: *mut libc::c_void) {
-            at_exit(status);
+            core::arch::naked_asm!(
+                "push rbx",
+                "push rbp",
+                "push r12",
+                "push r13",
+                "push r14",
+                "push r15",
+                "mov rsi, rsp",
+                "sub rsp, 8",
+                "call {at_exit}",
+                "add rsp, 56",
+                "ret",
+                at_exit = sym at_exit,
+            );
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        extern "C" fn handler(status: c_int, _: *mut libc::c_void) {
+            at_exit(status, &scan::Registers::save());
         }
         // SAFETY: the function is never unloaded while the process can exit: it belongs to the
         // program or to a library that is loaded with it.
@@ -48,7 +70,7 @@ pub(super) fn register() {
     #[cfg(not(target_env = "gnu"))]
     {
         extern "C" fn handler() {
-            at_exit(-1);
+            at_exit(-1, &scan::Registers::save());
         }
         // SAFETY: as above.
         unsafe { libc::atexit(handler) };
@@ -56,14 +78,12 @@ pub(super) fn register() {
 }
 
 /// Reports, and changes the exit status if the policy wants that.
-fn at_exit(status: c_int) {
+extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
     static DONE: AtomicBool = AtomicBool::new(false);
     // Relaxed: two threads that exit at once have undefined behaviour without us.
     if DONE.swap(true, Relaxed) {
         return;
     }
-    // First of all: nothing of ours shall stand where pointers of the program are looked for.
-    let registers = scan::Registers::save();
     let Some(heap) = PROCESS.heap() else { return };
     let Some(inside) = thread::enter() else {
         // A signal handler that interrupted the allocator ends the process: records are half
@@ -72,7 +92,7 @@ fn at_exit(status: c_int) {
         return;
     };
     heap.audit_damage();
-    let lost = match scan::search(heap, &registers) {
+    let lost = match scan::search(heap, registers) {
         Ok(leaks) => {
             report(heap, &leaks, status);
             leaks.totals().lost.count

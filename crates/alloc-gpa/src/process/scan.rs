@@ -48,25 +48,12 @@ const NOTE_COUNT_MAX: usize = 4;
 pub(super) struct Registers([usize; 6]);
 
 impl Registers {
-    /// Returns the registers' values now.
-    #[inline(always)]
+    /// Returns room for the registers in the caller's frame: where they are not read, those in use
+    /// are on the stack, since this call is not inlined.
+    #[cfg(not(all(target_arch = "x86_64", target_env = "gnu")))]
+    #[inline(never)]
     pub(super) fn save() -> Self {
         let mut saved = [0; 6];
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: stores six registers to an array of that length; nothing else changes.
-        unsafe {
-            core::arch::asm!(
-                "mov [{0}], rbx",
-                "mov [{0} + 8], rbp",
-                "mov [{0} + 16], r12",
-                "mov [{0} + 24], r13",
-                "mov [{0} + 32], r14",
-                "mov [{0} + 40], r15",
-                in(reg) saved.as_mut_ptr(),
-                options(nostack, preserves_flags),
-            );
-        }
-        // Elsewhere they are on the stack if they were in use: this call is not inlined there.
         core::hint::black_box(&mut saved);
         Self(saved)
     }
