@@ -1,5 +1,7 @@
 //! Cuts the allocator's own frames off a stack: the first frame shown is the user's.
 
+use core::ops::Range;
+
 use super::resolve::{ResolvedFrame, resolve};
 use super::trace::Trace;
 
@@ -74,50 +76,67 @@ fn is_internal_path(path: &str) -> bool {
     INTERNAL_PATHS.iter().any(|internal| path.starts_with(internal))
 }
 
-/// Resolves the stack and gives each function to `each` with its return address, from the user's
-/// first on; all of them if none is the user's. A frame without a symbol is given without names.
+/// Resolves the stack and gives each function to `each` with its return address: from the user's
+/// first on, up to where the standard library called the program or thread; all of them if none is
+/// the user's. A frame without a symbol is given without names.
 pub(crate) fn for_each_frame(trace: &Trace, each: &mut dyn FnMut(usize, ResolvedFrame<'_>)) {
-    let mut skip = first_user_function(trace);
-    for pc in trace.as_slice() {
-        let mut named = false;
-        resolve(*pc, &mut |frame| {
-            named = true;
-            match skip {
-                0 => each(*pc, frame),
-                _ => skip -= 1,
-            }
-        });
-        if !named {
-            match skip {
-                0 => each(*pc, ResolvedFrame { function: None, file: None, line: None }),
-                _ => skip -= 1,
-            }
+    let shown = users_functions(trace);
+    let mut index = 0;
+    for_each(trace, &mut |pc, frame| {
+        if shown.contains(&index) {
+            each(pc, frame);
         }
+        index += 1;
+    });
+}
+
+/// Returns which functions, inlined ones counted, lie from the user's first to the user's last.
+fn users_functions(trace: &Trace) -> Range<usize> {
+    let (mut count, mut first, mut end) = (0, None, None);
+    for_each(trace, &mut |_, frame| {
+        let nameless = frame.function.is_none() && frame.file.is_none();
+        if first.is_none() && (nameless || !is_internal_frame(&frame)) {
+            first = Some(count);
+        }
+        if end.is_none() && frame.function.is_some_and(is_start) {
+            end = Some(count);
+        }
+        count += 1;
+    });
+    match (first, end.unwrap_or(count)) {
+        (Some(first), end) if first < end => first..end,
+        _ => 0..count,
     }
 }
 
-/// Returns how many functions, inlined ones counted, come before the user's first; 0 if none is the
-/// user's.
-fn first_user_function(trace: &Trace) -> usize {
-    let mut count = 0;
+/// Whether the standard library's way to `main`, or to a thread's first function, begins here.
+fn is_start(function: &str) -> bool {
+    function.contains("__rust_begin_short_backtrace")
+}
+
+/// Gives every function of the stack, without names where there is no symbol.
+fn for_each(trace: &Trace, each: &mut dyn FnMut(usize, ResolvedFrame<'_>)) {
     for pc in trace.as_slice() {
-        let mut found = false;
         let mut named = false;
         resolve(*pc, &mut |frame| {
             named = true;
-            found |= !is_internal_frame(&frame);
-            count += usize::from(!found);
+            each(*pc, frame);
         });
-        if found || !named {
-            return count;
+        if !named {
+            each(*pc, ResolvedFrame { function: None, file: None, line: None });
         }
     }
-    0
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_internal;
+    use super::{is_internal, is_start};
+
+    #[test]
+    fn the_way_to_main_is_known() {
+        assert!(is_start("std::sys::backtrace::__rust_begin_short_backtrace::<fn(), ()>"));
+        assert!(!is_start("leaky::main"));
+    }
 
     /// What is cut off, and what is not.
     #[test]
