@@ -26,7 +26,7 @@ static EARLY: [Range; EARLY_COUNT_MAX] =
 /// Notes where the loader's own blocks may be. For the first call of the process.
 pub(crate) fn remember_early() {
     let mut places = EARLY.iter();
-    let mut before = Image { end: 0, base: 0, is_loader: false };
+    let mut before = Image::NONE;
     maps::for_each(|mapping| {
         let early = before.follow(&mapping);
         if let Some((start, end)) = early
@@ -54,16 +54,24 @@ struct Image {
     end: usize,
     /// Where the file's first byte is; 0 if it is not mapped.
     base: usize,
+    /// Tells the file from others, by its name.
+    file: u64,
     is_loader: bool,
 }
 
 impl Image {
+    /// Before the first mapping.
+    const NONE: Self = Self { end: 0, base: 0, file: 0, is_loader: false };
+
     /// Takes the next mapping; returns the part of it that the loader's own blocks may be in.
     fn follow(&mut self, mapping: &Mapping<'_>) -> Option<(usize, usize)> {
         let writable = &mapping.perms[..2] == b"rw";
         if !mapping.name.is_empty() {
             let is_file = mapping.name.starts_with(b"/");
-            if mapping.offset == 0 || mapping.start != self.end {
+            // The parts of a file need not touch: a linker may leave a page between two of them.
+            let file = hash(mapping.name);
+            if mapping.offset == 0 || file != self.file {
+                self.file = file;
                 self.base = if is_file && mapping.offset == 0 { mapping.start } else { 0 };
                 let name = mapping.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
                 self.is_loader = is_file && name.starts_with(b"ld-");
@@ -80,6 +88,13 @@ impl Image {
         let start = mapping.start.max(zeroed_end);
         (start < mapping.end).then_some((start, mapping.end))
     }
+}
+
+/// Returns a number that differs for different names (FNV-1a).
+fn hash(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Returns where an object that the loader mapped ends with its zero data; 0 if there is none at
@@ -102,7 +117,7 @@ mod tests {
     /// Memory between files is the loader's, and so is the loader's data; stacks are not.
     #[test]
     fn early_ranges_are_told_from_others() {
-        let mut image = Image { end: 0, base: 0, is_loader: false };
+        let mut image = Image::NONE;
         assert_eq!(image.follow(&mapping(0x1000, 0x2000, b"", 0)), Some((0x1000, 0x2000)));
         assert_eq!(image.follow(&mapping(0x8000, 0x9000, b"[heap]", 0)), None);
         assert_eq!(
@@ -114,6 +129,22 @@ mod tests {
         assert_eq!(image.follow(&mapping(0xf000, 0x10000, b"[stack]", 0)), None);
         let read_only = Mapping { perms: *b"r--p", ..mapping(0x11000, 0x12000, b"", 0) };
         assert_eq!(image.follow(&read_only), None);
+    }
+
+    /// A page between two parts of a file does not end it: its zero data is still its own.
+    #[test]
+    fn parts_of_a_file_need_not_touch() {
+        #[repr(C, align(4096))]
+        struct Page([usize; 512]);
+        // What is no ELF file has no zero data, so that only the base is looked at.
+        static NO_ELF: Page = Page([0; 512]);
+        let base = (&raw const NO_ELF).expose_provenance();
+        let mut image = Image::NONE;
+        image.follow(&mapping(base, base + 0x1000, b"/bin/x", 0));
+        image.follow(&mapping(base + 0x3000, base + 0x4000, b"/bin/x", 0x2000));
+        assert_eq!((image.base, image.end), (base, base + 0x4000));
+        image.follow(&mapping(base + 0x5000, base + 0x6000, b"/bin/y", 0x2000));
+        assert_eq!(image.base, 0, "another file, whose beginning is not mapped");
     }
 
     /// The zero data of this very program is not taken for a block's place.
