@@ -1,6 +1,6 @@
 //! Each thread's memory of the rules it has found: return address → rule.
 //!
-//! A cache is a mapping of some 16 KiB, made at the thread's first capture, and never unmapped: when
+//! A cache is a mapping of some 32 KiB, made at the thread's first capture, and never unmapped: when
 //! its thread is gone, another takes it over. It knows its thread by process and thread id, since no
 //! destructor may run for it (a thread's last frees come after those).
 //!
@@ -19,8 +19,11 @@ use core::sync::atomic::{
 use super::rule::Rule;
 use crate::sys::{pages, thread};
 
-/// Rules a thread remembers; each address has one place.
-const ENTRY_COUNT: usize = 1024;
+/// Rules that share a place, a cache line of them: a stack has some twenty addresses, of which more
+/// hardly ever fall together and evict each other at every capture.
+const SET_LEN: usize = 4;
+/// Places of a thread's cache.
+const SET_COUNT: usize = 512;
 /// How many caches of others are looked at before a new one is made.
 const LOOK_COUNT: usize = 8;
 
@@ -32,7 +35,7 @@ pub(crate) struct RuleCache {
     older: AtomicPtr<RuleCache>,
     /// The snapshot that the rules are of.
     generation: AtomicU32,
-    entries: [Entry; ENTRY_COUNT],
+    sets: [[Entry; SET_LEN]; SET_COUNT],
 }
 
 struct Entry {
@@ -51,17 +54,20 @@ impl RuleCache {
     /// Returns the packed rule that is remembered for `addr`.
     #[inline]
     pub(crate) fn get(&self, addr: usize) -> Option<u64> {
-        let entry = self.entry(addr);
-        (entry.addr.load(Relaxed) == addr).then(|| entry.rule.load(Relaxed))
+        let entry = self.set(addr).iter().find(|entry| entry.addr.load(Relaxed) == addr)?;
+        Some(entry.rule.load(Relaxed))
     }
 
-    /// Remembers a rule, if it can be packed.
+    /// Remembers a rule, if it can be packed, in place of the set's oldest if the set is full.
     pub(crate) fn put(&self, addr: usize, rule: Rule) {
         let Some(bits) = rule.pack() else { return };
-        let entry = self.entry(addr);
-        entry.addr.store(0, Relaxed);
-        entry.rule.store(bits, Relaxed);
-        entry.addr.store(addr, Relaxed);
+        let set = self.set(addr);
+        // The newest comes first, where `get` looks first; the last falls out.
+        for place in (1..SET_LEN).rev() {
+            let older = &set[place - 1];
+            set[place].write(older.addr.load(Relaxed), older.rule.load(Relaxed));
+        }
+        set[0].write(addr, bits);
     }
 
     /// Forgets all rules unless they are of that generation.
@@ -74,15 +80,24 @@ impl RuleCache {
 
     #[cold]
     fn forget(&self, generation: u32) {
-        self.entries.iter().for_each(|entry| entry.addr.store(0, Relaxed));
+        self.sets.iter().flatten().for_each(|entry| entry.addr.store(0, Relaxed));
         self.generation.store(generation, Relaxed);
     }
 
     #[inline]
-    fn entry(&self, addr: usize) -> &Entry {
+    fn set(&self, addr: usize) -> &[Entry; SET_LEN] {
         // Fibonacci hashing: the upper bits of the product depend on all bits of the address.
         let mixed = (addr as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        &self.entries[(mixed >> 48) as usize % ENTRY_COUNT]
+        &self.sets[(mixed >> 48) as usize % SET_COUNT]
+    }
+}
+
+impl Entry {
+    /// Writes both words, in an order in which no rule ever stands beside another address.
+    fn write(&self, addr: usize, rule: u64) {
+        self.addr.store(0, Relaxed);
+        self.rule.store(rule, Relaxed);
+        self.addr.store(addr, Relaxed);
     }
 }
 
@@ -191,6 +206,19 @@ mod tests {
         assert_eq!(cache.get(0x1234), Rule::End.pack());
         cache.renew(8);
         assert_eq!(cache.get(0x1234), None);
+    }
+
+    /// Four addresses of one place do not evict each other; a fifth evicts the oldest.
+    #[test]
+    fn addresses_share_a_place() {
+        let _inside = thread::enter().expect("not inside");
+        let cache = mine().expect("memory");
+        cache.renew(9);
+        let place = |addr| core::ptr::from_ref(cache.set(addr));
+        let same = (1..).filter(|addr| place(*addr) == place(1)).take(5).collect::<Vec<_>>();
+        same.iter().for_each(|addr| cache.put(*addr, Rule::End));
+        let found = same.iter().map(|addr| cache.get(*addr).is_some()).collect::<Vec<_>>();
+        assert_eq!(found, [false, true, true, true, true]);
     }
 
     /// Threads that come and go share a bounded number of caches, none of which says goodbye.
