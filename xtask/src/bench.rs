@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: the allocators beside their peers in one run, by time and by instructions,
 //! and the record of it under `docs/bench`.
 
+mod gpa;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -13,9 +15,13 @@ use crate::tools::{cargo, has_program, output, root, target_dir};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Only the cases whose name holds one of these, as `arena` or `gpa/pair`.
+    /// Only the cases whose name holds one of these, as `arena` or `gpa/pair`; `gpa` alone measures what
+    /// checking costs, beside Zig's allocators and on real programs, and records docs/bench/gpa.md.
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
+    /// How often each contender of `bench gpa` runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
 }
 
 /// One contender of one case.
@@ -32,6 +38,9 @@ struct Measured {
 const RECORD: &str = "docs/bench/allocators.md";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if options.filters == ["gpa"] {
+        return gpa::run(options.rounds.into());
+    }
     let tapes = build("tapes")?;
     let peers = build("peers")?;
     let all = output(&mut Command::new(&tapes))?;
@@ -177,8 +186,20 @@ fn render(list: &[Measured]) -> String {
     table
 }
 
-/// What the record says about the machine and about itself.
+/// What the record says about itself.
 fn heading() -> Result<String> {
+    Ok(format!(
+        "# Allocators beside their peers\n\n\
+         Written by `cargo xtask bench`. What these numbers do not show stands first in \
+         `crates/alloc-bench/README.md`; what a case does, there too.\n\n{}\n\
+         Time is the median for one operation; a ratio above 1 is lost to the peer. Instructions are \
+         callgrind's, without those of the kernel.\n\n",
+        machine()?
+    ))
+}
+
+/// What a record says about the machine: a list.
+fn machine() -> Result<String> {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cpu = cpu.map_or("unknown", |(_, name)| name);
@@ -186,13 +207,8 @@ fn heading() -> Result<String> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rustc = output(Command::new("rustc").arg("--version"))?;
     Ok(format!(
-        "# Allocators beside their peers\n\n\
-         Written by `cargo xtask bench`. What these numbers do not show stands first in \
-         `crates/alloc-bench/README.md`; what a case does, there too.\n\n\
-         * CPU: {cpu}, {cores} cores, shared with other work: a difference below 20 % says nothing\n\
-         * kernel: {}\n* compiler: {}\n\n\
-         Time is the median for one operation; a ratio above 1 is lost to the peer. Instructions are \
-         callgrind's, without those of the kernel.\n\n",
+        "* CPU: {cpu}, {cores} cores, shared with other work: a difference below 20 % says nothing\n\
+         * kernel: {}\n* compiler: {}\n",
         kernel.trim(),
         rustc.trim()
     ))

@@ -15,7 +15,8 @@ use clap::Args;
 use crate::checker::Checker;
 use crate::steps::Steps;
 use crate::tools::{has_program, output, target_dir};
-use programs::{PROGRAMS, Program};
+use programs::PROGRAMS;
+pub(crate) use programs::Program;
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -28,6 +29,11 @@ pub(crate) struct Options {
     /// Install nothing: fail if a program is missing.
     #[arg(long)]
     no_install: bool,
+}
+
+/// Returns the program of this name.
+pub(crate) fn program(name: &str) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.name == name)
 }
 
 /// How long one run may take, in seconds; `timeout` ends it then.
@@ -235,7 +241,7 @@ fn run_program(program: &Program, wrapper: &[&std::ffi::OsStr], dir: &Path) -> R
 }
 
 /// What makes outputs the same on every run.
-const ENVIRONMENT: [(&str, &str); 8] = [
+pub(crate) const ENVIRONMENT: [(&str, &str); 8] = [
     ("LC_ALL", "C"),
     ("TZ", "UTC"),
     ("PYTHONHASHSEED", "0"),

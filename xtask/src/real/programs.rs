@@ -7,19 +7,19 @@ use anyhow::Result;
 use super::fixtures;
 
 /// One command to run with and without the checker.
-pub(super) struct Program {
-    pub(super) name: &'static str,
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
     /// Programs or files that must be there, and the Debian package that brings each.
-    pub(super) needs: &'static [(&'static str, &'static str)],
+    pub(crate) needs: &'static [(&'static str, &'static str)],
     /// Makes the input in the program's folder.
-    pub(super) prepare: fn(&Path) -> Result<()>,
+    pub(crate) prepare: fn(&Path) -> Result<()>,
     /// Called before each run with the program's folder and a fresh one, in which it will run.
-    pub(super) before: fn(&Path, &Path) -> Result<()>,
-    pub(super) command: &'static [&'static str],
+    pub(crate) before: fn(&Path, &Path) -> Result<()>,
+    pub(crate) command: &'static [&'static str],
     /// A file of the program's folder.
-    pub(super) stdin: Option<&'static str>,
+    pub(crate) stdin: Option<&'static str>,
     /// A file that the run writes, to be compared as well.
-    pub(super) writes: Option<&'static str>,
+    pub(crate) writes: Option<&'static str>,
 }
 
 /// Nothing but a command.
@@ -81,7 +81,7 @@ done
 const GIT_GC: &str = "git -c pack.threads=2 -c pack.window=5 gc --quiet --prune=now && \
                       git fsck --full --no-progress && git rev-list --objects --all | sort";
 
-pub(super) const PROGRAMS: &[Program] = &[
+pub(crate) const PROGRAMS: &[Program] = &[
     Program { name: "ls", needs: &[HEADERS], command: &["ls", "-lR", "/usr/include"], ..PLAIN },
     Program {
         name: "git log",

@@ -1,0 +1,139 @@
+//! Real programs, plain and with the preloaded library in its modes: processors' time and peak memory.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::median;
+use crate::checker::Checker;
+use crate::real::{ENVIRONMENT, Program, program};
+use crate::tools::{has_program, target_dir};
+
+/// A way to run a program.
+pub(super) struct Way {
+    pub(super) name: &'static str,
+    /// Value of `ALLOC_PRELOAD`; empty: nothing is preloaded.
+    strategy: &'static str,
+    options: &'static str,
+}
+
+pub(super) const GLIBC: usize = 0;
+pub(super) const STRATEGY_C: usize = 1;
+pub(super) const DEFAULT: usize = 2;
+pub(super) const SAMPLED: usize = 5;
+pub(super) const WAYS: [Way; 6] = [
+    Way { name: "glibc", strategy: "", options: "" },
+    Way { name: "`ALLOC_PRELOAD=c`", strategy: "c", options: "" },
+    Way { name: "default mode", strategy: "gpa", options: "on_finding=continue" },
+    Way { name: "stacks=8", strategy: "gpa", options: "on_finding=continue,stacks=8" },
+    Way { name: "stacks=off", strategy: "gpa", options: "on_finding=continue,stacks=off" },
+    Way {
+        name: "guard=sampled:1000",
+        strategy: "gpa",
+        options: "on_finding=continue,guard=sampled:1000",
+    },
+];
+
+/// Whose malloc is busy, less busy, idle, and busy with large pieces.
+const NAMES: [&str; 4] = ["sqlite3", "perl", "python3, json", "gcc"];
+
+/// What one program took in one way: medians.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Seconds of the processors' time, user and system.
+    pub(super) cpu: f64,
+    /// Peak of resident memory in KiB.
+    pub(super) peak: f64,
+}
+
+pub(super) struct Programs {
+    /// By program; costs in the order of `WAYS`.
+    pub(super) rows: Vec<(&'static str, Vec<Cost>)>,
+    /// Programs that are not here.
+    pub(super) missing: Vec<&'static str>,
+}
+
+pub(super) fn measure(rounds: usize) -> Result<Programs> {
+    let library = Checker::build()?.library;
+    let mut programs = Programs { rows: Vec::new(), missing: Vec::new() };
+    for name in NAMES {
+        let program = program(name).with_context(|| format!("no program {name}"))?;
+        if !has_program(program.command[0]) {
+            programs.missing.push(name);
+            continue;
+        }
+        programs.rows.push((name, compare(program, &library, rounds)?));
+    }
+    Ok(programs)
+}
+
+fn compare(program: &Program, library: &Path, rounds: usize) -> Result<Vec<Cost>> {
+    let slug: String =
+        program.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let dir = target_dir()?.join("bench-real").join(slug);
+    fs::create_dir_all(&dir)?;
+    (program.prepare)(&dir).context("preparing its input")?;
+    let mut runs = vec![Vec::new(); WAYS.len()];
+    for round in 1..=rounds {
+        eprintln!("round {round} of {rounds}: {}", program.name);
+        for (way, list) in WAYS.iter().zip(&mut runs) {
+            list.push(run(program, way, library, &dir)?);
+        }
+    }
+    let middle = |list: &Vec<Cost>| Cost {
+        cpu: median(list.iter().map(|cost| cost.cpu).collect()),
+        peak: median(list.iter().map(|cost| cost.peak).collect()),
+    };
+    Ok(runs.iter().map(middle).collect())
+}
+
+fn run(program: &Program, way: &Way, library: &Path, dir: &Path) -> Result<Cost> {
+    let area: PathBuf = dir.join("run");
+    if area.exists() {
+        fs::remove_dir_all(&area)?;
+    }
+    fs::create_dir(&area)?;
+    (program.before)(dir, &area).context("preparing the run")?;
+    let input = match program.stdin {
+        Some(name) => Stdio::from(File::open(dir.join(name))?),
+        None => Stdio::null(),
+    };
+    let mut command = Command::new(program.command[0]);
+    command.args(&program.command[1..]).current_dir(&area).envs(ENVIRONMENT);
+    let errors = dir.join("stderr");
+    command.stdin(input).stdout(Stdio::null()).stderr(File::create(&errors)?);
+    for key in ["LD_PRELOAD", "ALLOC_PRELOAD", "ALLOC_GPA", "ALLOC_GPA_RECORDS"] {
+        command.env_remove(key);
+    }
+    if !way.strategy.is_empty() {
+        command.env("LD_PRELOAD", library).env("ALLOC_PRELOAD", way.strategy);
+        command.env("ALLOC_GPA", way.options);
+    }
+    let (status, cost) = wait(&mut command)?;
+    // Leaks are told on standard error, and change no status under `continue`.
+    let said = fs::read_to_string(&errors).unwrap_or_default();
+    ensure!(status == 0, "{}, {}: wait status {status:#x}: {said}", program.name, way.name);
+    Ok(cost)
+}
+
+/// Runs a command to its end; returns the kernel's status word, and what it cost with all of its
+/// children.
+fn wait(command: &mut Command) -> Result<(i32, Cost)> {
+    let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+    let pid = libc::pid_t::try_from(child.id())?;
+    let mut status = 0;
+    // SAFETY: all zero bytes are a value of this record of numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: waits for our own child, for which nobody else waits (dropping `child` does not), and
+    // writes to two values of the types that the call documents.
+    let ended = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    ensure!(ended == pid, "wait4: {}", std::io::Error::last_os_error());
+    let time = |value: libc::timeval| {
+        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
+    };
+    let cpu = (time(usage.ru_utime) + time(usage.ru_stime)).as_secs_f64();
+    Ok((status, Cost { cpu, peak: usage.ru_maxrss as f64 }))
+}
