@@ -16,7 +16,7 @@ use crate::checker::Checker;
 use crate::steps::Steps;
 use crate::tools::{has_program, output, target_dir};
 use programs::PROGRAMS;
-pub(crate) use programs::Program;
+pub(crate) use programs::{PLAIN, Program};
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Options {

@@ -23,7 +23,7 @@ pub(crate) struct Program {
 }
 
 /// Nothing but a command.
-const PLAIN: Program = Program {
+pub(crate) const PLAIN: Program = Program {
     name: "",
     needs: &[("timeout", "coreutils")],
     prepare: |_| Ok(()),

@@ -34,10 +34,17 @@ fn try_draw<'f>(sides: &Sides, file: &'f Path) -> Result<(), Box<dyn std::error:
     let mut chart = ChartBuilder::on(&area)
         .caption("CPU nanoseconds for one operation (less is better)", (SANS, 18))
         .margin(14)
+        .margin_right(30)
         .x_label_area_size(34)
         .y_label_area_size(4)
-        .build_cartesian_2d((1f64..100_000f64).log_scale(), 0f64..bands)?;
-    chart.configure_mesh().disable_y_mesh().disable_y_axis().label_style((SANS, 13)).draw()?;
+        .build_cartesian_2d((1f64..30_000f64).log_scale(), 0f64..bands)?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .label_style((SANS, 13))
+        .x_label_formatter(&|ns| format!("{ns:.0}"))
+        .draw()?;
     for (workload, colour) in WORKLOADS.iter().zip(COLOURS) {
         let swatch = move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled());
         let bars = names.iter().enumerate().filter_map(|(band, name)| {

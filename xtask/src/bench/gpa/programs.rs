@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::median;
 use crate::checker::Checker;
-use crate::real::{ENVIRONMENT, Program, program};
+use crate::real::{ENVIRONMENT, PLAIN, Program, program};
 use crate::tools::{has_program, target_dir};
 
 /// A way to run a program.
@@ -37,8 +37,34 @@ pub(super) const WAYS: [Way; 6] = [
     },
 ];
 
-/// Whose malloc is busy, less busy, idle, and busy with large pieces.
-const NAMES: [&str; 4] = ["sqlite3", "perl", "python3, json", "gcc"];
+/// Those of `xtask ci real` whose malloc is busy, idle, and busy with large pieces; and perl, for longer.
+fn chosen() -> Result<Vec<&'static Program>> {
+    let real = |name| program(name).with_context(|| format!("no program {name}"));
+    Ok(vec![real("sqlite3")?, &PERL, real("python3, json")?, real("gcc")?])
+}
+
+const PERL: Program = Program {
+    name: "perl",
+    needs: &[("perl", "perl")],
+    command: &["perl", "-e", PERL_TEXT],
+    ..PLAIN
+};
+
+/// Words counted, sorted and replaced, nested lists and hashes, twelve times.
+const PERL_TEXT: &str = r#"
+use strict;
+for my $round (1 .. 12) {
+    my %count;
+    my $text = join " ", map { chr(97 + $_ * 7 % 26) x (1 + $_ % 9) . $_ % 5000 } 1 .. 100000;
+    $count{$_}++ for split / /, $text;
+    my @lines = map { sprintf "%-12s %d", $_, $count{$_} } sort keys %count;
+    (my $upper = $text) =~ s/([aeiou]+)/uc $1/ge;
+    my @nested = map { { id => $_, list => [ 1 .. $_ % 20 ] } } 1 .. 20000;
+    my $sum = 0;
+    $sum += scalar @{ $_->{list} } for @nested;
+    print scalar(@lines), " ", length($upper), " $sum\n";
+}
+"#;
 
 /// What one program took in one way: medians.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +85,12 @@ pub(super) struct Programs {
 pub(super) fn measure(rounds: usize) -> Result<Programs> {
     let library = Checker::build()?.library;
     let mut programs = Programs { rows: Vec::new(), missing: Vec::new() };
-    for name in NAMES {
-        let program = program(name).with_context(|| format!("no program {name}"))?;
+    for program in chosen()? {
         if !has_program(program.command[0]) {
-            programs.missing.push(name);
+            programs.missing.push(program.name);
             continue;
         }
-        programs.rows.push((name, compare(program, &library, rounds)?));
+        programs.rows.push((program.name, compare(program, &library, rounds)?));
     }
     Ok(programs)
 }

@@ -69,7 +69,7 @@ fn goals(sides: &Sides, programs: &Programs) -> Vec<Goal> {
     ratio("Zig SafeAllocator, 7 frames", "gpa, 8 frames, frame pointers", 8.0);
     ratio("Zig SafeAllocator, no traces", "gpa, 8 frames, frame pointers", 1.0);
     ratio("Zig SafeAllocator, 7 frames", "gpa, 8 frames", 6.0);
-    ratio("Zig SafeAllocator, Debug build", "gpa, dev profile", 20.0);
+    ratio("Zig SafeAllocator, Debug build", "gpa, dev profile, two lines", 20.0);
     ratio("Zig SafeAllocator, no traces", "gpa, stacks=off", 4.0);
     for name in ["gpa", "gpa, stacks=off"] {
         if let (Some(one), Some(two)) = (sides.get(name, "random"), sides.get(name, "random2")) {

@@ -88,21 +88,28 @@ pub(super) fn measure(rounds: usize) -> Result<Sides> {
     Ok(Sides { figures, without_zig })
 }
 
+/// What a user's two lines say, `[profile.dev.package."*"]` and `opt-level = 3`: dependencies are
+/// optimised, the program is not. In this workspace they are members, which `"*"` leaves out.
+const DEV_OVERRIDES: [&str; 2] =
+    ["profile.dev.package.alloc-gpa.opt-level=3", "profile.dev.package.alloc-core.opt-level=3"];
+
 /// Ours, built as users build: release, with frame pointers, and plain dev.
 fn ours() -> Result<Vec<Side>> {
     let target = target_dir()?;
-    let build = |flags: &str, profile: &str, dir: &str| -> Result<PathBuf> {
-        eprintln!("building `side`: profile {profile} {flags}");
+    let build = |flags: &str, profile: &str, dir: &str, config: &[&str]| -> Result<PathBuf> {
+        eprintln!("building `side`: profile {profile} {flags} {}", config.join(" "));
         let mut command = cargo("build --quiet --locked --package alloc-bench --bin side");
         command.args(["--profile", profile, "--target-dir"]).arg(target.join(dir));
+        command.args(config.iter().flat_map(|one| ["--config", *one]));
         command.env("RUSTFLAGS", flags);
         output(&mut command)?;
         let folder = if profile == "dev" { "debug" } else { profile };
         Ok(target.join(dir).join(folder).join("side"))
     };
-    let release = build("", "release", "bench-plain")?;
-    let framed = build("-C force-frame-pointers=yes", "release", "bench-framed")?;
-    let dev = build("", "dev", "bench-plain")?;
+    let release = build("", "release", "bench-plain", &[])?;
+    let framed = build("-C force-frame-pointers=yes", "release", "bench-framed", &[])?;
+    let dev = build("", "dev", "bench-plain", &[])?;
+    let two_lines = build("", "dev", "bench-two-lines", &DEV_OVERRIDES)?;
     let side = |name, program: &Path, allocator, slowness| Side {
         name,
         program: program.into(),
@@ -115,6 +122,7 @@ fn ours() -> Result<Vec<Side>> {
         side("gpa, 8 frames, frame pointers", &framed, "gpa8", 1),
         side("gpa, stacks=off", &release, "gpa0", 1),
         side("gpa, dev profile", &dev, "gpa", 10),
+        side("gpa, dev profile, two lines", &two_lines, "gpa", 2),
         side("system malloc", &release, "system", 1),
     ])
 }
