@@ -64,6 +64,24 @@ impl Builder {
         self
     }
 
+    /// Bytes, as requested, that may be live at once; no limit unless told otherwise.
+    ///
+    /// An allocation beyond it fails with `AllocError`, and so does growing in place; a block that
+    /// moves counts twice until its old place is free. The limit is exact whatever threads do. That
+    /// it was reached is one of [`Gpa::notes`]. It costs two atomic additions to one word for each
+    /// block.
+    pub const fn memory_limit(mut self, bytes: usize) -> Self {
+        self.config.memory_limit = Some(bytes);
+        self
+    }
+
+    /// The byte that freed memory is filled with; `0x5a` unless told otherwise. A write of this very
+    /// byte after the free is not seen.
+    pub const fn junk(mut self, byte: u8) -> Self {
+        self.config.junk = byte;
+        self
+    }
+
     /// What happens after a finding; [`OnFinding::Record`] unless told otherwise.
     pub const fn on_finding(mut self, policy: OnFinding) -> Self {
         self.config.on_finding = policy;
@@ -167,6 +185,12 @@ impl Gpa {
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         let heap = self.heap();
         (0..).map_while(move |index| heap?.findings.get(index))
+    }
+
+    /// Returns what the allocator had to refuse or to give up so far, each once: one line that begins
+    /// with a word such as `limit:` or `degraded:`.
+    pub fn notes(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.heap().into_iter().flat_map(Heap::notes)
     }
 
     /// Returns the numbers of allocations and bytes.

@@ -9,6 +9,8 @@
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
 //! * `fork`: a heap in two processes.
+//! * `budget`: how much may be live at once.
+//! * `notes`: what had to be given up.
 //!
 //! This file: allocation, free and resize.
 
@@ -26,6 +28,7 @@ use crate::stack::{self, StackId};
 use crate::sys::{self, pages};
 
 pub(crate) mod audit;
+mod budget;
 pub(crate) mod canary;
 pub(crate) mod chunk;
 pub(crate) mod classes;
@@ -33,12 +36,15 @@ mod findings;
 mod fork;
 mod grow;
 pub(crate) mod map;
+pub(crate) mod notes;
 pub(crate) mod state;
 
+use budget::Budget;
 use canary::Damage;
 use chunk::{BlockRef, Chunk, Place};
 use classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use findings::Findings;
+use notes::{Note, Notes};
 use state::{State, StateWord};
 
 /// Shards: more than threads that allocate at once on a small machine, so that they seldom meet.
@@ -103,10 +109,15 @@ pub(crate) struct Heap {
     peak_bytes: AtomicUsize,
     /// Bytes of the records of retired chunks that were not given up.
     history_len: AtomicUsize,
+    /// What is taken of `memory_limit`.
+    budget: Budget,
+    notes: Notes,
     /// How often the process forked before it became this one.
     pub(crate) epoch: AtomicU16,
     /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.
     sink: AtomicPtr<()>,
+    /// Told of every note that is new; null: nobody. A `fn(&str)`.
+    note_sink: AtomicPtr<()>,
 }
 
 // SAFETY: all that is shared is atomic or behind a lock; `config` is not written after `map`.
@@ -114,6 +125,9 @@ unsafe impl Sync for Heap {}
 
 /// What a sink is: told of a finding when it is new, before the policy acts.
 pub(crate) type Sink = fn(&Heap, &Finding);
+
+/// What a sink for notes is: told of one when it is new.
+pub(crate) type NoteSink = fn(&str);
 
 /// What a free or a resize found at the address it was given.
 struct Target<'h> {
@@ -166,6 +180,33 @@ impl Heap {
         self.sink.store(sink as *mut (), Release);
     }
 
+    /// Sets who is told of notes, from now on.
+    pub(crate) fn set_note_sink(&self, sink: NoteSink) {
+        // Release: pairs with the Acquire in `note`.
+        self.note_sink.store(sink as *mut (), Release);
+    }
+
+    /// Says something once.
+    #[cold]
+    #[inline(never)]
+    fn note(&self, note: Note) {
+        if !self.notes.add(note) {
+            return;
+        }
+        // Acquire: pairs with the Release in `set_note_sink`.
+        let sink = self.note_sink.load(Acquire);
+        if !sink.is_null() {
+            // SAFETY: only `set_note_sink` writes it, from a `NoteSink`.
+            let sink = unsafe { core::mem::transmute::<*mut (), NoteSink>(sink) };
+            sink(note.text());
+        }
+    }
+
+    /// Returns what was said.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.notes.iter().map(Note::text)
+    }
+
     /// Returns the heap's numbers; each is exact, all together only while nobody allocates.
     pub(crate) fn stats(&self) -> Stats {
         // Relaxed, all: sums of counters that order nothing.
@@ -212,9 +253,20 @@ impl Heap {
     /// Hands out a block. Its bytes are zero: memory is never used twice.
     pub(crate) fn alloc(&self, layout: Layout, here: StackId) -> Result<NonNull<u8>, AllocError> {
         let (size, align) = (layout.size(), layout.align());
+        if !self.budget.take(self.config.memory_limit, size) {
+            self.note(Note::MemoryLimit);
+            return Err(AllocError);
+        }
         let block = match classes::class_of(size, align) {
-            Some(class) => self.take_slot(class)?,
-            None => self.take_large(size, align)?,
+            Some(class) => self.take_slot(class),
+            None => self.take_large(size, align),
+        };
+        let block = match block {
+            Ok(block) => block,
+            Err(error) => {
+                self.budget.give(self.config.memory_limit, size);
+                return Err(error);
+            }
         };
         let start = block.start();
         let slot = block.slot;
@@ -289,12 +341,13 @@ impl Heap {
         if block.slab.count.load(Relaxed) != 1 {
             // SAFETY: the whole slot: the block is dead, and the winner of the exchange alone
             // writes to it.
-            unsafe { canary::fill_junk(start, room) };
+            unsafe { canary::fill_junk(start, room, self.config.junk) };
         }
         // Publishes the junk and the stack.
         freeing.with(State::Freed).publish(&slot.state);
         // Relaxed: counters that order nothing.
         self.live_bytes.fetch_sub(size, Relaxed);
+        self.budget.give(self.config.memory_limit, size);
         self.shards[Self::shard_index()].frees.fetch_add(1, Relaxed);
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
@@ -323,6 +376,12 @@ impl Heap {
         // Relaxed: published with the state below.
         let old = slot.size.load(Relaxed);
         self.check_canary(&block, old, here);
+        if !self.budget.take(self.config.memory_limit, new.saturating_sub(old)) {
+            // Nothing was changed: as it was.
+            word.publish(&slot.state);
+            self.note(Note::MemoryLimit);
+            return false;
+        }
         slot.size.store(new, Relaxed);
         // SAFETY: `new` is less than the slot's room.
         let end = unsafe { block.start().add(new) };
@@ -331,6 +390,7 @@ impl Heap {
         // Publishes the size and the canary.
         word.publish(&slot.state);
         self.live_bytes.fetch_sub(old, Relaxed);
+        self.budget.give(self.config.memory_limit, old.saturating_sub(new));
         self.add_live(new);
         true
     }

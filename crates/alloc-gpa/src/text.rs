@@ -68,6 +68,9 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
     if let Some(more @ 1..) = groups.len().checked_sub(LEAK_GROUPS_MAX) {
         writeln!(out, "and {more} more places")?;
     }
+    for note in heap.notes() {
+        writeln!(out, "note: {note}")?;
+    }
     if index != 0 || blocks != 0 {
         writeln!(out, "{index} findings, {blocks} blocks leaked ({bytes} bytes)")?;
     }

@@ -124,7 +124,7 @@ impl Heap {
     fn audit_freed(&self, block: &BlockRef<'_>) {
         // SAFETY: the slot is mapped; it is freed, so its bytes are junk, or zero once the slab's
         // memory is given back.
-        let damage = unsafe { canary::junk_damage(block.start(), block.room()) };
+        let damage = unsafe { canary::junk_damage(block.start(), block.room(), self.config.junk) };
         if let Some(damage) = damage.filter(|_| !is_all_freed(block)) {
             self.tell_written(block, damage, StackId::NONE);
         }

@@ -20,10 +20,6 @@ const CANARY_WORD: u64 = {
     u64::from_ne_bytes(bytes)
 };
 
-/// What freed bytes are filled with.
-pub(crate) const JUNK: u8 = 0x5a;
-const JUNK_WORD: u64 = u64::from_ne_bytes([JUNK; 8]);
-
 /// Fills `[start, start + len)` with the canary.
 ///
 /// # Safety
@@ -35,15 +31,15 @@ pub(crate) unsafe fn fill_canary(start: NonNull<u8>, len: usize) {
     unsafe { fill(start, len, CANARY_WORD) };
 }
 
-/// Fills `[start, start + len)` with [`JUNK`].
+/// Fills `[start, start + len)` with `junk`, what freed bytes are filled with.
 ///
 /// # Safety
 ///
 /// As [`fill_canary`].
 #[inline]
-pub(crate) unsafe fn fill_junk(start: NonNull<u8>, len: usize) {
+pub(crate) unsafe fn fill_junk(start: NonNull<u8>, len: usize, junk: u8) {
     // SAFETY: the caller's contract.
-    unsafe { start.write_bytes(JUNK, len) };
+    unsafe { start.write_bytes(junk, len) };
 }
 
 /// Fills with a pattern of eight bytes that is laid out from a multiple of eight.
@@ -100,15 +96,15 @@ pub(crate) unsafe fn canary_damage(start: NonNull<u8>, len: usize) -> Option<Dam
     unsafe { damage(start, len, CANARY_WORD) }
 }
 
-/// Returns where `[start, start + len)` differs from [`JUNK`], if it does.
+/// Returns where `[start, start + len)` differs from `junk`, if it does.
 ///
 /// # Safety
 ///
 /// The bytes may be read.
 #[inline]
-pub(crate) unsafe fn junk_damage(start: NonNull<u8>, len: usize) -> Option<Damage> {
+pub(crate) unsafe fn junk_damage(start: NonNull<u8>, len: usize, junk: u8) -> Option<Damage> {
     // SAFETY: the caller's contract.
-    unsafe { damage(start, len, JUNK_WORD) }
+    unsafe { damage(start, len, u64::from_ne_bytes([junk; 8])) }
 }
 
 /// Returns where a range differs from a pattern.

@@ -278,7 +278,9 @@ impl Heap {
     /// Tells if the bytes of a freed block, whose memory is still there, were written.
     pub(super) fn check_freed(&self, block: &BlockRef<'_>, here: StackId) {
         // SAFETY: the slot is mapped; it is freed, so its bytes are junk.
-        if let Some(damage) = unsafe { canary::junk_damage(block.start(), block.room()) } {
+        if let Some(damage) =
+            unsafe { canary::junk_damage(block.start(), block.room(), self.config.junk) }
+        {
             self.tell_written(block, damage, here);
         }
     }

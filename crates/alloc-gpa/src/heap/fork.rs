@@ -32,8 +32,9 @@ impl Heap {
         }
     }
 
-    /// Marks what is allocated from now on as a forked child's own.
+    /// Marks what is allocated from now on as a forked child's own, and its notes.
     pub(crate) fn next_epoch(&self) {
+        self.notes.clear();
         // Relaxed: a forked child has one thread.
         self.epoch.fetch_add(1, Relaxed);
     }

@@ -147,6 +147,15 @@ pub(super) fn finding(_heap: &Heap, finding: &Finding) {
     });
 }
 
+/// Says something once: the heap's sink for notes.
+pub(super) fn note(text: &str) {
+    if mode() == Mode::Records {
+        with_records(|records, buffers| records.write_note(text, buffers));
+    } else {
+        paragraph(|out| writeln!(out, "alloc-gpa: {text}"));
+    }
+}
+
 /// Returns how many findings could not be written.
 pub(super) fn missed() -> u32 {
     // Relaxed: see `finding`.
