@@ -24,6 +24,12 @@ pub enum FindingKind {
     Underflow,
     /// Bytes of a freed block were written.
     UseAfterFree,
+    /// Bytes of a freed block were read.
+    ReadAfterFree,
+    /// Bytes past the end of a block were read.
+    OverflowRead,
+    /// Bytes before the start of a block were read.
+    UnderflowRead,
     /// A block was freed or resized through another `Gpa` than it came from.
     OtherAllocator,
 }
@@ -41,6 +47,9 @@ impl FindingKind {
             Self::Overflow => "overflow",
             Self::Underflow => "underflow",
             Self::UseAfterFree => "use_after_free",
+            Self::ReadAfterFree => "read_after_free",
+            Self::OverflowRead => "overflow_read",
+            Self::UnderflowRead => "underflow_read",
             Self::OtherAllocator => "other_allocator",
         }
     }
@@ -57,6 +66,9 @@ impl FindingKind {
             Self::Overflow => "write past the end",
             Self::Underflow => "write before the start",
             Self::UseAfterFree => "write after free",
+            Self::ReadAfterFree => "read after free",
+            Self::OverflowRead => "read past the end",
+            Self::UnderflowRead => "read before the start",
             Self::OtherAllocator => "block of another allocator",
         }
     }

@@ -31,6 +31,12 @@ pub enum Kind {
     Underflow,
     /// A write to a freed block.
     UseAfterFree,
+    /// A read of a freed block.
+    ReadAfterFree,
+    /// A read past the end.
+    OverflowRead,
+    /// A read before the start.
+    UnderflowRead,
     /// A block of another allocator.
     OtherAllocator,
     /// A size or alignment that cannot be meant. Does not count as a fault.
@@ -41,7 +47,7 @@ pub enum Kind {
 
 impl Kind {
     /// The names of all kinds, as records, suppressions and JSON spell them.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 13] = [
         "double_free",
         "invalid_free",
         "resize_after_free",
@@ -50,6 +56,9 @@ impl Kind {
         "overflow",
         "underflow",
         "use_after_free",
+        "read_after_free",
+        "overflow_read",
+        "underflow_read",
         "other_allocator",
         "invalid_request",
     ];
@@ -64,6 +73,9 @@ impl Kind {
             "overflow" => Self::Overflow,
             "underflow" => Self::Underflow,
             "use_after_free" => Self::UseAfterFree,
+            "read_after_free" => Self::ReadAfterFree,
+            "overflow_read" => Self::OverflowRead,
+            "underflow_read" => Self::UnderflowRead,
             "other_allocator" => Self::OtherAllocator,
             "invalid_request" => Self::InvalidRequest,
             other => Self::Other(other.to_owned()),
@@ -82,6 +94,9 @@ impl Kind {
             Self::Overflow => "overflow",
             Self::Underflow => "underflow",
             Self::UseAfterFree => "use_after_free",
+            Self::ReadAfterFree => "read_after_free",
+            Self::OverflowRead => "overflow_read",
+            Self::UnderflowRead => "underflow_read",
             Self::OtherAllocator => "other_allocator",
             Self::InvalidRequest => "invalid_request",
             Self::Other(name) => name,

@@ -13,6 +13,8 @@ use crate::{Amount, Report};
 const NAME_WIDTH_MAX: usize = 48;
 /// The most notes that are shown.
 const NOTES_SHOWN_MAX: usize = 20;
+/// How the detail of a finding begins that a trap made, at the access itself.
+const TRAPPED: &str = "trapped";
 
 /// How much is said about leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,7 +125,14 @@ impl Text<'_> {
         let style = self.styles.title;
         writeln!(self.out, "{style}{title}{times}{style:#}{}", self.whose(finding))?;
         // Damage is older than the call that notices it; often that is the block's own free.
+        let is_trapped = finding.detail.starts_with(TRAPPED);
         let (here, freed) = match finding.kind {
+            Kind::ReadAfterFree | Kind::OverflowRead | Kind::UnderflowRead => {
+                ("read", finding.freed)
+            }
+            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree if is_trapped => {
+                ("written", finding.freed)
+            }
             Kind::Overflow | Kind::Underflow | Kind::UseAfterFree
                 if finding.freed == finding.here =>
             {
@@ -132,7 +141,7 @@ impl Text<'_> {
             Kind::Overflow | Kind::Underflow | Kind::UseAfterFree => ("noticed", finding.freed),
             _ => ("here", finding.freed),
         };
-        let freed_label = if here == "noticed" { "freed" } else { "freed first" };
+        let freed_label = if here == "here" { "freed first" } else { "freed" };
         let stacks = [(here, finding.here), ("allocated", finding.allocated), (freed_label, freed)];
         let known = |stack: StackId| report.shown_frames(stack).next().is_some();
         let frames = stacks.iter().flat_map(|(_, stack)| report.shown_frames(*stack));

@@ -84,6 +84,9 @@ pub(crate) fn title(finding: &Finding) -> String {
         Kind::Overflow => format!("write past the end of {}{at}", block(finding, "")),
         Kind::Underflow => format!("write before the start of {}{at}", block(finding, "")),
         Kind::UseAfterFree => format!("write to {}{at}", block(finding, "freed ")),
+        Kind::ReadAfterFree => format!("read of {}{at}", block(finding, "freed ")),
+        Kind::OverflowRead => format!("read past the end of {}{at}", block(finding, "")),
+        Kind::UnderflowRead => format!("read before the start of {}{at}", block(finding, "")),
         Kind::OtherAllocator => format!("{} given to another allocator", block(finding, "")),
         Kind::InvalidRequest => format!(
             "request that cannot be meant: {}, alignment {}",

@@ -354,6 +354,9 @@ fn words_for_each_kind() {
         ("overflow", "write past the end of a 100-byte block (offset -2)", 1),
         ("underflow", "write before the start of a 100-byte block (offset -2)", 1),
         ("use_after_free", "write to a freed 100-byte block (offset -2)", 1),
+        ("read_after_free", "read of a freed 100-byte block (offset -2)", 1),
+        ("overflow_read", "read past the end of a 100-byte block (offset -2)", 1),
+        ("underflow_read", "read before the start of a 100-byte block (offset -2)", 1),
         ("other_allocator", "a 100-byte block given to another allocator", 1),
         ("invalid_request", "request that cannot be meant: 7 bytes, alignment 8", 0),
         ("brand_new", "brand_new: a 100-byte block (offset -2)", 1),
@@ -366,6 +369,22 @@ fn words_for_each_kind() {
         let report = records.read();
         assert!(plain(&report).starts_with(&format!("{words}\n")), "{}", plain(&report));
         assert_eq!(report.totals().findings, faults, "{kind}");
+    }
+}
+
+/// What a trap caught has the stack of the access itself.
+#[test]
+fn trapped_accesses_are_where_they_happen() {
+    for (kind, label) in [("use_after_free", "written"), ("read_after_free", "read")] {
+        let records = Records::new();
+        let stack = |id: u32| format!(r#"{{"t":"stack","id":{id},"frames":[[-1,{}]]}}"#, id * 16);
+        let finding = format!(
+            r#"{{"t":"finding","kind":"{kind}","offset":4,"block":{{"addr":64,"size":100,"align":16}},"here":1,"allocated":2,"freed":3,"detail":"trapped"}}"#
+        );
+        records.file("7-0.jsonl", &[&start(7), &stack(1), &stack(2), &stack(3), &finding, END]);
+        let text = plain(&records.read());
+        let wanted = format!("  {label}\n    0x10\n  allocated\n    0x20\n  freed\n    0x30\n\n");
+        assert!(text.contains(&wanted), "{text}");
     }
 }
 
