@@ -204,6 +204,36 @@ fn environment() {
     assert_eq!(user[..3], [&*preload, "gpa", "on_finding=continue,stacks=4"]);
 }
 
+/// Settings for the allocator are handed on, those of the command line last; wrong ones are refused in
+/// one line before the program starts.
+#[test]
+fn settings_of_the_allocator() {
+    let setup = Setup::new();
+    let said = setup.path("said");
+    let run = |options: &[&str], inherited: &str| {
+        let _ = fs::remove_file(&said);
+        let mut command = setup.command(options, &["exit", "0"]);
+        command.env("FAKE_ENVIRONMENT", &said).env("ALLOC_GPA", inherited);
+        let output = command.output().unwrap();
+        (output.status.code(), stderr(&output), fs::read_to_string(&said).unwrap_or_default())
+    };
+    let options = ["--gpa", "stacks=4,junk=0x11", "--gpa=history=1M"];
+    let (status, _, said) = run(&options, "stacks=8");
+    assert_eq!(status, Some(0));
+    let expected = "on_finding=continue,stacks=8,stacks=4,junk=0x11,history=1M";
+    assert_eq!(said.lines().nth(2), Some(expected));
+    for (options, inherited, line) in [
+        (&["--gpa", "stack=1"][..], "", "--gpa: unknown key `stack`; the keys are stacks, "),
+        (&["--gpa", "junk=a\nb"], "", "--gpa: `a\\nb` is no value of `junk`; it takes a byte"),
+        (&["--gpa", "on_finding=abort"], "", "--gpa: `on_finding` is always continue here"),
+        (&[], "stacks=x", "ALLOC_GPA: `x` is no value of `stacks`; it takes off, or 1 to 32"),
+    ] {
+        let (status, text, said) = run(options, inherited);
+        assert_eq!((status, said.as_str(), text.lines().count()), (Some(2), "", 1), "{text}");
+        assert!(text.starts_with(&format!("alloc-check: {line}")), "{text}");
+    }
+}
+
 /// The program starts as it would without us: dispositions, mask, closed descriptors.
 #[test]
 fn what_is_inherited() {

@@ -277,10 +277,9 @@ impl Heap {
 
     /// Tells if the bytes of a freed block, whose memory is still there, were written.
     pub(super) fn check_freed(&self, block: &BlockRef<'_>, here: StackId) {
+        let junk = self.config.junk;
         // SAFETY: the slot is mapped; it is freed, so its bytes are junk.
-        if let Some(damage) =
-            unsafe { canary::junk_damage(block.start(), block.room(), self.config.junk) }
-        {
+        if let Some(damage) = unsafe { canary::junk_damage(block.start(), block.room(), junk) } {
             self.tell_written(block, damage, here);
         }
     }

@@ -24,7 +24,7 @@ alloc-check too. A program that is called `resolve` or `help` is checked with `a
 
 Environment:
   ALLOC_CHECK_LIBRARY  the preload library, if not --library
-  ALLOC_GPA            key=value,... for the allocator (on_finding is always continue)
+  ALLOC_GPA            key=value,... for the allocator, beside --gpa (on_finding is always continue)
   LD_PRELOAD           is kept, after the preload library
   TMPDIR               where the records are kept until the report is printed
   NO_COLOR             no colours";
@@ -61,6 +61,9 @@ pub(crate) struct Check {
     /// The preload library, liballoc_preload.so
     #[arg(long, value_name = "PATH")]
     pub(crate) library: Option<PathBuf>,
+    /// Settings of the allocator, over those of ALLOC_GPA, such as `stacks=8,memory_limit=64M`
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub(crate) gpa: Vec<String>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM [ARGS]")]
     pub(crate) command_line: Vec<OsString>,

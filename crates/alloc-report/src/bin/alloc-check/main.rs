@@ -69,6 +69,7 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
         Ok(program) => program,
         Err(refusal) => bail!("{refusal}"),
     };
+    let settings = run::settings(&args.gpa)?;
     let library = library::find(args.library.as_deref())?;
     let mut outputs =
         Outputs { text: create(args.output.as_deref())?, json: create(args.json.as_deref())? };
@@ -77,7 +78,7 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
         Command::new(&program.path)
             .arg0(name)
             .args(&args.command_line[1..])
-            .envs(run::environment(&library, records.path())),
+            .envs(run::environment(&library, records.path(), settings)),
     )
     .with_context(|| format!("cannot run {}", program.path.display()))?;
     let mut report = Report::read(records.path()).context("cannot read the records")?;

@@ -8,25 +8,55 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::ptr;
 
+use anyhow::{Context, bail};
+
 use crate::inherited;
 
 /// The signals that ask a program to end: the program decides.
 const FORWARDED: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP];
 
 /// The environment variables of the child that differ from ours.
-pub(crate) fn environment(library: &Path, records: &Path) -> Vec<(&'static str, OsString)> {
+pub(crate) fn environment(
+    library: &Path,
+    records: &Path,
+    settings: OsString,
+) -> Vec<(&'static str, OsString)> {
     let mut preload = library.as_os_str().to_owned();
     if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
         preload.push(":");
         preload.push(others);
     }
-    let options = std::env::var_os("ALLOC_GPA").unwrap_or_default();
     vec![
         ("LD_PRELOAD", preload),
         ("ALLOC_PRELOAD", "gpa".into()),
         ("ALLOC_GPA_RECORDS", records.as_os_str().to_owned()),
-        ("ALLOC_GPA", merge_options(&options)),
+        ("ALLOC_GPA", settings),
     ]
+}
+
+/// The allocator's settings: those of the environment, then those of the command line. An error is what
+/// the allocator would say when it is too late for the report.
+pub(crate) fn settings(options: &[String]) -> anyhow::Result<OsString> {
+    let inherited = std::env::var_os("ALLOC_GPA").unwrap_or_default();
+    let text = inherited.to_str().context("ALLOC_GPA: not UTF-8 text")?;
+    let defaults = alloc_gpa::Config::DEFAULT;
+    if let Err(error) = defaults.parse(text) {
+        bail!("ALLOC_GPA: {}", error.to_string().escape_debug());
+    }
+    for option in options {
+        if let Err(error) = defaults.parse(option) {
+            bail!("--gpa: {}", error.to_string().escape_debug());
+        }
+        if option.split(',').any(|piece| is_on_finding(piece.as_bytes())) {
+            bail!("--gpa: `on_finding` is always continue here; see --exit-code");
+        }
+    }
+    let mut all = merge_options(&inherited);
+    for option in options {
+        all.push(",");
+        all.push(option);
+    }
+    Ok(all)
 }
 
 /// The user's options, but that the program goes on after a finding.
