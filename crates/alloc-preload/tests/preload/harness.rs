@@ -29,7 +29,7 @@ pub(crate) fn library() -> &'static Path {
 /// The program `alloc-check`.
 pub(crate) fn alloc_check() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
-    FOUND.get_or_init(|| build("alloc-report", "debug", "alloc-check"))
+    FOUND.get_or_init(|| build("alloc-report", "release", "alloc-check"))
 }
 
 /// Builds a package into the target folder of this test, and returns one of its files.
@@ -62,7 +62,7 @@ impl Bench {
     /// Compiles a file of `tests/programs` with `cc` or, by its name's end, `c++`.
     pub(crate) fn compile(&self, source: &str, flags: &[&str]) -> PathBuf {
         let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };
-        let name = source.split('.').next().expect("a name");
+        let name = Path::new(source).file_stem().expect("a name");
         let program = self.dir.path().join(name);
         self.compile_to(compiler, source, flags, &program);
         program

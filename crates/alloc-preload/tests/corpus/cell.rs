@@ -1,0 +1,107 @@
+//! A run in the words of the table.
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::source::Case;
+
+/// What was found, in the words of the table: kinds, each with the place where it was told, and a
+/// signal if the program died by one. `-` is nothing.
+pub(crate) fn of(report: &Report, file: &str, case: &Case) -> String {
+    let mut words = Vec::new();
+    for finding in report.findings() {
+        let kind = finding["kind"].as_str().expect("text");
+        words.push(format!("{kind} {}", place(report, finding, file, case)));
+    }
+    words.extend(report.requests().map(|_| "invalid_request".to_owned()));
+    for kind in ["lost", "possible"] {
+        if report.total(kind).0 > 0 {
+            words.push(kind.to_owned());
+        }
+    }
+    if let Some(signal) = report.run.signal {
+        words.push(format!("signal {signal}"));
+    }
+    words.sort();
+    words.dedup();
+    if words.is_empty() { "-".into() } else { words.join(", ") }
+}
+
+/// Where a finding was told: `at` the misuse, `later` at a line that the source marks, or `exit`.
+fn place(report: &Report, finding: &Value, file: &str, case: &Case) -> &'static str {
+    let here = report.stack(finding, "here");
+    if here.has(file, case.lines("at")) {
+        "at"
+    } else if here.has(file, case.lines("told")) {
+        "later"
+    } else {
+        "exit"
+    }
+}
+
+/// What is wrong with a report, apart from what is found: the block, the stacks, the status.
+pub(crate) fn problems(report: &Report, file: &str, case: &Case, has_stacks: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut check = |is_right: bool, what: String| {
+        if !is_right {
+            problems.push(what);
+        }
+    };
+    for finding in report.findings() {
+        let kind = finding["kind"].as_str().expect("text");
+        let block = &finding["block"];
+        if let Some(size) = case.number("block") {
+            let is_right = block["size"].as_i64().map(i128::from) == Some(size);
+            check(is_right, format!("{kind}: the block is {block}, not of {size} bytes"));
+        }
+        if let Some(offset) = case.number("offset") {
+            let told = &finding["offset"];
+            let is_right = told.as_i64().map(i128::from) == Some(offset);
+            check(is_right, format!("{kind}: the offset is {told}, not {offset}"));
+        }
+        for words in case.words() {
+            let text = finding["text"].as_str().expect("text");
+            check(text.contains(words), format!("{kind}: no {words:?} in {text:?}"));
+        }
+        for (name, role) in [("allocated", "alloc"), ("freed", "free"), ("here", "")] {
+            let stack = report.stack(finding, name);
+            check(
+                has_stacks || stack.is_none(),
+                format!("{kind}: a stack, {name}, without stacks"),
+            );
+            check(!stack.shows_allocator(), format!("{kind}: {name} shows the allocator"));
+            let lines = case.lines(role);
+            if has_stacks && !lines.is_empty() {
+                check(stack.has(file, lines), format!("{kind}: {name} has none of {lines:?}"));
+            }
+        }
+    }
+    for leak in report.leaks("lost") {
+        let (stack, lines) = (report.stack(leak, "stack"), case.lines("alloc"));
+        check(!stack.shows_allocator(), "a leak shows the allocator".into());
+        if has_stacks {
+            check(stack.has(file, lines), format!("a leak has none of {lines:?}"));
+        }
+    }
+    for kind in ["lost", "indirect", "reachable"] {
+        if let Some(bytes) = case.number(kind) {
+            let (_, told) = report.total(kind);
+            check(i128::from(told) == bytes, format!("{told} bytes {kind}, not {bytes}"));
+        }
+    }
+    if let Some(size) = case.number("request") {
+        for request in report.requests() {
+            let is_right = request["size"].as_u64().map(i128::from) == Some(size);
+            check(is_right, format!("the request is {}", request["size"]));
+        }
+    }
+    problems
+}
+
+/// What is wrong with the exit status of `alloc-check`.
+pub(crate) fn wrong_status(report: &Report) -> Option<String> {
+    let found = report.findings().next().is_some() || report.total("lost").0 > 0;
+    let (run, status) = (&report.run, if found { 23 } else { 0 });
+    let is_right = run.code == Some(status) || run.signal.is_some();
+    (!is_right).then(|| format!("the status is {:?}, not {status}", run.code))
+}

@@ -1,0 +1,135 @@
+//! The faulty programs: every case in every mode, held against the table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+
+use alloc_report::Symboliser;
+
+use crate::cell;
+use crate::harness::Bench;
+use crate::report::Report;
+use crate::source::{self, Case};
+use crate::table::{Table, reasons};
+
+/// The value of `ALLOC_GPA` of each mode but the default, and the column of the table that says what it finds.
+const MODES: [(&str, &str); 1] = [("stacks=off", "default")];
+
+/// A compiled source.
+struct Source {
+    file: &'static str,
+    program: PathBuf,
+    cases: BTreeMap<String, Case>,
+    table: Table,
+    symboliser: Mutex<Symboliser>,
+}
+
+impl Source {
+    fn build(bench: &Bench, file: &'static str, text: &str) -> Self {
+        let program = bench.compile(&format!("corpus/{file}"), &[]);
+        let names = Command::new(&program).output().expect("the program runs").stdout;
+        let names = String::from_utf8(names).expect("names");
+        let names: BTreeSet<String> = names.lines().map(str::to_owned).collect();
+        let cases = source::read(text);
+        assert!(cases.keys().eq(&names), "{file}: cases that are not read: {names:?}");
+        let table = Table::of(file);
+        let unused = table.unused(&names).collect::<Vec<_>>();
+        assert!(unused.is_empty(), "{file}: rows without a case: {unused:?}");
+        let symboliser = Mutex::new(Symboliser::new());
+        Self { file, program, cases, table, symboliser }
+    }
+
+    /// Runs all cases in a mode; panics with all that is not as the table says.
+    ///
+    /// The default mode is that of `alloc-check` itself; others have their records read here, which is
+    /// faster.
+    fn check(&self, settings: &str, column: &str) {
+        let has_stacks = !settings.contains("stacks=off");
+        let mut wrong = Vec::new();
+        for (name, case) in &self.cases {
+            let report = match settings {
+                "" => Report::checked(&self.program, &[name], settings),
+                _ => Report::recorded(&self.program, &[name], settings, &self.symboliser),
+            };
+            let found = cell::of(&report, self.file, case);
+            let expected = self.table.cell(name, column);
+            let mut problems = cell::problems(&report, self.file, case, has_stacks);
+            if settings.is_empty() {
+                problems.extend(cell::wrong_status(&report));
+            }
+            if !agrees(expected, &found, has_stacks) {
+                problems.push(format!("found: {found}; expected: {expected}"));
+            }
+            if !problems.is_empty() {
+                wrong.push(format!("{name}: {}", problems.join("\n    ")));
+            }
+        }
+        assert!(wrong.is_empty(), "{}, {settings:?} ({column}):\n{}", self.file, wrong.join("\n"));
+    }
+}
+
+/// Whether a run is as a cell says. What is not found has the number of a reason behind it; without
+/// stacks no place is known.
+fn agrees(expected: &str, found: &str, has_stacks: bool) -> bool {
+    if expected.starts_with('-') {
+        return found == "-";
+    }
+    let kinds = |cell: &str| {
+        let places = [" at", " later", " exit"];
+        let kind = |words: &str| {
+            let kind = places.iter().find_map(|place| words.strip_suffix(place));
+            kind.unwrap_or(words).to_owned()
+        };
+        cell.split(", ").map(kind).collect::<Vec<_>>()
+    };
+    if has_stacks { expected == found } else { kinds(expected) == kinds(found) }
+}
+
+/// Makes the tests of a source: one for each mode, which share one compilation.
+macro_rules! tests {
+    ($name:ident, $file:literal) => {
+        mod $name {
+            use super::*;
+
+            fn source() -> &'static Source {
+                static BUILT: OnceLock<(Bench, Source)> = OnceLock::new();
+                let build = || {
+                    let bench = Bench::new();
+                    let text = include_str!(concat!("../programs/corpus/", $file));
+                    let source = Source::build(&bench, $file, text);
+                    (bench, source)
+                };
+                &BUILT.get_or_init(build).1
+            }
+
+            #[test]
+            fn under_alloc_check() {
+                source().check("", "default");
+            }
+
+            #[test]
+            fn in_all_modes() {
+                for (settings, column) in MODES {
+                    source().check(settings, column);
+                }
+            }
+
+            /// Every cell that says that nothing is found gives a reason that the page knows.
+            #[test]
+            fn what_is_not_found_has_a_reason() {
+                for cell in source().table.all_cells() {
+                    let reason = cell.strip_prefix('-').map(str::trim);
+                    assert!(reason.is_none_or(|reason| reasons().contains(reason)), "{cell:?}");
+                }
+            }
+        }
+    };
+}
+
+tests!(leaks, "leaks.c");
+tests!(frees, "frees.c");
+tests!(late, "late.c");
+tests!(past, "past.c");
+tests!(requests, "requests.c");
+tests!(cxx, "cxx.cpp");
