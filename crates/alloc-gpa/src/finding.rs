@@ -32,6 +32,11 @@ pub enum FindingKind {
     UnderflowRead,
     /// A block was freed or resized through another `Gpa` than it came from.
     OtherAllocator,
+    /// A block was freed by a function that does not take such blocks back, such as a block of
+    /// `operator new[]` by `operator delete`.
+    FamilyMismatch,
+    /// A size was asked for that cannot be meant, and was refused. A remark, not a fault.
+    InvalidRequest,
 }
 
 impl FindingKind {
@@ -51,6 +56,8 @@ impl FindingKind {
             Self::OverflowRead => "overflow_read",
             Self::UnderflowRead => "underflow_read",
             Self::OtherAllocator => "other_allocator",
+            Self::FamilyMismatch => "family_mismatch",
+            Self::InvalidRequest => "invalid_request",
         }
     }
 
@@ -70,7 +77,15 @@ impl FindingKind {
             Self::OverflowRead => "read past the end",
             Self::UnderflowRead => "read before the start",
             Self::OtherAllocator => "block of another allocator",
+            Self::FamilyMismatch => "block of another family",
+            Self::InvalidRequest => "absurd request",
         }
+    }
+
+    /// Whether it is a fault: what is none changes no exit status, and no policy acts on it.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::InvalidRequest)
     }
 }
 
@@ -177,6 +192,9 @@ impl Finding {
         let is_damage = matches!(self.kind, FindingKind::Overflow | FindingKind::Underflow);
         if is_damage && self.kind == other.kind && self.addr == other.addr {
             return self.block == other.block;
+        }
+        if self.kind == FindingKind::InvalidRequest && other.kind == self.kind {
+            return self.here == other.here;
         }
         self.kind == other.kind
             && self.here == other.here

@@ -5,6 +5,7 @@
 //! * `chunk`: chunks, slabs, slots and their records.
 //! * `state`: the word that decides who frees a block.
 //! * `canary`: the bytes that belong to no live block.
+//! * `claim`: what a caller says of a block that it gives back.
 //! * `grow`: new slabs and chunks, and what happens to those that are all free.
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
@@ -31,6 +32,7 @@ pub(crate) mod audit;
 mod budget;
 pub(crate) mod canary;
 pub(crate) mod chunk;
+pub(crate) mod claim;
 pub(crate) mod classes;
 mod findings;
 mod fork;
@@ -42,9 +44,11 @@ pub(crate) mod state;
 use budget::Budget;
 use canary::Damage;
 use chunk::{BlockRef, Chunk, Place};
+use claim::Claim;
 use classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use findings::Findings;
 use notes::{Note, Notes};
+pub use state::Origin;
 use state::{State, StateWord};
 
 /// Shards: more than threads that allocate at once on a small machine, so that they seldom meet.
@@ -251,7 +255,18 @@ impl Heap {
     }
 
     /// Hands out a block. Its bytes are zero: memory is never used twice.
+    #[inline]
     pub(crate) fn alloc(&self, layout: Layout, here: StackId) -> Result<NonNull<u8>, AllocError> {
+        self.alloc_as(layout, Origin::Malloc, here)
+    }
+
+    /// As [`alloc`](Self::alloc), for the functions that the block belongs to.
+    pub(crate) fn alloc_as(
+        &self,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<NonNull<u8>, AllocError> {
         let (size, align) = (layout.size(), layout.align());
         if !self.budget.take(self.config.memory_limit, size) {
             self.note(Note::MemoryLimit);
@@ -279,7 +294,7 @@ impl Heap {
         unsafe { canary::fill_canary(end, block.room() - size) };
         // Publishes the record and the canary.
         // Relaxed for the epoch: it changes in a forked child before any thread runs there.
-        StateWord::live(align, self.epoch.load(Relaxed)).publish(&slot.state);
+        StateWord::live(align, self.epoch.load(Relaxed)).of(origin).publish(&slot.state);
         self.add_live(size);
         Ok(start)
     }
@@ -317,18 +332,31 @@ impl Heap {
     }
 
     /// Takes a block back. `claimed` is the layout that the caller says it has, if it says one.
+    #[inline]
+    pub(crate) fn free(&self, addr: NonNull<u8>, claimed: Option<Layout>, here: StackId) {
+        self.free_as(addr, Claim::of(claimed), here);
+    }
+
+    /// Takes a block back, of which the caller claims something.
     ///
     /// Any address may come here: what is no live block is told, and nothing else happens.
     ///
     /// It takes no lock but the log's, and only if there is something to tell.
-    pub(crate) fn free(&self, addr: NonNull<u8>, claimed: Option<Layout>, here: StackId) {
-        let Some(target) = self.find(addr, claimed, here, Operation::Free) else { return };
-        let Target { block, word } = target;
+    pub(crate) fn free_as(&self, addr: NonNull<u8>, claim: Claim, here: StackId) {
+        if let Some(target) = self.find(addr, claim, here, Operation::Free) {
+            let origin = target.word.origin();
+            self.free_found(&target, origin, claim, here);
+        }
+    }
+
+    /// Takes back what was found; `origin` is what its word shall say from now on.
+    fn free_found(&self, target: &Target<'_>, origin: Origin, claim: Claim, here: StackId) {
+        let &Target { block, word } = target;
         let slot = block.slot;
         let freeing = match word.begin(&slot.state, State::Freeing) {
             Ok(freeing) => freeing,
             Err(now) => {
-                self.tell_dead(addr, &block, now, claimed, here, Operation::Free);
+                self.tell_dead(&block, now, claim, here, Operation::Free);
                 return;
             }
         };
@@ -344,7 +372,7 @@ impl Heap {
             unsafe { canary::fill_junk(start, room, self.config.junk) };
         }
         // Publishes the junk and the stack.
-        freeing.with(State::Freed).publish(&slot.state);
+        freeing.of(origin).with(State::Freed).publish(&slot.state);
         // Relaxed: counters that order nothing.
         self.live_bytes.fetch_sub(size, Relaxed);
         self.budget.give(self.config.memory_limit, size);
@@ -363,14 +391,20 @@ impl Heap {
         new: usize,
         here: StackId,
     ) -> bool {
-        let Some(target) = self.find(addr, claimed, here, Operation::Resize) else { return false };
-        let Target { block, word } = target;
+        let claim = Claim::of(claimed);
+        let Some(target) = self.find(addr, claim, here, Operation::Resize) else { return false };
+        self.resize_found(&target, new, here)
+    }
+
+    /// Changes the size of what was found; returns whether it did.
+    fn resize_found(&self, target: &Target<'_>, new: usize, here: StackId) -> bool {
+        let &Target { block, word } = target;
         if new == 0 || block.room().saturating_sub(CANARY_LEN_MIN) < new {
             return false;
         }
         let slot = block.slot;
         if let Err(now) = word.begin(&slot.state, State::Resizing) {
-            self.tell_dead(addr, &block, now, claimed, here, Operation::Resize);
+            self.tell_dead(&block, now, Claim::NONE, here, Operation::Resize);
             return false;
         }
         // Relaxed: published with the state below.
@@ -405,25 +439,40 @@ impl Heap {
         new: Layout,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
-        let target = self.find(addr, claimed, here, Operation::Resize).ok_or(AllocError)?;
+        let claim = Claim::of(claimed);
+        let target = self.find(addr, claim, here, Operation::Resize).ok_or(AllocError)?;
         // Relaxed: published with the state.
         let old_size = target.block.slot.size.load(Relaxed);
         let same_align = target.word.align() == new.align();
         let shrinks = same_align && new.size() <= old_size;
         // In place a large block would keep all its memory, full of canary.
         let wastes = target.block.slab.count.load(Relaxed) == 1 && new.size() < old_size / 2;
-        if shrinks && !wastes && self.resize(addr, None, new.size(), here) {
+        if shrinks && !wastes && self.resize_found(&target, new.size(), here) {
             return Ok(addr);
         }
-        let block = match self.alloc(new, here) {
-            Err(_) if shrinks && self.resize(addr, None, new.size(), here) => return Ok(addr),
+        let block = match self.alloc_as(new, target.word.origin(), here) {
+            Err(_) if shrinks && self.resize_found(&target, new.size(), here) => return Ok(addr),
             block => block?,
         };
         // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
         // blocks never overlap.
         unsafe { block.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
-        self.free(addr, None, here);
+        self.free_found(&target, Origin::Moved, Claim::NONE, here);
         Ok(block)
+    }
+
+    /// Lets a block that was just allocated belong to other functions; nobody else uses it yet.
+    pub(crate) fn set_origin(&self, addr: NonNull<u8>, origin: Origin) {
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(addr.addr().get()).as_ref() };
+        let Some(chunk) = chunk.filter(|chunk| chunk.owner == self.id()) else { return };
+        if let Place::Slot(block, 0) = chunk.place(addr.addr().get()) {
+            // Acquire: pairs with the Release that made the block live.
+            let word = StateWord::load(&block.slot.state, Acquire);
+            if word.is_live() {
+                word.of(origin).publish(&block.slot.state);
+            }
+        }
     }
 
     /// Returns the size of the live block at `addr`, or `None` if there is none.
@@ -453,7 +502,7 @@ impl Heap {
     fn find(
         &self,
         addr: NonNull<u8>,
-        claimed: Option<Layout>,
+        claim: Claim,
         here: StackId,
         operation: Operation,
     ) -> Option<Target<'_>> {
@@ -461,24 +510,22 @@ impl Heap {
         // SAFETY: chunks in the map are mapped.
         let chunk = unsafe { map::lookup(at).as_ref() };
         let Some(chunk) = chunk.filter(|chunk| chunk.owner == self.id()) else {
-            self.tell_foreign(at, chunk, claimed, here);
+            self.tell_foreign(at, chunk, claim, here);
             return None;
         };
         let Place::Slot(block, 0) = chunk.place(at) else {
-            self.tell_no_start(at, chunk, claimed, here);
+            self.tell_no_start(at, chunk, claim, here);
             return None;
         };
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
         if !word.is_live() {
-            self.tell_dead(addr, &block, word, claimed, here, operation);
+            self.tell_dead(&block, word, claim, here, operation);
             return None;
         }
-        if let Some(claimed) = claimed {
-            // Relaxed: published with the state.
-            if claimed.size() != block.slot.size.load(Relaxed) || claimed.align() != word.align() {
-                self.tell_mismatch(&block, word, claimed, here);
-            }
+        // Relaxed: published with the state.
+        if !claim.fits(block.slot.size.load(Relaxed), word) {
+            self.tell_mismatch(&block, word, claim, here, operation);
         }
         Some(Target { block, word })
     }

@@ -73,6 +73,8 @@ pub use config::{Config, ConfigError, OnFinding};
 pub use finding::{Block, Check, Detail, Finding, FindingKind, LeakTotals, Thread};
 pub use global::Global;
 pub use gpa::{Builder, Gpa};
+#[doc(hidden)]
+pub use heap::Origin;
 pub use heap::Stats;
 pub use process::{ProcessHeap, Start, start};
 #[doc(hidden)]

@@ -11,11 +11,13 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 
 use crate::SideHeap;
 use crate::gpa::Gpa;
-use crate::heap::Heap;
+use crate::heap::claim::Claim;
+use crate::heap::{Heap, Origin};
 use crate::stack::{StackId, thread};
 use crate::sys::errno::KeepErrno;
 
 mod env;
+mod family;
 mod line;
 mod set;
 mod leaks;
@@ -52,10 +54,16 @@ impl ProcessHeap {
     /// Allocates from the process's heap, or from the side heap if the thread is inside already.
     #[inline]
     pub(crate) fn alloc(layout: Layout, kind: Start) -> Result<NonNull<u8>, AllocError> {
+        Self::alloc_as(layout, Origin::Malloc, kind)
+    }
+
+    /// As [`alloc`](Self::alloc), for the functions that the block belongs to.
+    #[inline]
+    fn alloc_as(layout: Layout, origin: Origin, kind: Start) -> Result<NonNull<u8>, AllocError> {
         let Some(inside) = thread::enter() else { return SideHeap.raw_alloc(layout) };
         let _errno = KeepErrno::new();
         let heap = Self::heap(kind)?;
-        heap.alloc(layout, heap.stack(&inside))
+        heap.alloc_as(layout, origin, heap.stack(&inside))
     }
 
     /// As [`alloc`](Self::alloc), all bytes zero.
@@ -94,13 +102,13 @@ impl ProcessHeap {
         let count = old_size.min(new_layout.size());
         // SAFETY: the old block is readable for its size, the new one writable for its own.
         unsafe { new_block.copy_from_nonoverlapping(block, count) };
-        Self::free(block, None);
+        Self::free(block, Claim::NONE);
         Ok(new_block)
     }
 
     /// Frees a block of either heap.
     #[inline]
-    fn free(block: NonNull<u8>, layout: Option<Layout>) {
+    fn free(block: NonNull<u8>, claim: Claim) {
         if SideHeap::contains(block.addr().get()) {
             // SAFETY: a block of the side heap by its address; that it is live is the caller's
             // contract, which the side heap does not check.
@@ -111,7 +119,7 @@ impl ProcessHeap {
         let inside = thread::enter();
         let Ok(heap) = Self::heap(Start::Preload) else { return };
         let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
-        heap.free(block, layout, here);
+        heap.free_as(block, claim, here);
     }
 
     /// Resizes a block of either heap in place.
@@ -157,7 +165,7 @@ unsafe impl Allocator for ProcessHeap {
 
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-        Self::free(block, Some(layout));
+        Self::free(block, Claim::of(Some(layout)));
     }
 }
 
@@ -173,7 +181,7 @@ unsafe impl UnsizedFree for ProcessHeap {
 
     #[inline]
     unsafe fn free_unsized(&self, block: NonNull<u8>) {
-        Self::free(block, None);
+        Self::free(block, Claim::NONE);
     }
 
     fn owns(&self, ptr: *const u8) -> bool {

@@ -4,15 +4,37 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator, UnsizedFree};
-use alloc_gpa::ProcessHeap;
+use alloc_gpa::{Origin, ProcessHeap};
 
+use crate::family::Served;
 use crate::foreign;
 
-/// The process's checking heap, which leaves the loader's own early blocks alone; zero-sized.
+/// The process's checking heap, as one family of functions sees it, which leaves the loader's own
+/// early blocks alone.
 ///
 /// Any address may be given to it: what is no block is told as a finding, and nothing else happens.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Checked;
+pub(crate) struct Checked {
+    /// Which functions its blocks belong to.
+    origin: Origin,
+}
+
+impl Checked {
+    /// For `malloc` and its relatives.
+    pub(crate) const MALLOC: Self = Self { origin: Origin::Malloc };
+    /// For `operator new`.
+    #[cfg(not(test))]
+    pub(crate) const NEW: Self = Self { origin: Origin::New };
+    /// For `operator new[]`.
+    #[cfg(not(test))]
+    pub(crate) const NEW_ARRAY: Self = Self { origin: Origin::NewArray };
+
+    /// Lets a block that another family just gave belong to this one.
+    #[cfg(not(test))]
+    pub(crate) fn adopt(&self, block: NonNull<u8>) {
+        ProcessHeap.set_origin(block, self.origin);
+    }
+}
 
 /// Returns where the mapping ends that a block of the loader lies in; `None` for any other address.
 #[inline]
@@ -31,7 +53,7 @@ fn early_end_slow(block: NonNull<u8>) -> Option<usize> {
 unsafe impl Allocator for Checked {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        ProcessHeap.raw_alloc(layout)
+        ProcessHeap.alloc_of(layout, self.origin)
     }
 
     #[inline]
@@ -59,10 +81,8 @@ unsafe impl Allocator for Checked {
 
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-        if early_end(block).is_none() {
-            // SAFETY: the same contract.
-            unsafe { ProcessHeap.raw_free(block, layout) };
-        }
+        // SAFETY: the same contract.
+        unsafe { self.free_told(block, Some(layout.size()), Some(layout.align())) };
     }
 }
 
@@ -76,10 +96,8 @@ unsafe impl UnsizedFree for Checked {
 
     #[inline]
     unsafe fn free_unsized(&self, block: NonNull<u8>) {
-        if early_end(block).is_none() {
-            // SAFETY: the same contract.
-            unsafe { ProcessHeap.free_unsized(block) };
-        }
+        // SAFETY: the same contract.
+        unsafe { self.free_told(block, None, None) };
     }
 
     fn owns(&self, ptr: *const u8) -> bool {
@@ -101,5 +119,22 @@ unsafe impl UnsizedFree for Checked {
         // SAFETY: readable up to the end of its mapping; the new block is that long, and in another.
         unsafe { new.copy_from_nonoverlapping(block, count) };
         Ok(new)
+    }
+}
+
+impl Served for Checked {
+    /// A block without a byte has an address of its own, and the canary begins there.
+    const SIZE_MIN: usize = 0;
+
+    #[inline]
+    unsafe fn free_told(&self, block: NonNull<u8>, size: Option<usize>, align: Option<usize>) {
+        if early_end(block).is_none() {
+            // SAFETY: the same contract.
+            unsafe { ProcessHeap.free_by(block, self.origin, size, align) };
+        }
+    }
+
+    fn refused(&self, size: usize, align: usize, of: Option<(usize, usize)>) {
+        ProcessHeap.note_absurd(size, align, of);
     }
 }

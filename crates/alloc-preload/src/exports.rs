@@ -14,7 +14,7 @@ macro_rules! serve {
     ($heap:ident => $call:expr) => {
         match strategy() {
             Strategy::Gpa => {
-                let $heap = &Checked;
+                let $heap = &Checked::MALLOC;
                 $call
             }
             Strategy::Glibc | Strategy::Own => {
@@ -74,7 +74,7 @@ pub(crate) unsafe extern "C" fn cfree(block: *mut c_void) {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
     // SAFETY: the same contract.
-    serve!(heap => unsafe { family::free_sized(heap, block, size, family::ALIGN_MIN) });
+    serve!(heap => unsafe { family::free_told(heap, block, Some(size), Some(family::ALIGN_MIN)) });
 }
 
 /// `void free_aligned_sized(void *block, size_t align, size_t size)`: C23, 7.24.3.5.
@@ -85,7 +85,7 @@ pub(crate) unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
     // SAFETY: the same contract.
-    serve!(heap => unsafe { family::free_sized(heap, block, size, align) });
+    serve!(heap => unsafe { family::free_told(heap, block, Some(size), Some(align)) });
 }
 
 /// `void *realloc(void *block, size_t size)`: see malloc(3).

@@ -28,16 +28,57 @@ pub(crate) const ALIGN_MIN: usize = 16;
 /// The largest alignment that there is in bytes.
 const ALIGN_MAX: usize = 1 << (usize::BITS - 1);
 
-/// The layout of a block that a caller asked `size` bytes for; `None` above `PTRDIFF_MAX`.
+/// A heap that the family serves a program from. What it does not say of itself is as C has it.
+pub(crate) trait Served: UnsizedFree {
+    /// The smallest size in bytes that is asked of it.
+    const SIZE_MIN: usize = 1;
+
+    /// Frees a block of which the caller says the size it asked for, the alignment, or neither.
+    ///
+    /// # Safety
+    ///
+    /// `block` is a live block of this heap, of that size and alignment.
+    #[inline]
+    unsafe fn free_told(&self, block: NonNull<u8>, size: Option<usize>, align: Option<usize>) {
+        let layout = size.map(|size| Layout::from_size_align(size, align.unwrap_or(ALIGN_MIN)));
+        match layout {
+            // SAFETY: the same contract; a size without an alignment is of a block that has none.
+            Some(Ok(layout)) => unsafe { self.raw_free(block, layout) },
+            // SAFETY: the same contract.
+            _ => unsafe { self.free_unsized(block) },
+        }
+    }
+
+    /// Hears that a size was refused that no heap can give; `of` is the product that it is, if it
+    /// is one.
+    fn refused(&self, _size: usize, _align: usize, _of: Option<(usize, usize)>) {}
+}
+
+/// The layout of a block that a caller asked `size` bytes for; `None` above `PTRDIFF_MAX`, which
+/// the heap hears.
 #[inline]
-fn layout_of(size: usize, align: usize) -> Option<Layout> {
-    Layout::from_size_align(size.max(1), align.max(ALIGN_MIN)).ok()
+fn layout_of<A: Served>(heap: &A, size: usize, align: usize) -> Option<Layout> {
+    let layout = Layout::from_size_align(size.max(A::SIZE_MIN), align.max(ALIGN_MIN)).ok();
+    if layout.is_none() {
+        heap.refused(size, align.max(ALIGN_MIN), None);
+    }
+    layout
+}
+
+/// The product of two sizes; `None` if there is no such number, which the heap hears.
+#[inline]
+fn product<A: Served>(heap: &A, count: usize, size: usize) -> Option<usize> {
+    let product = count.checked_mul(size);
+    if product.is_none() {
+        heap.refused(usize::MAX, ALIGN_MIN, Some((count, size)));
+    }
+    product
 }
 
 /// Allocates without touching `errno`.
 #[inline]
-pub(crate) fn allocate<A: UnsizedFree>(heap: &A, size: usize, align: usize) -> *mut c_void {
-    let Some(layout) = layout_of(size, align) else { return ptr::null_mut() };
+pub(crate) fn allocate<A: Served>(heap: &A, size: usize, align: usize) -> *mut c_void {
+    let Some(layout) = layout_of(heap, size, align) else { return ptr::null_mut() };
     let saved = errno::get();
     let block = heap.raw_alloc(layout);
     errno::set(saved);
@@ -53,16 +94,17 @@ fn or_no_memory(block: *mut c_void) -> *mut c_void {
     block
 }
 
-/// `malloc`: a block of `size` bytes, of a byte at least.
+/// `malloc`: a block of `size` bytes, with an address of its own also if they are none.
 #[inline]
-pub(crate) fn malloc<A: UnsizedFree>(heap: &A, size: usize) -> *mut c_void {
+pub(crate) fn malloc<A: Served>(heap: &A, size: usize) -> *mut c_void {
     or_no_memory(allocate(heap, size, ALIGN_MIN))
 }
 
 /// `calloc`: a block of `count * size` bytes, all zero.
 #[inline]
-pub(crate) fn calloc<A: UnsizedFree>(heap: &A, count: usize, size: usize) -> *mut c_void {
-    let layout = count.checked_mul(size).and_then(|size| layout_of(size, ALIGN_MIN));
+pub(crate) fn calloc<A: Served>(heap: &A, count: usize, size: usize) -> *mut c_void {
+    let size = product(heap, count, size);
+    let layout = size.and_then(|size| layout_of(heap, size, ALIGN_MIN));
     let saved = errno::get();
     let block = layout.and_then(|layout| heap.raw_alloc_zeroed(layout).ok());
     errno::set(saved);
@@ -75,7 +117,7 @@ pub(crate) fn calloc<A: UnsizedFree>(heap: &A, count: usize, size: usize) -> *mu
 ///
 /// `block` is null or a live block of `heap`.
 #[inline]
-pub(crate) unsafe fn free<A: UnsizedFree>(heap: &A, block: *mut c_void) {
+pub(crate) unsafe fn free<A: Served>(heap: &A, block: *mut c_void) {
     let Some(block) = NonNull::new(block.cast()) else { return };
     let saved = errno::get();
     // SAFETY: the caller's contract.
@@ -83,30 +125,28 @@ pub(crate) unsafe fn free<A: UnsizedFree>(heap: &A, block: *mut c_void) {
     errno::set(saved);
 }
 
-/// `free_sized`, `free_aligned_sized` and the sized forms of `operator delete`: the caller says what
-/// it asked for. `errno` stays.
+/// `free_sized`, `free_aligned_sized` and the forms of `operator delete` that say what the caller
+/// asked for. `errno` stays.
 ///
 /// # Safety
 ///
-/// `block` is null or a live block of `heap`, which was asked for with this size, and with this
-/// alignment or with none that is above the usual one.
+/// `block` is null or a live block of `heap`, which was asked for with this size and alignment, as
+/// far as they are said.
 #[inline]
-pub(crate) unsafe fn free_sized<A: UnsizedFree>(
+pub(crate) unsafe fn free_told<A: Served>(
     heap: &A,
     block: *mut c_void,
-    size: usize,
-    align: usize,
+    size: Option<usize>,
+    align: Option<usize>,
 ) {
-    let align = if align.is_power_of_two() { align } else { ALIGN_MIN };
-    let Some(layout) = layout_of(size, align) else {
-        // No block is as large as that: what the caller says is of no use.
-        // SAFETY: the caller's contract.
-        return unsafe { free(heap, block) };
-    };
     let Some(block) = NonNull::new(block.cast()) else { return };
+    let size = size.map(|size| size.max(A::SIZE_MIN));
+    // What is no power of two says nothing.
+    let align = align.filter(|align| align.is_power_of_two()).map(|align| align.max(ALIGN_MIN));
     let saved = errno::get();
-    // SAFETY: live by the caller's contract; the layout is made as that of the request was.
-    unsafe { heap.raw_free(block, layout) };
+    // SAFETY: live by the caller's contract; size and alignment are made as those of the request
+    // were.
+    unsafe { heap.free_told(block, size, align) };
     errno::set(saved);
 }
 
@@ -115,18 +155,16 @@ pub(crate) unsafe fn free_sized<A: UnsizedFree>(
 /// # Safety
 ///
 /// `block` is null or a live block of `heap`.
-pub(crate) unsafe fn realloc<A: UnsizedFree>(
-    heap: &A,
-    block: *mut c_void,
-    size: usize,
-) -> *mut c_void {
+pub(crate) unsafe fn realloc<A: Served>(heap: &A, block: *mut c_void, size: usize) -> *mut c_void {
     let Some(live) = NonNull::new(block.cast()) else { return malloc(heap, size) };
     if size == 0 {
         // SAFETY: the caller's contract.
         unsafe { free(heap, block) };
         return ptr::null_mut();
     }
-    let Some(layout) = layout_of(size, ALIGN_MIN) else { return or_no_memory(ptr::null_mut()) };
+    let Some(layout) = layout_of(heap, size, ALIGN_MIN) else {
+        return or_no_memory(ptr::null_mut());
+    };
     let saved = errno::get();
     // SAFETY: live by the caller's contract; the size is not zero.
     let moved = unsafe { heap.realloc_unsized(live, layout) };
@@ -139,13 +177,13 @@ pub(crate) unsafe fn realloc<A: UnsizedFree>(
 /// # Safety
 ///
 /// `block` is null or a live block of `heap`.
-pub(crate) unsafe fn reallocarray<A: UnsizedFree>(
+pub(crate) unsafe fn reallocarray<A: Served>(
     heap: &A,
     block: *mut c_void,
     count: usize,
     size: usize,
 ) -> *mut c_void {
-    match count.checked_mul(size) {
+    match product(heap, count, size) {
         // SAFETY: the caller's contract.
         Some(size) => unsafe { realloc(heap, block, size) },
         None => or_no_memory(ptr::null_mut()),
@@ -153,7 +191,7 @@ pub(crate) unsafe fn reallocarray<A: UnsizedFree>(
 }
 
 /// `aligned_alloc`: any power of two; the size need not be a multiple of it.
-pub(crate) fn aligned_alloc<A: UnsizedFree>(heap: &A, align: usize, size: usize) -> *mut c_void {
+pub(crate) fn aligned_alloc<A: Served>(heap: &A, align: usize, size: usize) -> *mut c_void {
     if !align.is_power_of_two() {
         errno::set(libc::EINVAL);
         return ptr::null_mut();
@@ -162,7 +200,7 @@ pub(crate) fn aligned_alloc<A: UnsizedFree>(heap: &A, align: usize, size: usize)
 }
 
 /// `memalign`: any alignment, rounded up to a power of two.
-pub(crate) fn memalign<A: UnsizedFree>(heap: &A, align: usize, size: usize) -> *mut c_void {
+pub(crate) fn memalign<A: Served>(heap: &A, align: usize, size: usize) -> *mut c_void {
     if ALIGN_MAX < align {
         errno::set(libc::EINVAL);
         return ptr::null_mut();
@@ -175,7 +213,7 @@ pub(crate) fn memalign<A: UnsizedFree>(heap: &A, align: usize, size: usize) -> *
 /// # Safety
 ///
 /// `place` may be written to.
-pub(crate) unsafe fn posix_memalign<A: UnsizedFree>(
+pub(crate) unsafe fn posix_memalign<A: Served>(
     heap: &A,
     place: *mut *mut c_void,
     align: usize,
@@ -194,15 +232,18 @@ pub(crate) unsafe fn posix_memalign<A: UnsizedFree>(
 }
 
 /// `valloc`: a block that starts a page.
-pub(crate) fn valloc<A: UnsizedFree>(heap: &A, size: usize) -> *mut c_void {
+pub(crate) fn valloc<A: Served>(heap: &A, size: usize) -> *mut c_void {
     or_no_memory(allocate(heap, size, page_size()))
 }
 
 /// `pvalloc`: whole pages.
-pub(crate) fn pvalloc<A: UnsizedFree>(heap: &A, size: usize) -> *mut c_void {
+pub(crate) fn pvalloc<A: Served>(heap: &A, size: usize) -> *mut c_void {
     match size.checked_next_multiple_of(page_size()) {
         Some(size) => valloc(heap, size),
-        None => or_no_memory(ptr::null_mut()),
+        None => {
+            heap.refused(size, page_size(), None);
+            or_no_memory(ptr::null_mut())
+        }
     }
 }
 
@@ -211,7 +252,7 @@ pub(crate) fn pvalloc<A: UnsizedFree>(heap: &A, size: usize) -> *mut c_void {
 /// # Safety
 ///
 /// `block` is null or a live block of `heap`.
-pub(crate) unsafe fn usable_size<A: UnsizedFree>(heap: &A, block: *mut c_void) -> usize {
+pub(crate) unsafe fn usable_size<A: Served>(heap: &A, block: *mut c_void) -> usize {
     // SAFETY: the caller's contract.
     NonNull::new(block.cast()).map_or(0, |block| unsafe { heap.usable_size(block) })
 }

@@ -30,6 +30,8 @@ static FUNCTIONS: CFunctions = CFunctions {
 // cancellation point, so none unwinds.
 pub(crate) static GLIBC: CAllocatorWith = unsafe { CAllocatorWith::new(&FUNCTIONS) };
 
+impl crate::family::Served for CAllocatorWith {}
+
 /// glibc's `malloc_usable_size`, which has no second name.
 ///
 /// # Safety

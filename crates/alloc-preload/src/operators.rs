@@ -9,7 +9,7 @@
 
 use core::ffi::{CStr, c_void};
 use core::mem;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use crate::checked::Checked;
 use crate::decided::{operators_are_replaced, strategy};
@@ -18,6 +18,13 @@ use crate::glibc::GLIBC;
 use crate::line::Line;
 use crate::strategy::Strategy;
 use crate::symbols::{self, Next, global_address};
+
+/// Blocks of `operator new`, which `operator delete` takes back.
+const NEW: Checked = Checked::NEW;
+/// Blocks of `operator new[]`, which `operator delete[]` takes back.
+const NEW_ARRAY: Checked = Checked::NEW_ARRAY;
+/// Blocks as `malloc` gives them: where the program has some of the operators, all are alike.
+const PLAIN: Checked = Checked::MALLOC;
 
 /// `const std::nothrow_t &`.
 type NoThrow = *const c_void;
@@ -83,74 +90,75 @@ macro_rules! operators {
 operators! {
     /// `operator new(size_t)`.
     new = "_Znwm"(size: usize) -> *mut c_void:
-        throwing(size, ALIGN_MIN), else throwing(size, ALIGN_MIN);
+        throwing(&NEW, size, ALIGN_MIN), else throwing(&PLAIN, size, ALIGN_MIN);
     /// `operator new[](size_t)`.
     new_array = "_Znam"(size: usize) -> *mut c_void:
-        throwing(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+        throwing(&NEW_ARRAY, size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
     /// `operator new(size_t, nothrow)`.
     new_nothrow = "_ZnwmRKSt9nothrow_t"(size: usize, _tag: NoThrow) -> *mut c_void:
-        nothrow(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+        nothrow(&NEW, size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
     /// `operator new[](size_t, nothrow)`.
     new_array_nothrow = "_ZnamRKSt9nothrow_t"(size: usize, _tag: NoThrow) -> *mut c_void:
-        nothrow(size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
+        nothrow(&NEW_ARRAY, size, ALIGN_MIN), else other_new(size, ALIGN_MIN);
     /// `operator new(size_t, align_val_t)`.
     new_aligned = "_ZnwmSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
-        throwing(size, align), else throwing(size, align);
+        throwing(&NEW, size, align), else throwing(&PLAIN, size, align);
     /// `operator new[](size_t, align_val_t)`.
     new_array_aligned = "_ZnamSt11align_val_t"(size: usize, align: usize) -> *mut c_void:
-        throwing(size, align), else other_new(size, align);
+        throwing(&NEW_ARRAY, size, align), else other_new(size, align);
     /// `operator new(size_t, align_val_t, nothrow)`.
     new_aligned_nothrow = "_ZnwmSt11align_val_tRKSt9nothrow_t"(size: usize, align: usize, _tag: NoThrow) -> *mut c_void:
-        nothrow(size, align), else other_new(size, align);
+        nothrow(&NEW, size, align), else other_new(size, align);
     /// `operator new[](size_t, align_val_t, nothrow)`.
     new_array_aligned_nothrow = "_ZnamSt11align_val_tRKSt9nothrow_t"(size: usize, align: usize, _tag: NoThrow) -> *mut c_void:
-        nothrow(size, align), else other_new(size, align);
+        nothrow(&NEW_ARRAY, size, align), else other_new(size, align);
 
     /// `operator delete(void *)`.
     delete = "_ZdlPv"(block: *mut c_void):
-        put(block), else put(block);
+        put(&NEW, block, None, None), else put(&PLAIN, block, None, None);
     /// `operator delete[](void *)`.
     delete_array = "_ZdaPv"(block: *mut c_void):
-        put(block), else other_delete(block);
+        put(&NEW_ARRAY, block, None, None), else other_delete(block);
     /// `operator delete(void *, nothrow)`.
     delete_nothrow = "_ZdlPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
-        put(block), else other_delete(block);
+        put(&NEW, block, None, None), else other_delete(block);
     /// `operator delete[](void *, nothrow)`.
     delete_array_nothrow = "_ZdaPvRKSt9nothrow_t"(block: *mut c_void, _tag: NoThrow):
-        put(block), else other_delete(block);
+        put(&NEW_ARRAY, block, None, None), else other_delete(block);
     /// `operator delete(void *, size_t)`.
     delete_sized = "_ZdlPvm"(block: *mut c_void, size: usize):
-        put_sized(block, size, ALIGN_MIN), else other_delete(block);
+        put(&NEW, block, Some(size), None), else other_delete(block);
     /// `operator delete[](void *, size_t)`.
     delete_array_sized = "_ZdaPvm"(block: *mut c_void, size: usize):
-        put_sized(block, size, ALIGN_MIN), else other_delete(block);
+        put(&NEW_ARRAY, block, Some(size), None), else other_delete(block);
     /// `operator delete(void *, align_val_t)`.
     delete_aligned = "_ZdlPvSt11align_val_t"(block: *mut c_void, align: usize):
-        put(block), else put(block);
+        put(&NEW, block, None, Some(align)), else put(&PLAIN, block, None, None);
     /// `operator delete[](void *, align_val_t)`.
     delete_array_aligned = "_ZdaPvSt11align_val_t"(block: *mut c_void, align: usize):
-        put(block), else other_delete_aligned(block, align);
+        put(&NEW_ARRAY, block, None, Some(align)), else other_delete_aligned(block, align);
     /// `operator delete(void *, align_val_t, nothrow)`.
     delete_aligned_nothrow = "_ZdlPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
-        put(block), else other_delete_aligned(block, align);
+        put(&NEW, block, None, Some(align)), else other_delete_aligned(block, align);
     /// `operator delete[](void *, align_val_t, nothrow)`.
     delete_array_aligned_nothrow = "_ZdaPvSt11align_val_tRKSt9nothrow_t"(block: *mut c_void, align: usize, _tag: NoThrow):
-        put(block), else other_delete_aligned(block, align);
+        put(&NEW_ARRAY, block, None, Some(align)), else other_delete_aligned(block, align);
     /// `operator delete(void *, size_t, align_val_t)`.
     delete_sized_aligned = "_ZdlPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
-        put_sized(block, size, align), else other_delete_aligned(block, align);
+        put(&NEW, block, Some(size), Some(align)), else other_delete_aligned(block, align);
     /// `operator delete[](void *, size_t, align_val_t)`.
     delete_array_sized_aligned = "_ZdaPvmSt11align_val_t"(block: *mut c_void, size: usize, align: usize):
-        put_sized(block, size, align), else other_delete_aligned(block, align);
+        put(&NEW_ARRAY, block, Some(size), Some(align)), else other_delete_aligned(block, align);
 }
 
-/// Allocates from the heap that serves the process; null if there is no memory.
+/// Allocates from the heap that serves the process, under `gpa` as `checked`; null if there is no
+/// memory.
 #[inline]
-fn get(size: usize, align: usize) -> *mut c_void {
+fn get(checked: &Checked, size: usize, align: usize) -> *mut c_void {
     // The standard wants a power of two.
     let align = align.checked_next_power_of_two().unwrap_or(ALIGN_MIN);
     match strategy() {
-        Strategy::Gpa => family::allocate(&Checked, size, align),
+        Strategy::Gpa => family::allocate(checked, size, align),
         Strategy::Glibc => family::allocate(&GLIBC, size, align),
         Strategy::Own => get_own(size.max(1), align),
     }
@@ -175,42 +183,36 @@ fn get_own(size: usize, align: usize) -> *mut c_void {
     unsafe { aligned_alloc(align, size) }
 }
 
-/// Frees a block of [`get`].
+/// Frees a block of [`get`] of which the program says what it asked for; `gpa` looks whether it is
+/// so, and whether `checked` gave it.
 ///
 /// # Safety
 ///
 /// `block` is null or a live block of `get`. (Under `gpa` anything else is told.)
 #[inline]
-unsafe fn put(block: *mut c_void) {
-    type Free = unsafe extern "C" fn(*mut c_void);
+unsafe fn put(checked: &Checked, block: *mut c_void, size: Option<usize>, align: Option<usize>) {
     match strategy() {
         // SAFETY: the same contract.
-        Strategy::Gpa => unsafe { family::free(&Checked, block) },
+        Strategy::Gpa => unsafe { family::free_told(checked, block, size, align) },
         // SAFETY: the same contract.
         Strategy::Glibc => unsafe { family::free(&GLIBC, block) },
-        Strategy::Own => {
-            let address = global_address!("free");
-            // SAFETY: the process's `free` has this type.
-            let free = unsafe { mem::transmute::<*mut c_void, Free>(address) };
-            // SAFETY: the same contract.
-            unsafe { free(block) };
-        }
+        // SAFETY: the same contract.
+        Strategy::Own => unsafe { put_own(block) },
     }
 }
 
-/// Frees a block of [`get`] of which the program says what it asked for; `gpa` looks whether it is so.
+/// Frees a block of [`get_own`].
 ///
 /// # Safety
 ///
-/// As [`put`].
-#[inline]
-unsafe fn put_sized(block: *mut c_void, size: usize, align: usize) {
-    match strategy() {
-        // SAFETY: the same contract.
-        Strategy::Gpa => unsafe { family::free_sized(&Checked, block, size, align) },
-        // SAFETY: the same contract.
-        Strategy::Glibc | Strategy::Own => unsafe { put(block) },
-    }
+/// `block` is null or a live block of `get_own`.
+unsafe fn put_own(block: *mut c_void) {
+    type Free = unsafe extern "C" fn(*mut c_void);
+    let address = global_address!("free");
+    // SAFETY: the process's `free` has this type.
+    let free = unsafe { mem::transmute::<*mut c_void, Free>(address) };
+    // SAFETY: the same contract.
+    unsafe { free(block) };
 }
 
 /// `operator new` as the standard says it (C++17, 21.6.2.1): asks the new-handler for room as long
@@ -220,9 +222,9 @@ unsafe fn put_sized(block: *mut c_void, size: usize, align: usize) {
 ///
 /// The caller can be unwound.
 #[inline]
-unsafe fn throwing(size: usize, align: usize) -> *mut c_void {
+unsafe fn throwing(checked: &Checked, size: usize, align: usize) -> *mut c_void {
     loop {
-        let block = get(size, align);
+        let block = get(checked, size, align);
         if !block.is_null() {
             return block;
         }
@@ -238,13 +240,23 @@ unsafe fn throwing(size: usize, align: usize) -> *mut c_void {
 ///
 /// None of its own.
 #[inline]
-unsafe fn nothrow(size: usize, align: usize) -> *mut c_void {
-    let block = get(size, align);
-    if !block.is_null() {
-        return block;
+unsafe fn nothrow(checked: &Checked, size: usize, align: usize) -> *mut c_void {
+    // What no heap can give is refused once, in the form that libstdc++ calls.
+    if size <= isize::MAX.cast_unsigned() {
+        let block = get(checked, size, align);
+        if !block.is_null() {
+            return block;
+        }
     }
     // SAFETY: no contract.
-    unsafe { nothrow_slow(size, align) }
+    let block = unsafe { nothrow_slow(size, align) };
+    // The block is of the form that was called there.
+    if let Some(block) = NonNull::new(block.cast())
+        && strategy() == Strategy::Gpa
+    {
+        checked.adopt(block);
+    }
+    block
 }
 
 /// Asks libstdc++'s `operator new(size_t, align_val_t, nothrow)`, which calls the throwing form and

@@ -39,6 +39,8 @@ pub enum Kind {
     UnderflowRead,
     /// A block of another allocator.
     OtherAllocator,
+    /// A block freed by a function that does not take such blocks back.
+    FamilyMismatch,
     /// A size or alignment that cannot be meant. Does not count as a fault.
     InvalidRequest,
     /// A kind that this reader does not know, by its recorded name.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// The names of all kinds, as records, suppressions and JSON spell them.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "double_free",
         "invalid_free",
         "resize_after_free",
@@ -60,6 +62,7 @@ impl Kind {
         "overflow_read",
         "underflow_read",
         "other_allocator",
+        "family_mismatch",
         "invalid_request",
     ];
 
@@ -77,6 +80,7 @@ impl Kind {
             "overflow_read" => Self::OverflowRead,
             "underflow_read" => Self::UnderflowRead,
             "other_allocator" => Self::OtherAllocator,
+            "family_mismatch" => Self::FamilyMismatch,
             "invalid_request" => Self::InvalidRequest,
             other => Self::Other(other.to_owned()),
         }
@@ -98,6 +102,7 @@ impl Kind {
             Self::OverflowRead => "overflow_read",
             Self::UnderflowRead => "underflow_read",
             Self::OtherAllocator => "other_allocator",
+            Self::FamilyMismatch => "family_mismatch",
             Self::InvalidRequest => "invalid_request",
             Self::Other(name) => name,
         }

@@ -88,6 +88,7 @@ pub(crate) fn title(finding: &Finding) -> String {
         Kind::OverflowRead => format!("read past the end of {}{at}", block(finding, "")),
         Kind::UnderflowRead => format!("read before the start of {}{at}", block(finding, "")),
         Kind::OtherAllocator => format!("{} given to another allocator", block(finding, "")),
+        Kind::FamilyMismatch => format!("mismatched free of {}", block(finding, "")),
         Kind::InvalidRequest => format!(
             "request that cannot be meant: {}, alignment {}",
             bytes(finding.size),

@@ -358,6 +358,7 @@ fn words_for_each_kind() {
         ("overflow_read", "read past the end of a 100-byte block (offset -2)", 1),
         ("underflow_read", "read before the start of a 100-byte block (offset -2)", 1),
         ("other_allocator", "a 100-byte block given to another allocator", 1),
+        ("family_mismatch", "mismatched free of a 100-byte block", 1),
         ("invalid_request", "request that cannot be meant: 7 bytes, alignment 8", 0),
         ("brand_new", "brand_new: a 100-byte block (offset -2)", 1),
     ];

@@ -1,13 +1,13 @@
 //! Telling what was found: the log of a heap, and what each fault is.
 
-use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::canary::{self, Damage};
 use super::chunk::{BlockRef, Chunk, Place};
-use super::state::{State, StateWord};
+use super::claim::Claim;
+use super::state::{Origin, State, StateWord};
 use super::{
     Block, Detail, Finding, FindingKind, Heap, OnFinding, Operation, Sink, StackId, Thread, sys,
 };
@@ -28,9 +28,18 @@ const ENTRIES_LEN: usize =
     (FINDING_COUNT_MAX * size_of::<Finding>()).next_multiple_of(pages::PAGE_LEN);
 
 impl Findings {
-    /// Number of distinct findings.
+    /// Number of distinct findings that are faults.
     pub(crate) fn count(&self) -> usize {
-        *self.lock.lock()
+        let count = self.lock.lock();
+        // Relaxed: written under the lock.
+        let entries = self.entries.load(Relaxed);
+        let is_fault = |index: &usize| {
+            // SAFETY: `count` entries are mapped and written.
+            let entry = unsafe { entries.add(*index) };
+            // SAFETY: as above; the lock keeps writers out.
+            unsafe { &*entry }.kind.is_fault()
+        };
+        (0..*count).filter(is_fault).count()
     }
 
     /// Returns the range of the log: start and length.
@@ -117,6 +126,7 @@ impl Heap {
             }
         }
         match self.config.on_finding {
+            _ if !finding.kind.is_fault() => {}
             OnFinding::Record | OnFinding::Continue => {}
             OnFinding::Abort => sys::abort(),
             OnFinding::Exit(status) => sys::exit_now(status.into()),
@@ -129,10 +139,10 @@ impl Heap {
         &self,
         addr: usize,
         chunk: Option<&Chunk>,
-        claimed: Option<Layout>,
+        claim: Claim,
         here: StackId,
     ) {
-        let mut finding = blank(FindingKind::InvalidFree, addr, claimed, here);
+        let mut finding = blank(FindingKind::InvalidFree, addr, claim.values(), here);
         match chunk {
             None => finding.detail = maps::describe(addr),
             Some(chunk) => {
@@ -147,14 +157,8 @@ impl Heap {
 
     /// The address lies in a chunk of this heap and is not the start of a block.
     #[cold]
-    pub(super) fn tell_no_start(
-        &self,
-        addr: usize,
-        chunk: &Chunk,
-        claimed: Option<Layout>,
-        here: StackId,
-    ) {
-        let mut finding = blank(FindingKind::InvalidFree, addr, claimed, here);
+    pub(super) fn tell_no_start(&self, addr: usize, chunk: &Chunk, claim: Claim, here: StackId) {
+        let mut finding = blank(FindingKind::InvalidFree, addr, claim.values(), here);
         match chunk.place(addr) {
             Place::Slot(block, offset) => {
                 describe(&mut finding, &block, offset);
@@ -178,10 +182,9 @@ impl Heap {
     #[cold]
     pub(super) fn tell_dead(
         &self,
-        addr: NonNull<u8>,
         block: &BlockRef<'_>,
         word: StateWord,
-        claimed: Option<Layout>,
+        claim: Claim,
         here: StackId,
         operation: Operation,
     ) {
@@ -189,37 +192,70 @@ impl Heap {
             Operation::Free => FindingKind::DoubleFree,
             Operation::Resize => FindingKind::ResizeAfterFree,
         };
-        let mut finding = blank(kind, addr.addr().get(), claimed, here);
+        let mut finding = blank(kind, block.start().addr().get(), claim.values(), here);
         describe(&mut finding, block, 0);
-        finding.detail = match word.state() {
-            State::Freeing => Detail::from_args(format_args!("another thread is freeing it now")),
-            State::Resizing => Detail::from_args(format_args!("another thread is resizing it now")),
+        finding.detail = match (word.state(), word.origin()) {
+            (State::Freeing, _) => {
+                Detail::from_args(format_args!("another thread is freeing it now"))
+            }
+            (State::Resizing, _) => {
+                Detail::from_args(format_args!("another thread is resizing it now"))
+            }
+            (State::Freed, Origin::Moved) => Detail::from_args(format_args!("{MOVED}")),
             _ => Detail::EMPTY,
         };
         self.tell(finding);
     }
 
-    /// The caller's layout is not the block's.
+    /// The block is not what the caller says.
     #[cold]
     pub(super) fn tell_mismatch(
         &self,
         block: &BlockRef<'_>,
         word: StateWord,
-        claimed: Layout,
+        claim: Claim,
         here: StackId,
+        operation: Operation,
     ) {
+        let tell = |kind, detail| {
+            let mut finding = blank(kind, block.start().addr().get(), claim.values(), here);
+            describe(&mut finding, block, 0);
+            finding.detail = detail;
+            self.tell(finding);
+        };
+        // Another family has other sizes, too: that is the one mistake.
+        if !claim.is_of_family(word) {
+            tell(FindingKind::FamilyMismatch, family_detail(word, claim, operation));
+            return;
+        }
         // Relaxed: published with the state that the caller read.
         let size = block.slot.size.load(Relaxed);
-        for (wrong, kind) in [
-            (claimed.size() != size, FindingKind::SizeMismatch),
-            (claimed.align() != word.align(), FindingKind::AlignMismatch),
-        ] {
-            if wrong {
-                let mut finding = blank(kind, block.start().addr().get(), Some(claimed), here);
-                describe(&mut finding, block, 0);
-                self.tell(finding);
-            }
+        if claim.size().is_some_and(|claimed| claimed != size) {
+            tell(FindingKind::SizeMismatch, Detail::EMPTY);
         }
+        if claim.align().is_some_and(|claimed| claimed != word.align()) {
+            tell(FindingKind::AlignMismatch, Detail::EMPTY);
+        }
+    }
+
+    /// A request was refused that no program can mean: of `size` bytes, the product of a `count`
+    /// and a size if `of` says so.
+    #[cold]
+    pub(crate) fn tell_absurd(
+        &self,
+        size: usize,
+        align: usize,
+        of: Option<(usize, usize)>,
+        here: StackId,
+    ) {
+        let mut finding = blank(FindingKind::InvalidRequest, 0, Some((size, align)), here);
+        finding.detail = match of {
+            Some((count, each)) => {
+                Detail::from_args(format_args!("the product of {count} and {each}"))
+            }
+            None => Detail::from_args(format_args!("{} as a signed number", size.cast_signed())),
+        };
+        self.tell(finding);
     }
 
     /// Bytes behind a block of `size` bytes are damaged.
@@ -290,19 +326,51 @@ impl Heap {
         let mut finding = blank(FindingKind::UseAfterFree, 0, None, here);
         finding.addr = block.start().addr().get() + damage.first;
         describe(&mut finding, block, damage.first as isize);
-        finding.detail = damage_detail(damage);
+        finding.detail = match StateWord::load(&block.slot.state, Relaxed).origin() {
+            Origin::Moved => {
+                Detail::from_args(format_args!("{}; {MOVED}", damage_detail(damage).as_str()))
+            }
+            _ => damage_detail(damage),
+        };
         self.tell(finding);
     }
 }
 
+/// Of a block whose bytes are elsewhere now.
+const MOVED: &str = "freed by realloc, which moved it";
+
+/// Says who gave a block and who took it back.
+fn family_detail(word: StateWord, claim: Claim, operation: Operation) -> Detail {
+    let (given, taken) = (word.origin().giver(), claim.origin.taker());
+    if word.origin() == claim.origin {
+        return Detail::from_args(format_args!(
+            "allocated by {given} with alignment {}, freed by {taken} without one",
+            word.align()
+        ));
+    }
+    match operation {
+        Operation::Free => {
+            Detail::from_args(format_args!("allocated by {given}, freed by {taken}"))
+        }
+        Operation::Resize => {
+            Detail::from_args(format_args!("allocated by {given}, resized by realloc"))
+        }
+    }
+}
+
 /// A finding of which only the address is known.
-fn blank(kind: FindingKind, addr: usize, claimed: Option<Layout>, here: StackId) -> Finding {
+fn blank(
+    kind: FindingKind,
+    addr: usize,
+    claimed: Option<(usize, usize)>,
+    here: StackId,
+) -> Finding {
     Finding {
         kind,
         addr,
         offset: 0,
         block: None,
-        claimed: claimed.map(|layout| (layout.size(), layout.align())),
+        claimed,
         thread: Thread { id: 0, name: [0; 16] },
         here,
         allocated: StackId::NONE,

@@ -23,7 +23,43 @@ pub(crate) enum State {
     Freed = 4,
 }
 
-/// State (8 bits), log2 of the alignment (8 bits), fork epoch (16 bits).
+/// Which functions a block belongs to: those that gave it, and that take it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Origin {
+    /// `malloc` and its relatives, and everything in Rust.
+    #[default]
+    Malloc = 0,
+    /// C++'s `operator new`.
+    New = 1,
+    /// C++'s `operator new[]`.
+    NewArray = 2,
+    /// Of a freed block only: its bytes were moved to another by `realloc`.
+    Moved = 3,
+}
+
+impl Origin {
+    /// What gives such blocks, in words.
+    pub(crate) const fn giver(self) -> &'static str {
+        match self {
+            Self::Malloc | Self::Moved => "malloc",
+            Self::New => "operator new",
+            Self::NewArray => "operator new[]",
+        }
+    }
+
+    /// What takes such blocks back, in words.
+    pub(crate) const fn taker(self) -> &'static str {
+        match self {
+            Self::Malloc => "free",
+            Self::New => "operator delete",
+            Self::NewArray => "operator delete[]",
+            Self::Moved => "realloc",
+        }
+    }
+}
+
+/// State (8 bits), log2 of the alignment (6 bits), origin (2 bits), fork epoch (16 bits).
 ///
 /// ```text
 ///   Unused -> Live <-> Resizing
@@ -39,6 +75,23 @@ impl StateWord {
     #[inline]
     pub(crate) const fn live(align: usize, epoch: u16) -> Self {
         Self(State::Live as u32 | align.trailing_zeros() << 8 | (epoch as u32) << 16)
+    }
+
+    /// The same block of another origin.
+    #[inline]
+    pub(crate) const fn of(self, origin: Origin) -> Self {
+        Self(self.0 & !(0b11 << 14) | (origin as u32) << 14)
+    }
+
+    /// Which functions the block belongs to.
+    #[inline]
+    pub(crate) const fn origin(self) -> Origin {
+        match self.0 >> 14 & 0b11 {
+            0 => Origin::Malloc,
+            1 => Origin::New,
+            2 => Origin::NewArray,
+            _ => Origin::Moved,
+        }
     }
 
     /// Reads a word, and with `Acquire` sees what its writer published.
@@ -105,7 +158,7 @@ impl StateWord {
     /// The alignment that the block was requested with, in bytes.
     #[inline]
     pub(crate) const fn align(self) -> usize {
-        1 << ((self.0 >> 8 & 0xff) & 63)
+        1 << (self.0 >> 8 & 63)
     }
 
     /// The fork epoch that the block was allocated in.
@@ -124,6 +177,13 @@ mod tests {
         for log2 in 0..47 {
             for epoch in [0, 1, 7, u16::MAX] {
                 let live = StateWord::live(1 << log2, epoch);
+                for origin in [Origin::NewArray, Origin::Moved, Origin::New, Origin::Malloc] {
+                    let word = live.of(Origin::Moved).of(origin);
+                    assert_eq!(
+                        (word.state(), word.align(), word.epoch(), word.origin()),
+                        (State::Live, 1 << log2, epoch, origin)
+                    );
+                }
                 for state in [State::Live, State::Resizing, State::Freeing, State::Freed] {
                     let word = live.with(state);
                     assert_eq!(

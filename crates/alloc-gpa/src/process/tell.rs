@@ -138,6 +138,8 @@ pub(super) fn finding(_heap: &Heap, finding: &Finding) {
             }
             return;
         }
+        // Standard error is the program's own: a remark is no reason to write there.
+        _ if !finding.kind.is_fault() => return,
         Mode::Addresses => Frames::Addresses,
         Mode::Resolved => Frames::Resolved,
     };

@@ -14,6 +14,9 @@ use crate::glibc::GLIBC;
 /// A value that no function here gives `errno`.
 const MARK: c_int = 4242;
 
+impl Served for Gpa {}
+impl Served for CAllocator {}
+
 /// Runs a test over the heaps; an explicit one must have every block back in the end.
 macro_rules! over_all_heaps {
     ($($name:ident)*) => {$(
@@ -24,7 +27,7 @@ macro_rules! over_all_heaps {
             assert_eq!(gpa.deinit(), Check::Ok);
             rules::$name(&CAllocator);
             rules::$name(&GLIBC);
-            rules::$name(&Checked);
+            rules::$name(&Checked::MALLOC);
         }
     )*};
 }
@@ -58,13 +61,13 @@ fn holds(block: *mut c_void, size: usize, byte: u8) -> bool {
     bytes.iter().all(|other| *other == byte)
 }
 
-fn release<A: UnsizedFree>(heap: &A, block: *mut c_void) {
+fn release<A: Served>(heap: &A, block: *mut c_void) {
     // SAFETY: null or live: each test gives back what it has got, once.
     unsafe { free(heap, block) };
 }
 
 /// `reallocarray`, which is `realloc` if `count` is 1.
-fn resized<A: UnsizedFree>(heap: &A, block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+fn resized<A: Served>(heap: &A, block: *mut c_void, count: usize, size: usize) -> *mut c_void {
     match count {
         // SAFETY: null or live: each test goes on with what this returns.
         1 => unsafe { realloc(heap, block, size) },
@@ -76,7 +79,7 @@ fn resized<A: UnsizedFree>(heap: &A, block: *mut c_void, count: usize, size: usi
 mod rules {
     use super::*;
 
-    pub(super) fn blocks_are_aligned_whatever_their_size<A: UnsizedFree>(heap: &A) {
+    pub(super) fn blocks_are_aligned_whatever_their_size<A: Served>(heap: &A) {
         for size in [1, 2, 7, 8, 15, 16, 17, 100, 4095, 4096, 100_000, 3 << 20] {
             let blocks = [malloc(heap, size), calloc(heap, 1, size), calloc(heap, size, 1)];
             for block in blocks {
@@ -86,7 +89,7 @@ mod rules {
         }
     }
 
-    pub(super) fn no_bytes_are_a_block_of_their_own<A: UnsizedFree>(heap: &A) {
+    pub(super) fn no_bytes_are_a_block_of_their_own<A: Served>(heap: &A) {
         let mut place = ptr::null_mut();
         // SAFETY: a live place.
         assert_eq!(unsafe { posix_memalign(heap, &raw mut place, 64, 0) }, 0);
@@ -110,7 +113,7 @@ mod rules {
         blocks.into_iter().for_each(|block| release(heap, block));
     }
 
-    pub(super) fn errno_is_untouched_by_success<A: UnsizedFree>(heap: &A) {
+    pub(super) fn errno_is_untouched_by_success<A: Served>(heap: &A) {
         errno::set(MARK);
         let large = malloc(heap, 64 << 20);
         let zeroed = calloc(heap, 1000, 1000);
@@ -125,7 +128,7 @@ mod rules {
         assert_eq!(errno::get(), MARK);
     }
 
-    pub(super) fn errno_is_enomem_after_a_failure<A: UnsizedFree>(heap: &A) {
+    pub(super) fn errno_is_enomem_after_a_failure<A: Served>(heap: &A) {
         let too_much = isize::MAX as usize + 1;
         // SAFETY: null may be reallocated.
         let realloc_null = |size| unsafe { realloc(heap, ptr::null_mut(), size) };
@@ -147,7 +150,7 @@ mod rules {
         }
     }
 
-    pub(super) fn calloc_is_zero_and_checks_its_product<A: UnsizedFree>(heap: &A) {
+    pub(super) fn calloc_is_zero_and_checks_its_product<A: Served>(heap: &A) {
         for size in [1, 24, 5000, 1 << 21] {
             // Memory that was used before is zero too.
             release(heap, filled(malloc(heap, size), size, 0xff));
@@ -166,7 +169,7 @@ mod rules {
         }
     }
 
-    pub(super) fn realloc_has_three_meanings<A: UnsizedFree>(heap: &A) {
+    pub(super) fn realloc_has_three_meanings<A: Served>(heap: &A) {
         errno::set(MARK);
         let mut block = filled(resized(heap, ptr::null_mut(), 1, 10), 10, 7);
         for size in [11, 16, 17, 1000, 100_000, 5 << 20, 50, 10] {
@@ -184,7 +187,7 @@ mod rules {
         assert_eq!(errno::get(), MARK);
     }
 
-    pub(super) fn a_failed_realloc_changes_nothing<A: UnsizedFree>(heap: &A) {
+    pub(super) fn a_failed_realloc_changes_nothing<A: Served>(heap: &A) {
         let block = filled(malloc(heap, 300), 300, 9);
         for size in [usize::MAX, isize::MAX as usize + 1, isize::MAX as usize - 15] {
             errno::set(MARK);
@@ -196,7 +199,7 @@ mod rules {
         release(heap, block);
     }
 
-    pub(super) fn aligned_blocks_may_be_reallocated<A: UnsizedFree>(heap: &A) {
+    pub(super) fn aligned_blocks_may_be_reallocated<A: Served>(heap: &A) {
         for align in [32, 4096, 1 << 17] {
             for size in [1, 100, 10_000, 1 << 20] {
                 let block = filled(memalign(heap, align, 100), 100, 3);
@@ -209,7 +212,7 @@ mod rules {
         }
     }
 
-    pub(super) fn alignments_have_three_rules<A: UnsizedFree>(heap: &A) {
+    pub(super) fn alignments_have_three_rules<A: Served>(heap: &A) {
         let mut place = ptr::without_provenance_mut(1);
         let mut posix = |align, size| {
             // SAFETY: a live place.
@@ -253,7 +256,7 @@ mod rules {
         assert_eq!(errno::get(), libc::EINVAL);
     }
 
-    pub(super) fn pages_are_whole<A: UnsizedFree>(heap: &A) {
+    pub(super) fn pages_are_whole<A: Served>(heap: &A) {
         let page = page_size();
         let [one, whole] = [valloc(heap, 1), pvalloc(heap, page + 1)];
         assert_eq!((one.addr() % page, whole.addr() % page), (0, 0));
@@ -266,7 +269,7 @@ mod rules {
         assert_eq!(errno::get(), libc::ENOMEM);
     }
 
-    pub(super) fn all_usable_bytes_are_the_owners<A: UnsizedFree>(heap: &A) {
+    pub(super) fn all_usable_bytes_are_the_owners<A: Served>(heap: &A) {
         for size in [1, 20, 1000, 300_000] {
             let block = malloc(heap, size);
             // SAFETY: live.
@@ -280,7 +283,7 @@ mod rules {
         }
     }
 
-    pub(super) fn sized_frees_say_what_was_asked_for<A: UnsizedFree>(heap: &A) {
+    pub(super) fn sized_frees_say_what_was_asked_for<A: Served>(heap: &A) {
         errno::set(MARK);
         for size in [0, 1, 16, 1000, 100_000] {
             let requests = [
@@ -292,12 +295,12 @@ mod rules {
             ];
             for (block, align) in requests {
                 // SAFETY: null or live, of that size and alignment, and freed once.
-                unsafe { free_sized(heap, block, size, align) };
+                unsafe { free_told(heap, block, Some(size), Some(align)) };
             }
             // What `realloc` returns has the usual alignment, whatever it had before.
             let block = resized(heap, memalign(heap, 256, 2 * size + 1), 1, size.max(1));
             // SAFETY: live, of that size, and freed once.
-            unsafe { free_sized(heap, block, size.max(1), ALIGN_MIN) };
+            unsafe { free_told(heap, block, Some(size.max(1)), Some(ALIGN_MIN)) };
         }
         assert_eq!(errno::get(), MARK);
     }
@@ -335,6 +338,7 @@ fn an_empty_heap_fails_cleanly() {
             false
         }
     }
+    impl Served for Empty {}
     errno::set(MARK);
     let mut place = ptr::null_mut();
     // SAFETY: a live place.
@@ -351,6 +355,6 @@ fn a_wrong_size_is_found() {
     let gpa = Gpa::builder().quiet().build();
     let block = malloc(&gpa, 24);
     // SAFETY: live; the checking heap looks at what it is told.
-    unsafe { free_sized(&gpa, block, 32, ALIGN_MIN) };
+    unsafe { free_told(&gpa, block, Some(32), Some(ALIGN_MIN)) };
     assert!(matches!(gpa.deinit(), Check::Misuse { findings: 1, .. }));
 }

@@ -93,6 +93,15 @@ impl Bench {
     }
 }
 
+/// Whether there is a C++ compiler; says so if not.
+pub(crate) fn has_cxx() -> bool {
+    let found = Command::new("c++").arg("--version").output().is_ok_and(|run| run.status.success());
+    if !found {
+        println!("skipped: no C++ compiler `c++`");
+    }
+    found
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub(crate) struct Run {

@@ -28,6 +28,8 @@ static void *free_it(void *block) { free(block); return NULL; }
 static void *write_it(void *block) { ((char *)block)[1] = 1; return NULL; }
 
 HIDDEN void leak_malloc(void) { Block p = malloc(size); p[0] = 1; } // at leak_malloc
+HIDDEN void absurd(void) { kept = malloc(-size); } // at absurd
+HIDDEN void absurd_product(void) { kept = calloc(1ul << 40, size << 30); } // at absurd_product
 HIDDEN void leak_zero(void) { Block p = malloc(0); (void)p; } // at leak_zero
 HIDDEN void leak_large(void) { Block p = malloc(3 << 20); p[0] = 1; } // at leak_large
 HIDDEN void leak_aligned(void) { Block p = aligned_alloc(4096, 8192); p[0] = 1; } // at leak_aligned
@@ -75,6 +77,41 @@ HIDDEN void twice_in_child(void) {
         _exit(0);
     }
     wait(NULL);
+}
+HIDDEN void realloc_inside(void) {
+    Block p = get(size), q = p + 16;
+    kept = realloc(q, 20); // at realloc_inside
+    free(p);
+}
+HIDDEN void realloc_static(void) {
+    Block p = global;
+    kept = realloc(p, 20); // at realloc_static
+}
+HIDDEN void realloc_twice(void) {
+    Block p = get(size), q = realloc(p, 100 * size), r; // at realloc_twice
+    r = realloc(p, 200 * size); // at realloc_twice
+    kept = r ? r : q;
+}
+HIDDEN void realloc_then_write(void) {
+    Block p = get(size); // at realloc_then_write
+    Block q = realloc(p, 100 * size); // at realloc_then_write
+    p[1] = 1;
+    free(q);
+}
+HIDDEN void realloc_to_zero(void) {
+    Block p = get(size), q = realloc(p, 0); // at realloc_to_zero
+    free(p); // at realloc_to_zero
+    free(q);
+}
+void free_sized(void *, size_t) __attribute__((weak));
+void free_aligned_sized(void *, size_t, size_t) __attribute__((weak));
+HIDDEN void wrong_size(void) {
+    Block p = malloc(size); // at wrong_size
+    free_sized(p, size + 1); // at wrong_size
+}
+HIDDEN void wrong_align(void) {
+    Block p = aligned_alloc(64, 128); // at wrong_align
+    free_aligned_sized(p, 32, 128); // at wrong_align
 }
 HIDDEN void realloc_freed(void) {
     Block p = get(size);
@@ -130,6 +167,18 @@ HIDDEN void past_then_realloc(void) {
     p = realloc(p, 5000); // at past_then_realloc
     free(p);
 }
+HIDDEN void past_zero(void) {
+    Block p = malloc(0); // at past_zero
+    p[0] = 1;
+    free(p); // at past_zero
+}
+HIDDEN void past_calloc_zero(void) {
+    Block p = calloc(0, 8), q = malloc(0); // at past_calloc_zero
+    if (p == q || malloc_usable_size(p)) exit(1);
+    p[0] = 1;
+    free(p); // at past_calloc_zero
+    free(q);
+}
 HIDDEN void before(void) {
     Block p = malloc(size), q = malloc(size); // at before
     q[-1] = 0;
@@ -171,12 +220,21 @@ static const struct { const char *name; void (*run)(void); } KINDS[] = {
     {"leak_strdup", leak_strdup},                   // expect: 1 leak
     {"leak_overwritten", leak_overwritten},         // expect: 1 leak
     {"leak_in_child", leak_in_child},               // expect: 1 leak
+    {"absurd", absurd},                             // expect: -100 as a signed number
+    {"absurd_product", absurd_product},             // expect: the product of 1099511627776 and
     {"twice", twice},                               // expect: double free
     {"twice_late", twice_late},                     // expect: double free
     {"twice_by_threads", twice_by_threads},         // expect: double free
-    {"twice_after_realloc", twice_after_realloc},   // expect: double free
+    {"twice_after_realloc", twice_after_realloc},   // expect: freed by realloc, which moved it
     {"twice_in_child", twice_in_child},             // expect: double free
     {"realloc_freed", realloc_freed},               // expect: freed
+    {"realloc_inside", realloc_inside},             // expect: a pointer into a
+    {"realloc_static", realloc_static},             // expect: address in kinds
+    {"realloc_twice", realloc_twice},               // expect: freed by realloc, which moved it
+    {"realloc_then_write", realloc_then_write},     // expect: freed by realloc, which moved it
+    {"realloc_to_zero", realloc_to_zero},           // expect: double free
+    {"wrong_size", wrong_size},                     // expect: wrong size: 101 given for a 100-byte
+    {"wrong_align", wrong_align},                   // expect: wrong alignment: 32 given
     {"free_stack", free_stack},                     // expect: stack address
     {"free_static", free_static},                   // expect: address in kinds
     {"free_inside", free_inside},                   // expect: a pointer into a
@@ -186,6 +244,8 @@ static const struct { const char *name; void (*run)(void); } KINDS[] = {
     {"past_alive", past_alive},                     // expect: write past the end
     {"past_usable", past_usable},                   // expect: write past the end
     {"past_shrunk", past_shrunk},                   // expect: write past the end
+    {"past_zero", past_zero},                       // expect: write past the end of a 0-byte
+    {"past_calloc_zero", past_calloc_zero},         // expect: write past the end of a 0-byte
     {"past_then_realloc", past_then_realloc},       // expect: write past the end
     {"before", before},                             // expect: write before the start
     {"before_alive", before_alive},                 // expect: write before the start
