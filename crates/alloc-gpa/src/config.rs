@@ -1,5 +1,10 @@
 //! Settings: for an explicit instance by the builder, for a process by `ALLOC_GPA`.
 
+mod told;
+
+pub(crate) use told::DUMP_LEN_MAX;
+pub use told::Told;
+
 /// What happens after a finding was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFinding {
@@ -28,6 +33,8 @@ pub struct Config {
     pub junk: u8,
     /// What happens after a finding.
     pub on_finding: OnFinding,
+    /// What the report shows beyond findings and leaks.
+    pub told: Told,
 }
 
 /// Frames of a stack unless told otherwise: deep enough to leave a container library's own calls.
@@ -69,6 +76,11 @@ const KEYS: &[Key] = &[
         valid: "abort, continue, record, exit:0 to exit:255",
         set: |config, value| parse_on_finding(value).map(|policy| config.on_finding = policy),
     },
+    Key {
+        name: "dump",
+        valid: "off, or 1 to 256",
+        set: |config, value| told::parse_dump(value).map(|len| config.told.dump = len),
+    },
 ];
 
 impl Config {
@@ -79,6 +91,7 @@ impl Config {
         memory_limit: None,
         junk: 0x5a,
         on_finding: OnFinding::Record,
+        told: Told::DEFAULT,
     };
 
     /// Returns these settings, changed by a text such as `stacks=8,on_finding=exit:9`.
@@ -90,6 +103,7 @@ impl Config {
     /// | `memory_limit` | `off`, or bytes as above: what may be live at once |
     /// | `junk` | a byte, in hexadecimal after `0x` or decimal: what freed memory is filled with |
     /// | `on_finding` | `abort`, `continue`, `record`, `exit:N` with `N` from 0 to 255 |
+    /// | `dump` | `off`, or how many bytes of each leak's largest block are shown, from 1 to 256 |
     ///
     /// # Errors
     ///
@@ -195,6 +209,8 @@ mod tests {
         assert_eq!(read("memory_limit=1,memory_limit=off"), limit(None));
         assert_eq!(read("junk=0xA5"), Ok(Config { junk: 0xa5, ..default }));
         assert_eq!(read("junk=7"), Ok(Config { junk: 7, ..default }));
+        assert_eq!(read("dump=64").map(|config| config.told.dump), Ok(64));
+        assert_eq!(read("dump=64,dump=off"), Ok(default));
         let on_finding = OnFinding::Exit(9);
         assert_eq!(
             read("stacks=off,,on_finding=exit:9,"),
@@ -209,7 +225,7 @@ mod tests {
         for (text, line) in [
             (
                 "stack=3",
-                "unknown key `stack`; the keys are stacks, history, memory_limit, junk, on_finding",
+                "unknown key `stack`; the keys are stacks, history, memory_limit, junk, on_finding, dump",
             ),
             (
                 "memory_limit=lots",

@@ -11,6 +11,8 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 use crate::config::{Config, OnFinding};
 use crate::finding::{Check, Finding, LeakTotals};
 use crate::heap::{Heap, Stats};
+use crate::leaks::Leaks;
+use crate::process::scan;
 use crate::stack::{StackId, thread};
 use crate::text;
 
@@ -85,6 +87,14 @@ impl Builder {
     /// What happens after a finding; [`OnFinding::Record`] unless told otherwise.
     pub const fn on_finding(mut self, policy: OnFinding) -> Self {
         self.config.on_finding = policy;
+        self
+    }
+
+    /// How many bytes of the largest block of each leak the report shows, in hexadecimal and as
+    /// characters; at most 256, and none unless told otherwise.
+    pub const fn dump(mut self, bytes: u16) -> Self {
+        let max = crate::config::DUMP_LEN_MAX;
+        self.config.told.dump = if bytes < max { bytes } else { max };
         self
     }
 
@@ -179,6 +189,39 @@ impl Gpa {
     #[must_use]
     pub fn detect_leaks(&self) -> LeakTotals {
         self.heap().map(Heap::live_totals).unwrap_or_default()
+    }
+
+    /// Finds what would count as leaked if the allocator ended now, by the stack that allocated it,
+    /// and which of it is held by other leaked blocks: a list that lost its head is one leak that
+    /// holds the rest, and a cycle is shown as one.
+    ///
+    /// It takes no memory from any heap. It reads the live blocks; who changes them meanwhile, or
+    /// allocates, gets an answer that is of no single moment. Not for signal handlers.
+    ///
+    /// ```
+    /// use alloc_core::AllocatorExt;
+    /// use alloc_gpa::{Gpa, LeakKind};
+    /// use std::mem::ManuallyDrop;
+    ///
+    /// let gpa = Gpa::builder().quiet().build();
+    /// let name = ManuallyDrop::new(gpa.dupe_str("held")?);
+    /// let _owner = ManuallyDrop::new(gpa.create(&raw const **name)?);
+    /// let leaks = gpa.find_leaks()?;
+    /// let kinds: Vec<_> = leaks.iter().map(|leak| (leak.kind, leak.bytes)).collect();
+    /// assert_eq!(kinds, [(LeakKind::Lost, 16), (LeakKind::Indirect, 4)]);
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory for the search, or lets no process read its own memory
+    /// (`process_vm_readv(2)` and `/proc/self/mem`).
+    pub fn find_leaks(&self) -> Result<Leaks, AllocError> {
+        let heap = self.heap_or_map()?;
+        let inside = thread::enter();
+        let leaks = scan::search_exact(heap).map_err(|_| AllocError);
+        drop(inside);
+        leaks
     }
 
     /// Returns the findings so far, each distinct one once; at most 1,024 are kept.

@@ -18,7 +18,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU64, AtomicUsize};
 
 use alloc_core::AllocError;
 
@@ -118,6 +118,8 @@ pub(crate) struct Heap {
     notes: Notes,
     /// How often the process forked before it became this one.
     pub(crate) epoch: AtomicU16,
+    /// The process that searches for leaks here; see `process::scan::turn`.
+    pub(crate) searcher: AtomicI32,
     /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.
     sink: AtomicPtr<()>,
     /// Told of every note that is new; null: nobody. A `fn(&str)`.

@@ -63,19 +63,22 @@ mod global;
 mod process;
 mod side;
 mod heap;
+mod leaks;
+mod tag;
 mod stack;
 mod stack_id;
 mod text;
 mod lock;
 mod sys;
 
-pub use config::{Config, ConfigError, OnFinding};
+pub use config::{Config, ConfigError, OnFinding, Told};
 pub use finding::{Block, Check, Detail, Finding, FindingKind, LeakTotals, Thread};
 pub use global::Global;
 pub use gpa::{Builder, Gpa};
 #[doc(hidden)]
 pub use heap::Origin;
 pub use heap::Stats;
+pub use leaks::{Leak, LeakKind, Leaks};
 pub use process::{ProcessHeap, Start, start};
 #[doc(hidden)]
 pub use process::{library_closed, note_unchecked};

@@ -20,13 +20,12 @@ mod env;
 mod family;
 mod line;
 mod set;
-mod leaks;
 mod records;
 mod tell;
 mod start;
 mod fork;
 mod leave;
-mod scan;
+pub(crate) mod scan;
 
 pub use start::{Start, library_closed, note_unchecked, start};
 

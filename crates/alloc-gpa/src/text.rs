@@ -4,14 +4,13 @@ use core::fmt::{self, Write};
 
 use crate::finding::Finding;
 use crate::heap::Heap;
-use crate::heap::audit::Live;
+use crate::leaks::{Group, Leaks};
+use crate::process::scan;
 use crate::stack::{self, StackId, Trace, modules};
-use crate::sys;
+use crate::sys::{self, peek};
 
 /// Leak groups printed in full.
 const LEAK_GROUPS_MAX: usize = 20;
-/// Leak groups told apart; what comes beyond is counted together.
-const GROUPS_TRACKED_MAX: usize = 4096;
 
 /// Descriptor 2, without std's lock.
 pub(crate) struct StandardError;
@@ -32,16 +31,26 @@ pub(crate) enum Frames {
     Addresses,
 }
 
-/// Leaks from one place.
-#[derive(Clone, Copy)]
-struct Group {
-    stack: StackId,
-    count: u64,
-    bytes: u64,
+/// How a report about leaks is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) frames: Frames,
+    /// What each paragraph begins with.
+    pub(crate) prefix: &'static str,
+    /// Whether every live block is a leak, so that none need be called lost.
+    pub(crate) exact: bool,
+    /// Bytes shown of the largest block of each leak.
+    pub(crate) dump: u16,
+}
+
+impl Style {
+    /// For an explicit instance.
+    pub(crate) const EXPLICIT: Self =
+        Self { frames: Frames::Resolved, prefix: "", exact: true, dump: 0 };
 }
 
 /// Writes all findings, then all live blocks of the current fork epoch by the stack that allocated
-/// them, most bytes first.
+/// them: those that nothing else holds first, of each the most bytes first.
 pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
     let inside = stack::thread::enter();
     let mut index = 0;
@@ -49,48 +58,118 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
         finding(&found, Frames::Resolved, out)?;
         index += 1;
     }
-    let mut groups = std::vec::Vec::<Group>::new();
-    // Relaxed: changes in a forked child before any thread runs there.
-    let epoch = heap.epoch.load(core::sync::atomic::Ordering::Relaxed);
-    heap.for_each_live(|live| {
-        if live.epoch == epoch {
-            count(&mut groups, &live);
+    let totals = heap.live_totals();
+    if totals.count != 0 {
+        match scan::search_exact(heap) {
+            Ok(found) => {
+                leaks(&found, Style { dump: heap.config.told.dump, ..Style::EXPLICIT }, out)?
+            }
+            Err(why) => writeln!(out, "{why}")?,
         }
-    });
-    groups.sort_by_key(|group| (core::cmp::Reverse(group.bytes), group.stack.get()));
-    let (blocks, bytes) =
-        groups.iter().fold((0, 0), |sum, group| (sum.0 + group.count, sum.1 + group.bytes));
-    for group in groups.iter().take(LEAK_GROUPS_MAX) {
-        let Group { stack, count, bytes } = *group;
-        writeln!(out, "{count} leaked, {bytes} bytes, allocated at")?;
-        self::stack(stack, Frames::Resolved, out)?;
-    }
-    if let Some(more @ 1..) = groups.len().checked_sub(LEAK_GROUPS_MAX) {
-        writeln!(out, "and {more} more places")?;
     }
     for note in heap.notes() {
         writeln!(out, "note: {note}")?;
     }
-    if index != 0 || blocks != 0 {
+    if index != 0 || totals.count != 0 {
+        let (blocks, bytes) = (totals.count, totals.bytes);
         writeln!(out, "{index} findings, {blocks} blocks leaked ({bytes} bytes)")?;
     }
     drop(inside);
     Ok(())
 }
 
-fn count(groups: &mut std::vec::Vec<Group>, live: &Live) {
-    let stack = match groups.len() {
-        GROUPS_TRACKED_MAX => StackId::NONE,
-        _ => live.allocated,
-    };
-    let bytes = live.size as u64;
-    match groups.iter_mut().rev().find(|group| group.stack == stack) {
-        Some(group) => {
-            group.count += 1;
-            group.bytes += bytes;
-        }
-        None => groups.push(Group { stack, count: 1, bytes }),
+/// Writes what leaked, each place as a paragraph, and the notes.
+pub(crate) fn leaks(leaks: &Leaks, style: Style, out: &mut dyn Write) -> fmt::Result {
+    let groups = leaks.groups();
+    for group in groups.iter().take(LEAK_GROUPS_MAX) {
+        leak(leaks, group, style, out)?;
     }
+    if let Some(more @ 1..) = groups.len().checked_sub(LEAK_GROUPS_MAX) {
+        writeln!(out, "{}and {more} more places", style.prefix)?;
+    }
+    Ok(())
+}
+
+/// Writes the leaks of one place.
+fn leak(leaks: &Leaks, group: &Group, style: Style, out: &mut dyn Write) -> fmt::Result {
+    let Group { key, count, bytes, min, max, .. } = *group;
+    out.write_str(style.prefix)?;
+    match (style.exact, count) {
+        (true, _) => write!(out, "{count} leaked")?,
+        (false, 1) => write!(out, "1 block {}", key.kind.words())?,
+        (false, _) => write!(out, "{count} blocks {}", key.kind.words())?,
+    }
+    write!(out, ", {bytes} bytes")?;
+    if min != max {
+        write!(out, " ({min} to {max} each)")?;
+    }
+    if let Some(name) = key.tag.name() {
+        write!(out, ", tag {}", name.escape_debug())?;
+    }
+    if key.holder != 0 {
+        out.write_str(", held by what is from ")?;
+        first_frame(StackId::from_raw(key.holder), style.frames, out)?;
+    }
+    out.write_str(", allocated at\n")?;
+    stack(StackId::from_raw(key.stack), style.frames, out)?;
+    if let [_, others @ ..] = leaks.cycle_of(group) {
+        writeln!(out, "  in a cycle: it leads back to itself by way of what is from")?;
+        for other in others {
+            out.write_str("  * ")?;
+            first_frame(StackId::from_raw(*other), style.frames, out)?;
+            out.write_str("\n")?;
+        }
+    }
+    dump(group.largest(), max.min(u64::from(style.dump)) as usize, out)
+}
+
+/// Writes the first frame of a stack that is the user's, without the end of the line.
+fn first_frame(id: StackId, frames: Frames, out: &mut dyn Write) -> fmt::Result {
+    /// Passes on the first line, without the spaces before it.
+    struct First<'o> {
+        out: &'o mut dyn Write,
+        begun: bool,
+        ended: bool,
+    }
+    impl Write for First<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            if self.ended {
+                return Ok(());
+            }
+            let text = if self.begun { text } else { text.trim_start() };
+            self.begun |= !text.is_empty();
+            let line = text.split('\n').next().unwrap_or_default();
+            self.ended = line.len() < text.len();
+            self.out.write_str(line)
+        }
+    }
+    stack(id, frames, &mut First { out, begun: false, ended: false })
+}
+
+/// Writes `len` bytes of memory as numbers and characters, 16 a line; nothing if they cannot be read.
+fn dump(addr: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+    let mut bytes = [0; crate::config::DUMP_LEN_MAX as usize];
+    let Some(bytes) = bytes.get_mut(..len).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+    if !peek::read(addr, bytes) {
+        return Ok(());
+    }
+    writeln!(out, "  the first {len} bytes of the largest, at {addr:#x}")?;
+    for line in bytes.chunks(16) {
+        out.write_str("    ")?;
+        for index in 0..16 {
+            match line.get(index) {
+                Some(byte) => write!(out, "{byte:02x} ")?,
+                None => out.write_str("   ")?,
+            }
+        }
+        out.write_str(" ")?;
+        for byte in line {
+            let shown = if (b' '..0x7f).contains(byte) { char::from(*byte) } else { '.' };
+            out.write_char(shown)?;
+        }
+        out.write_str("\n")?;
+    }
+    Ok(())
 }
 
 /// Writes one finding as a paragraph.

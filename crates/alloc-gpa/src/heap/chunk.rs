@@ -19,7 +19,9 @@
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+};
 
 use super::classes::{self, CHUNK_LEN, SLOT_COUNT_MAX, UNIT_COUNT, UNIT_LEN};
 use super::state::{self, StateWord};
@@ -38,7 +40,9 @@ pub(crate) struct Slot {
     /// Stack of the free.
     pub(crate) freed: AtomicU32,
     /// What the search for leaks found out about the block; see `process::scan`.
-    pub(crate) mark: AtomicU32,
+    pub(crate) mark: AtomicU8,
+    /// The part of the program that the block belongs to, as a number; see `tag`.
+    pub(crate) tag: AtomicU8,
     /// Size of the block in bytes.
     pub(crate) size: AtomicUsize,
 }

@@ -8,20 +8,18 @@ use core::fmt::{self, Write};
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::leaks::{Sum, Totals};
 use super::records::End;
-use super::scan::{self, Leaks};
+use super::scan;
 use super::tell::{self, Mode};
 use super::{PROCESS, fork};
 use crate::config::OnFinding;
 use crate::heap::Heap;
-use crate::stack::{StackId, thread};
-use crate::text::{self, Frames};
+use crate::leaks::{Leaks, Sum, Totals};
+use crate::stack::thread;
+use crate::text::{self, Frames, Style};
 
 /// Exit status of a process that leaked, where the policy is to abort on misuse.
 const STATUS_LEAKS: c_int = 23;
-/// Places printed in full on standard error.
-const GROUPS_PRINTED_MAX: usize = 20;
 
 /// Asks to be called at the exit.
 ///
@@ -95,7 +93,7 @@ extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
     let lost = match scan::search(heap, registers) {
         Ok(leaks) => {
             report(heap, &leaks, status);
-            leaks.totals().lost.count
+            leaks.totals.lost.count
         }
         Err(why) => {
             end_uncounted(heap, status, why);
@@ -133,13 +131,15 @@ fn end_uncounted(heap: &Heap, status: c_int, why: &str) {
 
 fn report(heap: &Heap, leaks: &Leaks, status: c_int) {
     if tell::mode() == Mode::Records {
+        let dump = heap.config.told.dump;
         for group in leaks.groups() {
-            tell::with_records(|records, buffers| records.write_leak(group, buffers));
+            let cycle = leaks.cycle_of(group);
+            tell::with_records(|records, buffers| records.write_leak(group, cycle, dump, buffers));
         }
         for note in leaks.notes() {
             tell::with_records(|records, buffers| records.write_note(note, buffers));
         }
-        write_end(heap, "scan", Some(leaks.totals()), status);
+        write_end(heap, "scan", Some(&leaks.totals), status);
     } else {
         tell::paragraph(|out| print(heap, leaks, out));
     }
@@ -168,19 +168,11 @@ fn print(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> fmt::Result {
         Mode::Resolved => Frames::Resolved,
         _ => Frames::Addresses,
     };
-    let groups = leaks.groups();
-    for group in groups.iter().take(GROUPS_PRINTED_MAX) {
-        let (count, bytes, kind) = (group.count, group.bytes, group.kind.words());
-        let blocks = if count == 1 { "block" } else { "blocks" };
-        writeln!(out, "alloc-gpa: {count} {blocks} {kind}, {bytes} bytes, allocated at")?;
-        text::stack(StackId::from_raw(group.stack), frames, out)?;
-    }
-    if let Some(more @ 1..) = groups.len().checked_sub(GROUPS_PRINTED_MAX) {
-        writeln!(out, "alloc-gpa: and {more} more places")?;
-    }
+    let dump = heap.config.told.dump;
+    text::leaks(leaks, Style { frames, prefix: "alloc-gpa: ", exact: false, dump }, out)?;
     let findings = heap.findings.count();
-    let Totals { lost, indirect, possible, reachable } = *leaks.totals();
-    if findings != 0 || !groups.is_empty() {
+    let Totals { lost, indirect, possible, reachable } = leaks.totals;
+    if findings != 0 || !leaks.is_empty() {
         let Sum { count, bytes } = lost;
         write!(out, "alloc-gpa: findings: {findings}; blocks lost: {count} ({bytes} bytes)")?;
         for (title, sum) in [

@@ -3,11 +3,11 @@
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;
 
-use super::leaks::{Group, Totals};
 use super::line::Line;
 use super::set::IdSet;
 use crate::finding::Finding;
 use crate::heap::Stats;
+use crate::leaks::{Group, Key, LeakKind, Totals};
 use crate::stack::modules::{self, ModuleRef};
 use crate::stack::{self, StackId, Trace};
 use crate::sys::{self, peek};
@@ -24,6 +24,8 @@ const FINDING_COUNT_MAX: u64 = 10_000;
 const ARG_COUNT_MAX: usize = 16;
 const ARG_LEN_MAX: usize = 256;
 const PATH_LEN_MAX: usize = 4096;
+/// Bytes of the name of a part of the program.
+const TAG_LEN_MAX: usize = 256;
 /// The descriptor is moved up there, out of the way of programs that count on the lowest ones.
 const DESCRIPTORS_HIGH: [c_int; 3] = [900, 200, 50];
 /// Images of one process id that are told apart.
@@ -334,16 +336,51 @@ impl Records {
         self.write(line.as_bytes());
     }
 
-    /// Writes the blocks that one place leaked.
-    pub(super) fn write_leak(&mut self, group: &Group, buffers: &mut Buffers<'_>) {
-        self.write_stack(StackId::from_raw(group.stack), buffers);
+    /// Writes the blocks that one place leaked, with `dump` bytes of the largest.
+    pub(super) fn write_leak(
+        &mut self,
+        group: &Group,
+        cycle: &[u32],
+        dump: u16,
+        buffers: &mut Buffers<'_>,
+    ) {
+        let Key { kind, stack, tag, holder } = group.key;
+        for stack in cycle.iter().chain(&[stack, holder]) {
+            self.write_stack(StackId::from_raw(*stack), buffers);
+        }
         let mut line = Line::object(buffers.line, "leak");
-        line.text("kind", group.kind.name().as_bytes());
-        line.number("stack", group.stack);
+        line.text("kind", kind.name().as_bytes());
+        line.number("stack", stack);
         line.number("count", group.count);
         line.number("bytes", group.bytes);
         line.number("min", group.min);
         line.number("max", group.max);
+        if let Some(name) = tag.name() {
+            line.text("tag", &name.as_bytes()[..name.len().min(TAG_LEN_MAX)]);
+        }
+        if kind == LeakKind::Indirect {
+            line.number("holder", holder);
+        }
+        if !cycle.is_empty() {
+            line.key("cycle");
+            for (index, stack) in cycle.iter().enumerate() {
+                line.raw(if index == 0 { b"[" } else { b"," });
+                // The buffer has room for it.
+                let _ = write!(line, "{stack}");
+            }
+            line.raw(b"]");
+        }
+        line.number("addr", group.largest());
+        let bytes = &mut buffers.scratch[..usize::from(dump).min(group.max as usize)];
+        if !bytes.is_empty() && peek::read(group.largest(), bytes) {
+            line.key("dump");
+            line.raw(b"\"");
+            for byte in bytes {
+                // As above.
+                let _ = write!(line, "{byte:02x}");
+            }
+            line.raw(b"\"");
+        }
         line.end();
         self.write(line.as_bytes());
     }

@@ -24,24 +24,25 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::leaks::{self, Group, LeakKind, Totals};
 use crate::heap::Heap;
-use crate::stack::StackId;
+use crate::leaks::{Key, LeakKind, Leaks};
+use crate::sys::mapped::Mapped;
 
-mod mapped;
+mod cycles;
 mod marker;
 mod reader;
 mod roots;
+mod turn;
 
-use mapped::Mapped;
-use marker::{Mark, Marker};
+use marker::{Mark, Marker, SPARE_COUNT};
 use reader::Reader;
 use roots::Roots;
+use turn::Turn;
 
 /// Places that leaks are told apart by, at most; what comes beyond is counted together.
 const PLACE_COUNT_MAX: usize = 1 << 16;
-/// Notes at most.
-const NOTE_COUNT_MAX: usize = 4;
+/// Groups whose cycles are looked for.
+const CYCLE_COUNT_MAX: usize = 256;
 
 /// The registers that a function must keep for its caller, as `exit`'s caller left them.
 #[repr(C)]
@@ -59,38 +60,7 @@ impl Registers {
     }
 }
 
-/// What was found.
-pub(super) struct Leaks {
-    groups: Mapped<Group>,
-    group_count: usize,
-    totals: Totals,
-    notes: [&'static str; NOTE_COUNT_MAX],
-    note_count: usize,
-}
-
-impl Leaks {
-    /// The numbers of all live blocks.
-    pub(super) fn totals(&self) -> &Totals {
-        &self.totals
-    }
-
-    /// What leaked, by place, most bytes first.
-    pub(super) fn groups(&self) -> &[Group] {
-        &self.groups[..self.group_count]
-    }
-
-    /// What a reader must know.
-    pub(super) fn notes(&self) -> &[&'static str] {
-        &self.notes[..self.note_count]
-    }
-
-    fn note(&mut self, text: &'static str) {
-        if let Some(place) = self.notes.get_mut(self.note_count) {
-            *place = text;
-            self.note_count += 1;
-        }
-    }
-}
+const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
 
 /// Finds what leaked. `registers` lies in the frame of the exit handler: the stack is searched from
 /// there on. The calling thread is inside the allocator.
@@ -99,19 +69,10 @@ impl Leaks {
 ///
 /// Why it could not, as a note.
 pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'static str> {
-    const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
-    let mut count = 0;
-    heap.for_each_slot(|block, word| {
-        if word.is_allocated() {
-            count += 1;
-            Mark::Unseen.set(block);
-        }
-    });
-    let mut reader = Reader::new().ok_or(NO_MEMORY)?;
-    if !reader.works() {
-        return Err("leaks: not counted: the system forbids to read this process's memory");
-    }
-    let mut marker = Marker::new(heap, count).ok_or(NO_MEMORY)?;
+    let turn = Turn::take(&heap.searcher);
+    let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
+    let mut search = Search::begin(heap)?;
+    let Search { marker, reader, .. } = &mut search;
     let stack_pointer = core::ptr::from_ref(registers).addr();
     let exclusions = [reader.range(), marker.range()];
     let roots = Roots::new(heap, stack_pointer, &exclusions).ok_or(NO_MEMORY)?;
@@ -122,30 +83,85 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
     marker.root(stack_pointer);
     for root in roots.iter() {
         reader.read_pages(root, &mut |words| marker.consider_all(words));
-        marker.drain(&mut reader);
+        marker.drain(reader);
     }
     drop(roots);
-    let mut candidates = Mapped::new(count).ok_or(NO_MEMORY)?;
-    let judged = judge(heap, &mut candidates, &mut marker, &mut reader);
-    drop(candidates);
-    let mut leaks = Leaks {
-        groups: Mapped::new(places(count)).ok_or(NO_MEMORY)?,
-        group_count: 0,
-        totals: Totals::default(),
-        notes: [""; NOTE_COUNT_MAX],
-        note_count: 0,
-    };
-    let is_certain = judged && reader.is_complete() && marker.is_complete();
-    if !is_certain {
-        leaks.note("leaks: not all memory could be searched, so that nothing is lost for certain");
-    }
+    let mut leaks = search.end(Judgement::Searched)?;
     if 1 < thread_count() {
         leaks.note(
             "leaks: other threads were running: pointers only in their registers were not seen",
         );
     }
-    gather(heap, is_certain, &mut leaks);
     Ok(leaks)
+}
+
+/// Finds what leaked if the heap ended now: every live block of this process. Lost are those that no
+/// other leads to, or only their own cycle. The calling thread is inside the allocator.
+///
+/// # Errors
+///
+/// Why it could not, as a note.
+pub(crate) fn search_exact(heap: &Heap) -> Result<Leaks, &'static str> {
+    let _turn = Turn::wait(&heap.searcher);
+    Search::begin(heap)?.end(Judgement::Exact)
+}
+
+/// What makes a block a leak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    /// That nothing leads to it.
+    Searched,
+    /// That it is there.
+    Exact,
+}
+
+/// A search at work.
+struct Search<'h> {
+    heap: &'h Heap,
+    /// Live blocks when it began.
+    count: usize,
+    marker: Marker<'h>,
+    reader: Reader,
+}
+
+impl<'h> Search<'h> {
+    /// Marks every block as not seen.
+    fn begin(heap: &'h Heap) -> Result<Self, &'static str> {
+        let mut count = 0;
+        heap.for_each_slot(|block, word| {
+            if word.is_allocated() {
+                count += 1;
+                Mark::Unseen.set(block);
+            }
+        });
+        let reader = Reader::new().ok_or(NO_MEMORY)?;
+        if !reader.works() {
+            return Err("leaks: not counted: the system forbids to read this process's memory");
+        }
+        let marker = Marker::new(heap, count, places(count)).ok_or(NO_MEMORY)?;
+        Ok(Self { heap, count, marker, reader })
+    }
+
+    /// Judges what no root leads to, and counts it.
+    fn end(self, judgement: Judgement) -> Result<Leaks, &'static str> {
+        let Self { heap, count, mut marker, mut reader } = self;
+        // Other threads may add some.
+        let mut candidates = Mapped::new(count + SPARE_COUNT).ok_or(NO_MEMORY)?;
+        let judged = judge(heap, &mut candidates, &mut marker, &mut reader);
+        drop(candidates);
+        let is_certain =
+            judgement == Judgement::Exact || judged && reader.is_complete() && marker.is_complete();
+        let groups = marker.into_groups();
+        let mut leaks = Leaks::new(groups, CYCLE_COUNT_MAX).ok_or(NO_MEMORY)?;
+        if !is_certain {
+            leaks.note(
+                "leaks: not all memory could be searched, so that nothing is lost for certain",
+            );
+        }
+        gather(heap, is_certain, &mut leaks);
+        cycles::find(heap, &mut reader, &mut leaks);
+        Ok(leaks)
+    }
 }
 
 /// Tells lost blocks from those that lost ones lead to.
@@ -186,40 +202,36 @@ fn judge(
         if let Some((block, _)) = heap.live_at(*start)
             && Mark::of(&block) == Mark::Candidate
         {
-            marker.lost(&block);
-            marker.drain(reader);
+            marker.lost(&block, reader);
         }
     }
     complete
 }
 
-/// Counts the blocks by kind and place.
+/// Counts the blocks by kind and place; those that lost ones lead to are counted by place already.
 fn gather(heap: &Heap, is_certain: bool, leaks: &mut Leaks) {
     let Leaks { groups, totals, .. } = leaks;
     heap.for_each_slot(|block, word| {
         if !word.is_allocated() {
             return;
         }
-        let kind = match Mark::of(block) {
-            Mark::Lost if is_certain => LeakKind::Lost,
-            Mark::Lost | Mark::Candidate => LeakKind::Possible,
+        let mark = Mark::of(block);
+        let kind = match mark {
+            Mark::Lost | Mark::LostLoop if is_certain => LeakKind::Lost,
+            Mark::Lost | Mark::LostLoop | Mark::Candidate => LeakKind::Possible,
             Mark::Indirect | Mark::Followed => LeakKind::Indirect,
             // Also what was allocated since the search began.
             Mark::Reachable | Mark::Unseen | Mark::Unknown => LeakKind::Reachable,
         };
-        // Relaxed, both: published with the state.
-        let size = block.slot.size.load(Relaxed);
-        totals.add(kind, size);
-        if kind != LeakKind::Reachable {
-            let stack = block.slot.allocated.load(Relaxed);
-            if !leaks::count(groups, kind, stack, size) {
-                // A place too many: together with those of unknown origin.
-                leaks::count(groups, kind, StackId::NONE.get(), size);
-            }
+        // Relaxed: published with the state.
+        totals.add(kind, block.slot.size.load(Relaxed));
+        if kind != LeakKind::Reachable && mark != Mark::Indirect {
+            marker::count(groups, kind, 0, block, mark);
         }
     });
     groups.sort_unstable_by_key(|group| {
-        (group.count == 0, group.kind as u8, core::cmp::Reverse(group.bytes), group.stack)
+        let Key { kind, stack, tag, holder } = group.key;
+        (group.count == 0, kind as u8, core::cmp::Reverse(group.bytes), stack, tag.0, holder)
     });
     leaks.group_count = leaks.groups.partition_point(|group| group.count != 0);
 }

@@ -31,7 +31,7 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 18] = [
+const TESTS: [(&str, fn()); 20] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
@@ -40,6 +40,8 @@ const TESTS: [(&str, fn()); 18] = [
     ("hostile_names_are_escaped", hostile_names_are_escaped),
     ("what_something_leads_to_is_no_leak", what_something_leads_to_is_no_leak),
     ("lost_and_indirect_are_told_apart", lost_and_indirect_are_told_apart),
+    ("who_holds_what_is_told", who_holds_what_is_told),
+    ("first_bytes_are_told_on_request", first_bytes_are_told_on_request),
     ("a_forked_child_reports_its_own", a_forked_child_reports_its_own),
     ("a_bare_fork_opens_a_file_of_its_own", a_bare_fork_opens_a_file_of_its_own),
     ("a_vfork_leaves_the_parents_file_alone", a_vfork_leaves_the_parents_file_alone),
@@ -204,6 +206,45 @@ fn lost_and_indirect_are_told_apart() {
             assert_eq!((&leak["min"], &leak["max"]), (&1.into(), &100.into()));
         }
     }
+}
+
+/// An indirect leak names the stack of what holds it; a ring has a way back, a chain has none.
+fn who_holds_what_is_told() {
+    for (case, loops) in [("chain", false), ("ring", true), ("ring_with_a_tail", true)] {
+        let done = Run::new(case).records();
+        let [records] = &done.records[..] else { panic!("{case}: {:?}", done.records) };
+        let lost = records.of("leak").find(|leak| leak["kind"] == "lost").expect("a lost block");
+        assert!(lost["holder"].is_null(), "{case}: {lost}");
+        assert!(lost["addr"].as_u64().is_some_and(|addr| addr != 0), "{case}: {lost}");
+        for held in records.of("leak").filter(|leak| leak["kind"] == "indirect") {
+            assert_eq!(held["holder"], lost["stack"], "{case}: {held}");
+        }
+        let mut ways = records.of("leak").filter(|leak| !leak["cycle"].is_null());
+        let way = ways.next();
+        assert!(ways.next().is_none(), "{case}: one cycle is told once: {:?}", records.lines);
+        assert_eq!(way.is_some(), loops, "{case}");
+        if let Some(way) = way {
+            let kind = if case == "ring" { "lost" } else { "indirect" };
+            assert_eq!((&way["kind"], &way["cycle"][0]), (&kind.into(), &way["stack"]), "{way}");
+            let stacks = way["cycle"].as_array().unwrap();
+            assert_eq!(stacks.len(), 3, "{way}");
+            assert!(stacks.iter().all(|id| !records.stack(id).is_empty()), "{way}");
+        }
+    }
+    let text = Run::new("ring").text().stderr;
+    assert!(text.contains("in a cycle: it leads back to itself by way of"), "{text}");
+    assert!(text.contains("held by what is from "), "{text}");
+}
+
+fn first_bytes_are_told_on_request() {
+    let done = Run::new("lost").options("dump=3").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.only("leak")["dump"], "000000");
+    let done = Run::new("lost").records();
+    assert!(done.records[0].only("leak")["dump"].is_null());
+    let text = Run::new("lost").options("dump=16").text().stderr;
+    let line = format!("    {} ................\n", "00 ".repeat(16));
+    assert!(text.contains(&line), "{text}");
 }
 
 /// The child's leak is the child's alone, the parent's the parent's; findings likewise.

@@ -2,15 +2,18 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::mapped::Mapped;
 use super::reader::{LEN_MAX, Reader};
 use super::roots::{Pages, Root};
 use crate::heap::Heap;
 use crate::heap::chunk::BlockRef;
+use crate::leaks::{self, Group, Key, LeakKind, Leaked};
+use crate::stack::StackId;
+use crate::sys::mapped::Mapped;
+use crate::tag::TagId;
 
 /// What is known of a block, in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u8)]
 pub(super) enum Mark {
     /// Not there when the search began.
     Unknown = 0,
@@ -26,6 +29,8 @@ pub(super) enum Mark {
     Lost = 5,
     /// Lost blocks lead to it.
     Indirect = 6,
+    /// As `Lost`, and it leads back to itself through other blocks.
+    LostLoop = 7,
 }
 
 impl Mark {
@@ -40,6 +45,7 @@ impl Mark {
             4 => Self::Followed,
             5 => Self::Lost,
             6 => Self::Indirect,
+            7 => Self::LostLoop,
             _ => Self::Unknown,
         }
     }
@@ -47,7 +53,7 @@ impl Mark {
     /// Marks a block.
     #[inline]
     pub(super) fn set(self, block: &BlockRef<'_>) {
-        block.slot.mark.store(self as u32, Relaxed);
+        block.slot.mark.store(self as u8, Relaxed);
     }
 }
 
@@ -62,17 +68,34 @@ pub(super) struct Marker<'h> {
     depth: usize,
     /// What a block becomes that a word leads to.
     found: Mark,
+    /// The block that is being followed, while `found` is `Indirect`.
+    origin: Origin,
+    /// Where blocks that lost ones lead to are counted.
+    groups: Mapped<Group>,
     complete: bool,
 }
 
+/// A lost block that is being followed.
+#[derive(Clone, Copy, Default)]
+struct Origin {
+    start: usize,
+    /// Number of the stack that allocated it.
+    stack: u32,
+    /// Whether its own bytes are being read, not yet those of others: a block that points to itself
+    /// is no cycle.
+    in_itself: bool,
+    /// Whether a way back to it was found.
+    loops: bool,
+}
+
 /// Blocks that may be allocated while the search runs, by other threads.
-const SPARE_COUNT: usize = 4096;
+pub(super) const SPARE_COUNT: usize = 4096;
 /// Room for pending blocks that is tried when all of them do not fit into the address space.
 const PENDING_COUNT_SMALL: usize = 1 << 16;
 
 impl<'h> Marker<'h> {
-    /// Prepares for a heap of `count` live blocks.
-    pub(super) fn new(heap: &'h Heap, count: usize) -> Option<Self> {
+    /// Prepares for a heap of `count` live blocks, of `group_count` groups at most.
+    pub(super) fn new(heap: &'h Heap, count: usize, group_count: usize) -> Option<Self> {
         // Each block is pending once at most.
         let pending =
             Mapped::new(count + SPARE_COUNT).or_else(|| Mapped::new(PENDING_COUNT_SMALL))?;
@@ -83,7 +106,22 @@ impl<'h> Marker<'h> {
             high = high.max(start + len);
         });
         let span = high.saturating_sub(low);
-        Some(Self { heap, low, span, pending, depth: 0, found: Mark::Reachable, complete: true })
+        Some(Self {
+            heap,
+            low,
+            span,
+            pending,
+            depth: 0,
+            found: Mark::Reachable,
+            origin: Origin::default(),
+            groups: Mapped::new(group_count)?,
+            complete: true,
+        })
+    }
+
+    /// Returns the groups of the blocks that lost ones lead to.
+    pub(super) fn into_groups(self) -> Mapped<Group> {
+        self.groups
     }
 
     /// Where its own memory is.
@@ -121,6 +159,15 @@ impl<'h> Marker<'h> {
         if is_new {
             self.found.set(&block);
             self.push(&block, size);
+            if self.found == Mark::Indirect {
+                let kind = LeakKind::Indirect;
+                count(&mut self.groups, kind, self.origin.stack, &block, Mark::Indirect);
+            }
+        } else if self.found == Mark::Indirect
+            && block.start().addr().get() == self.origin.start
+            && !self.origin.in_itself
+        {
+            self.origin.loops = true;
         }
     }
 
@@ -136,8 +183,16 @@ impl<'h> Marker<'h> {
     }
 
     /// Marks a candidate that no later one leads to as lost, and what it leads to as held by it.
-    pub(super) fn lost(&mut self, block: &BlockRef<'_>) {
+    pub(super) fn lost(&mut self, block: &BlockRef<'_>, reader: &mut Reader) {
+        // Relaxed: published with the state.
+        let stack = block.slot.allocated.load(Relaxed);
+        let start = block.start().addr().get();
+        self.origin = Origin { start, stack, in_itself: true, loops: false };
         self.begin(block, Mark::Lost, Mark::Indirect);
+        self.drain(reader);
+        if self.origin.loops {
+            Mark::LostLoop.set(block);
+        }
     }
 
     fn begin(&mut self, block: &BlockRef<'_>, mark: Mark, found: Mark) {
@@ -183,6 +238,30 @@ impl<'h> Marker<'h> {
             if self.depth == 0 {
                 reader.read_added(&mut |words| self.consider_all(words));
             }
+            // The first block to be read is read alone: the one that this began with.
+            self.origin.in_itself = false;
         }
+    }
+}
+
+/// Counts a block in its group. `holder` is the number of the stack of the lost block that leads to
+/// it, or 0.
+pub(super) fn count(
+    groups: &mut [Group],
+    kind: LeakKind,
+    holder: u32,
+    block: &BlockRef<'_>,
+    mark: Mark,
+) {
+    // Relaxed, all: published with the state.
+    let stack = block.slot.allocated.load(Relaxed);
+    let size = block.slot.size.load(Relaxed);
+    let tag = TagId(block.slot.tag.load(Relaxed));
+    let loops = mark == Mark::LostLoop;
+    let leaked = Leaked { addr: block.start().addr().get(), size, loops };
+    if !leaks::count(groups, Key { kind, stack, tag, holder }, leaked) {
+        // A place too many: together with those of unknown origin.
+        let none = Key { kind, stack: StackId::NONE.get(), tag: TagId::NONE, holder: 0 };
+        leaks::count(groups, none, leaked);
     }
 }

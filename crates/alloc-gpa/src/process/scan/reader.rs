@@ -2,8 +2,8 @@
 
 use core::ffi::c_int;
 
-use super::mapped::Mapped;
 use super::roots::{Pages, Root};
+use crate::sys::mapped::Mapped;
 use crate::sys::peek;
 
 /// The most bytes read at a time; longer blocks are read by their pages.
@@ -112,6 +112,18 @@ impl Reader {
         // SAFETY: the same memory as bytes, borrowed exclusively.
         let bytes = unsafe { core::slice::from_raw_parts_mut(base, len) };
         peek::read(start, bytes).then_some(&self.buffer[..len / WORD_LEN])
+    }
+
+    /// Reads the words of a block, of `LEN_MAX` bytes at most, and gives them to `each`; none if they
+    /// cannot be read.
+    pub(super) fn read_block(&mut self, start: usize, size: usize, each: &mut dyn FnMut(&[usize])) {
+        let first = start.next_multiple_of(WORD_LEN);
+        let len = (start + size).saturating_sub(first) / WORD_LEN * WORD_LEN;
+        if len != 0
+            && let Some(words) = self.read(first, len.min(LEN_MAX))
+        {
+            each(words);
+        }
     }
 
     /// Reads the pages of a range that count, and gives their words to `each`. Pages that cannot be

@@ -2,9 +2,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::mapped::{Mapped, Zeroed};
 use crate::heap::Heap;
 use crate::stack::thread;
+use crate::sys::mapped::{Mapped, Zeroed};
 use crate::sys::maps::{self, Line};
 
 /// A range of addresses, both ends multiples of a word.

@@ -1,10 +1,10 @@
-//! Tables of the search, in mappings that are no roots.
+//! Tables in mappings of their own: for what must take no memory from a heap.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use crate::process::leaks::Group;
+use crate::leaks::{Cycle, Group};
 use crate::sys::pages;
 
 /// Types of which zero bytes are a value.
@@ -12,7 +12,7 @@ use crate::sys::pages;
 /// # Safety
 ///
 /// All bytes zero are a valid value, and dropping one does nothing.
-pub(super) unsafe trait Zeroed: Copy {}
+pub(crate) unsafe trait Zeroed: Copy {}
 
 // SAFETY: a number.
 unsafe impl Zeroed for usize {}
@@ -20,25 +20,32 @@ unsafe impl Zeroed for usize {}
 unsafe impl Zeroed for (usize, usize) {}
 // SAFETY: numbers, and a kind of which 0 is one.
 unsafe impl Zeroed for Group {}
+// SAFETY: numbers.
+unsafe impl Zeroed for Cycle {}
 
 /// A table of zeroes of fixed length, in a mapping of its own; given back when dropped.
-pub(super) struct Mapped<T: Zeroed> {
+pub(crate) struct Mapped<T: Zeroed> {
     /// Invariant: a mapping of `len` values that this alone uses.
     base: NonNull<T>,
     len: usize,
     owns: PhantomData<T>,
 }
 
+// SAFETY: the mapping belongs to the value alone and is bound to no thread.
+unsafe impl<T: Zeroed + Send> Send for Mapped<T> {}
+// SAFETY: shared access only reads.
+unsafe impl<T: Zeroed + Sync> Sync for Mapped<T> {}
+
 impl<T: Zeroed> Mapped<T> {
     /// Maps a table; it takes memory where it is touched.
-    pub(super) fn new(len: usize) -> Option<Self> {
+    pub(crate) fn new(len: usize) -> Option<Self> {
         let len = len.max(1);
         let base = pages::map(len.checked_mul(size_of::<T>())?)?.cast();
         Some(Self { base, len, owns: PhantomData })
     }
 
     /// Returns where it is: start and length in bytes.
-    pub(super) fn range(&self) -> (usize, usize) {
+    pub(crate) fn range(&self) -> (usize, usize) {
         (self.base.addr().get(), self.len * size_of::<T>())
     }
 }

@@ -1,0 +1,57 @@
+//! One search of a heap at a time: the marks of its blocks are each search's own.
+
+use core::sync::atomic::AtomicI32;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// The right to search a heap, until it is dropped.
+pub(super) struct Turn<'h>(&'h AtomicI32);
+
+impl<'h> Turn<'h> {
+    /// Takes the right, if nobody has it. `searcher` is the id of the process that searches, 0: none.
+    /// A forked child finds its parent's, whose search goes on elsewhere.
+    pub(super) fn take(searcher: &'h AtomicI32) -> Option<Self> {
+        // SAFETY: no preconditions.
+        let pid = unsafe { libc::getpid() };
+        // Relaxed: only compared.
+        let found = searcher.load(Relaxed);
+        // Acquire: sees the marks of the last search; pairs with the Release of the drop.
+        // Relaxed: on failure nothing is read.
+        let taken = found != pid && searcher.compare_exchange(found, pid, Acquire, Relaxed).is_ok();
+        taken.then_some(Self(searcher))
+    }
+
+    /// Takes the right, and waits while another thread has it: not for signal handlers.
+    pub(super) fn wait(searcher: &'h AtomicI32) -> Self {
+        loop {
+            if let Some(turn) = Self::take(searcher) {
+                return turn;
+            }
+            // SAFETY: no preconditions.
+            unsafe { libc::sched_yield() };
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire of `take`.
+        self.0.store(0, Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_turn_at_a_time() {
+        let searcher = AtomicI32::new(0);
+        let turn = Turn::take(&searcher).expect("the first");
+        assert!(Turn::take(&searcher).is_none());
+        drop(turn);
+        // As a forked child finds it.
+        searcher.store(1, Release);
+        drop(Turn::take(&searcher).expect("another process's turn is not ours"));
+        drop(Turn::wait(&searcher));
+    }
+}
