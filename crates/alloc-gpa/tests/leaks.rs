@@ -150,7 +150,7 @@ fn searches_take_turns() {
             scope.spawn(|| {
                 for _ in 0..20 {
                     let found = gpa.find_leaks().unwrap();
-                    assert!(1 <= found.total(LeakKind::Lost).count);
+                    assert!(1 <= found.total(LeakKind::Lost).count, "{found:?}");
                 }
             });
         }

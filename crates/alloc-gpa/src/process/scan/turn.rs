@@ -17,7 +17,8 @@ impl<'h> Turn<'h> {
         // Acquire: sees the marks of the last search; pairs with the Release of the drop.
         // Relaxed: on failure nothing is read.
         let taken = found != pid && searcher.compare_exchange(found, pid, Acquire, Relaxed).is_ok();
-        taken.then_some(Self(searcher))
+        // Not `then_some`: a turn that was not taken must not be dropped.
+        taken.then(|| Self(searcher))
     }
 
     /// Takes the right, and waits while another thread has it: not for signal handlers.
@@ -48,6 +49,7 @@ mod tests {
         let searcher = AtomicI32::new(0);
         let turn = Turn::take(&searcher).expect("the first");
         assert!(Turn::take(&searcher).is_none());
+        assert!(Turn::take(&searcher).is_none(), "a turn that was refused gives nothing back");
         drop(turn);
         // As a forked child finds it.
         searcher.store(1, Release);
