@@ -4,7 +4,7 @@
 //! capture ─► registers of the caller (assembly)
 //!    │
 //!    ▼            hit: 2 loads a frame
-//! unwind ──────► rules   (per thread: return address → how to find the next one)
+//! unwind ──────► rules   (return address → how to find the next one)
 //!    │ miss         ▲
 //!    ▼              │
 //! modules ─► table ─┘    (.eh_frame_hdr → FDE → rule; frame pointer where there is none)
@@ -25,7 +25,6 @@
 //! 3. What `modules` publishes is never freed or changed.
 
 mod capture;
-mod cache;
 pub(crate) mod depot;
 mod bounds;
 mod elf;
@@ -33,6 +32,7 @@ pub(crate) mod modules;
 mod modules_build;
 mod resolve;
 mod rule;
+mod rules;
 mod table;
 mod text;
 mod trace;

@@ -416,6 +416,9 @@ impl Records {
                 }
             }
         }
+        let rules = stack::modules::RULES.stats();
+        line.number("rule_misses", rules.misses);
+        line.number("rule_evictions", rules.evictions);
         line.number("status", end.status);
         line.end();
         self.write(line.as_bytes());

@@ -51,9 +51,9 @@ pub(crate) fn capture(max: usize, trace: &mut Trace) {
 mod unwind {
     use super::{FRAMES_MAX, KeepErrno, Trace, thread};
     use crate::stack::bounds::Window;
-    use crate::stack::cache::{self, RuleCache};
     use crate::stack::modules::{self, Snapshot};
     use crate::stack::rule::{Lost, Registers, Rule, strip};
+    use crate::stack::rules::View;
     use crate::stack::table::{Found, Interrupted};
 
     /// Where [`capture`](super::capture) goes on, with the registers as they are in its caller.
@@ -68,18 +68,14 @@ mod unwind {
         let _errno = KeepErrno::new();
         trace.len = 0;
         let Some(snapshot) = modules::snapshot() else { return };
-        let cache = cache::mine();
-        if let Some(cache) = cache {
-            cache.renew(snapshot.generation);
-        }
-        let walk = Walk { window: Window::of_thread(sp), snapshot, cache };
+        let walk = Walk { window: Window::of_thread(sp), snapshot, rules: modules::RULES.view() };
         walk.run(Registers { pc: strip(pc), sp, fp }, max.min(FRAMES_MAX), trace);
     }
 
     struct Walk {
         window: Window,
         snapshot: &'static Snapshot,
-        cache: Option<&'static RuleCache>,
+        rules: View<'static>,
     }
 
     impl Walk {
@@ -89,7 +85,7 @@ mod unwind {
             let mut called = 1;
             while len < max {
                 let lookup = registers.pc.wrapping_sub(called);
-                let known = self.cache.and_then(|cache| cache.get(lookup));
+                let known = self.rules.get(lookup);
                 let quick = known.and_then(|rule| {
                     Rule::step_packed(rule, registers, |addr| self.window.load(addr))
                 });
@@ -113,7 +109,7 @@ mod unwind {
         #[inline(never)]
         fn step(
             &mut self,
-            known: Option<u64>,
+            known: Option<u32>,
             lookup: usize,
             registers: Registers,
         ) -> Option<(Option<Registers>, Interrupted)> {
@@ -131,13 +127,13 @@ mod unwind {
             Some((next.unwrap_or(None), Interrupted::No))
         }
 
-        /// Finds what stands at an address that the cache does not know, and has it remembered.
+        /// Finds what stands at an address that the table does not know, and has it remembered.
         #[cold]
         #[inline(never)]
         fn find(&mut self, lookup: usize, registers: Registers) -> Result<Found, Lost> {
             let found = self.find_in_modules(lookup, registers)?;
-            if let (Found::Rule(rule), Some(cache)) = (&found, self.cache) {
-                cache.put(lookup, *rule);
+            if let Found::Rule(rule) = &found {
+                modules::RULES.put(lookup, *rule, self.snapshot.generation);
             }
             Ok(found)
         }
@@ -147,9 +143,6 @@ mod unwind {
             if range.is_none() {
                 let snapshot = modules::look_again().ok_or(Lost)?;
                 self.snapshot = snapshot;
-                if let Some(cache) = self.cache {
-                    cache.renew(snapshot.generation);
-                }
                 range = snapshot.find(lookup);
             }
             let Some(range) = range else { return Ok(Found::Rule(Rule::NotCode)) };

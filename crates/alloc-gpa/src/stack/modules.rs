@@ -21,6 +21,7 @@ use core::sync::atomic::{
 };
 
 use super::modules_build::Refresher;
+use super::rules::{Forget, Rules};
 use super::table::Tables;
 use crate::sys::{peek, try_lock::TryLock};
 
@@ -98,7 +99,18 @@ const BACKOFF_MAX: u32 = 8;
 /// How often a thread yields to the one that reads the mappings: some milliseconds in all.
 const AWAIT_COUNT_MAX: u32 = 2000;
 
+#[cfg(not(loom))]
 static REFRESHER: TryLock<Refresher> = TryLock::new(Refresher::new());
+// The model checker's atomics cannot be made by a constant.
+#[cfg(loom)]
+static REFRESHER: std::sync::LazyLock<TryLock<Refresher>> =
+    std::sync::LazyLock::new(|| TryLock::new(Refresher::new()));
+
+/// The rules that were found in the modules' tables.
+#[cfg(not(loom))]
+pub(crate) static RULES: Rules = Rules::new();
+#[cfg(loom)]
+pub(crate) static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::new);
 
 /// Says that libraries were opened or closed: the next capture looks again.
 pub(crate) fn invalidate() {
@@ -113,6 +125,8 @@ pub(crate) fn after_fork() {
     // SAFETY: the caller is a forked child's only thread, and it is not refreshing: a fork out of
     // the refresher would need a signal handler that forks, whose child never returns to it.
     unsafe { REFRESHER.reset_after_fork() };
+    // SAFETY: as above.
+    unsafe { RULES.reset_after_fork() };
 }
 
 /// Returns the newest snapshot, made or refreshed now if need be; `None` if there never was one.
@@ -191,10 +205,31 @@ fn refresh(refresher: &mut Refresher) -> Option<&'static Snapshot> {
         RECORDS.store(ptr::from_ref(record).cast_mut(), Release);
     }
     let snapshot = built.snapshot;
+    let is_new = old.is_none_or(|old| old.generation != snapshot.generation);
+    if is_new && !RULES.forget(what_to_forget(old, snapshot), snapshot.generation) {
+        return None;
+    }
     snapshot.wanted.store(wanted, Relaxed);
     // Release: publishes the snapshot. Pairs with the Acquire in `newest`.
     SNAPSHOT.store(ptr::from_ref(snapshot).cast_mut(), Release);
     Some(snapshot)
+}
+
+/// Returns which rules do not hold in the new snapshot.
+fn what_to_forget(old: Option<&Snapshot>, new: &Snapshot) -> Forget {
+    let stays = |range: &Range| {
+        let kept = new.find(range.start).filter(|kept| kept.start == range.start);
+        kept.is_some_and(|kept| range.end <= kept.end && same_record(range, kept))
+    };
+    match old {
+        Some(old) if old.ranges.iter().all(stays) => Forget::Unknown,
+        _ => Forget::All,
+    }
+}
+
+/// Whether two ranges hold code of the same module, loaded once.
+pub(crate) fn same_record(a: &Range, b: &Range) -> bool {
+    a.record.map(ptr::from_ref) == b.record.map(ptr::from_ref)
 }
 
 impl Snapshot {

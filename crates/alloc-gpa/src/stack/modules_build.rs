@@ -6,7 +6,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::elf::{self, Elf};
-use super::modules::{BUILD_ID_MAX, MARK_LEN, ModuleRef, Range, Record, Snapshot, Unwind};
+use super::modules::{
+    BUILD_ID_MAX, MARK_LEN, ModuleRef, Range, Record, Snapshot, Unwind, same_record,
+};
 use super::table;
 use crate::sys::maps::{self, Line};
 use crate::sys::{pages, peek};
@@ -176,11 +178,8 @@ impl Refresher {
 
 /// Whether two lists name the same mappings of the same modules.
 fn same(a: &[Range], b: &[Range]) -> bool {
-    let record = |range: &Range| range.record.map(core::ptr::from_ref);
     a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(a, b)| a.start == b.start && a.end == b.end && record(a) == record(b))
+        && a.iter().zip(b).all(|(a, b)| a.start == b.start && a.end == b.end && same_record(a, b))
 }
 
 /// One pass over the mappings.

@@ -1,4 +1,4 @@
-//! How to get from one frame to the one that called it, in 64 bits. Arithmetic only.
+//! How to get from one frame to the one that called it, in 24 bits. Arithmetic only.
 #![forbid(unsafe_code)]
 
 /// The registers that unwinding follows. `pc` is a return address, except in the innermost frame of
@@ -41,18 +41,31 @@ pub(crate) struct Lost;
 /// The bytes of a machine word on the stack.
 const WORD: usize = size_of::<usize>();
 
-const TAG_SP: u64 = 1;
-const TAG_FP: u64 = 2;
-const TAG_FRAME_POINTER: u64 = 3;
-const TAG_END: u64 = 4;
-const TAG_NOT_CODE: u64 = 5;
+/// Bits of a packed rule.
+pub(crate) const PACKED_BITS: u32 = 24;
+
+const TAG_SP: u32 = 1;
+const TAG_FP: u32 = 2;
+const TAG_FRAME_POINTER: u32 = 3;
+const TAG_END: u32 = 4;
+const TAG_NOT_CODE: u32 = 5;
+
+/// Bits of the number of words below the CFA at which the one saved register lies that may lie anywhere:
+/// the frame pointer where a call pushes the return address, else the return address.
+const SAVED_BITS: u32 = 6;
+const SAVED_SHIFT: u32 = 3;
+const HAS_FP: u32 = 1 << 9;
+const CFA_SHIFT: u32 = 10;
+const CFA_WORDS_MAX: u32 = (1 << (PACKED_BITS - CFA_SHIFT)) - 1;
 
 impl Rule {
-    /// Packs the rule; never 0. `None` if an offset does not fit: such a rule is used, not kept.
+    /// Packs the rule into [`PACKED_BITS`]; never 0. `None` if an offset does not fit, which is rare:
+    /// a frame of 128 KiB and more, or registers that are not saved where compilers do.
     ///
-    /// Bits: 0-2 tag, 3 whether `fp_offset` is there, 4-31 `cfa_offset`, 32-47 `ra_offset`,
-    /// 48-63 `fp_offset`, signed.
-    pub(crate) fn pack(self) -> Option<u64> {
+    /// Bits: 0-2 tag; 3-8 words below the CFA: on x86-64 of the frame pointer, the return address
+    /// being in the first, on AArch64 of the return address, the frame pointer being below it; 9
+    /// whether the frame pointer was saved; 10-23 words from the base to the CFA.
+    pub(crate) fn pack(self) -> Option<u32> {
         let (base, cfa_offset, ra_offset, fp_offset) = match self {
             Self::FramePointer => return Some(TAG_FRAME_POINTER),
             Self::End => return Some(TAG_END),
@@ -61,26 +74,24 @@ impl Rule {
                 (base, cfa_offset, ra_offset, fp_offset)
             }
         };
-        if cfa_offset << 4 >> 4 != cfa_offset {
-            return None;
-        }
+        let saved = if cfg!(target_arch = "aarch64") { Some(ra_offset) } else { fp_offset };
+        let saved = saved.map_or(Some(0), |offset| words(offset.checked_neg()?))?;
         let tag = match base {
             Base::Sp => TAG_SP,
             Base::Fp => TAG_FP,
         };
-        let ra = i16::try_from(ra_offset).ok()?.cast_unsigned();
-        let fp = i16::try_from(fp_offset.unwrap_or(0)).ok()?.cast_unsigned();
-        Some(
-            tag | u64::from(fp_offset.is_some()) << 3
-                | u64::from((cfa_offset << 4).cast_unsigned())
-                | u64::from(ra) << 32
-                | u64::from(fp) << 48,
-        )
+        let cfa = words(cfa_offset)?;
+        if saved >> SAVED_BITS != 0 || CFA_WORDS_MAX < cfa {
+            return None;
+        }
+        let fp_bit = if fp_offset.is_some() { HAS_FP } else { 0 };
+        let bits = tag | saved << SAVED_SHIFT | fp_bit | cfa << CFA_SHIFT;
+        (Self::unpack(bits) == self).then_some(bits)
     }
 
     /// Unpacks what [`pack`](Self::pack) returned.
     #[inline]
-    pub(crate) fn unpack(bits: u64) -> Self {
+    pub(crate) fn unpack(bits: u32) -> Self {
         let base = match bits & 7 {
             TAG_SP => Base::Sp,
             TAG_FP => Base::Fp,
@@ -88,14 +99,20 @@ impl Rule {
             TAG_END => return Self::End,
             _ => return Self::NotCode,
         };
-        // The shifts leave exactly the field's bits, sign-extended.
-        let signed = bits.cast_signed();
+        let word = WORD as i32;
+        let (ra_words, fp_words) = saved_words(bits);
         Self::Offsets {
             base,
-            cfa_offset: (signed << 32 >> 36) as i32,
-            ra_offset: i32::from((signed >> 32) as i16),
-            fp_offset: (bits & 8 != 0).then_some(i32::from((signed >> 48) as i16)),
+            cfa_offset: (bits >> CFA_SHIFT).cast_signed() * word,
+            ra_offset: -(ra_words.cast_signed() * word),
+            fp_offset: (bits & HAS_FP != 0).then_some(-(fp_words.cast_signed() * word)),
         }
+    }
+
+    /// Whether the packed rule is one for code that no table describes, or for no code: new modules
+    /// may know better.
+    pub(crate) fn is_unknown(bits: u32) -> bool {
+        matches!(bits & 7, TAG_FRAME_POINTER | TAG_NOT_CODE)
     }
 
     /// Returns the caller's registers by a packed rule, in the case that decides the speed: offsets,
@@ -103,7 +120,7 @@ impl Rule {
     /// [`step`](Self::step) says what it is.
     #[inline(always)]
     pub(crate) fn step_packed(
-        bits: u64,
+        bits: u32,
         registers: Registers,
         read: impl Fn(usize) -> Option<usize>,
     ) -> Option<Registers> {
@@ -111,14 +128,14 @@ impl Rule {
         if tag != TAG_SP && tag != TAG_FP {
             return None;
         }
-        let signed = bits.cast_signed();
         let start = if tag == TAG_SP { registers.sp } else { registers.fp };
-        let cfa = start.wrapping_add_signed((signed << 32 >> 36) as isize);
-        let pc = read(cfa.wrapping_add_signed((signed << 16 >> 48) as isize))?;
-        let fp = if bits & 8 == 0 {
+        let cfa = start.wrapping_add((bits >> CFA_SHIFT) as usize * WORD);
+        let (ra_words, fp_words) = saved_words(bits);
+        let pc = read(cfa.wrapping_sub(ra_words as usize * WORD))?;
+        let fp = if bits & HAS_FP == 0 {
             registers.fp
         } else {
-            read(cfa.wrapping_add_signed((signed >> 48) as isize))?
+            read(cfa.wrapping_sub(fp_words as usize * WORD))?
         };
         (registers.sp < cfa).then(|| Registers { pc: strip(pc), sp: cfa, fp })
     }
@@ -167,6 +184,19 @@ impl Rule {
     }
 }
 
+/// Returns how many words below the CFA return address and frame pointer lie, by a packed rule.
+#[inline(always)]
+fn saved_words(bits: u32) -> (u32, u32) {
+    let saved = bits >> SAVED_SHIFT & ((1 << SAVED_BITS) - 1);
+    if cfg!(target_arch = "aarch64") { (saved, saved + 1) } else { (1, saved) }
+}
+
+/// Returns an offset in words, if it is positive and whole.
+fn words(offset: i32) -> Option<u32> {
+    let offset = u32::try_from(offset).ok()?;
+    (offset % WORD as u32 == 0).then_some(offset / WORD as u32)
+}
+
 /// Removes the signature that AArch64 may keep in the upper bits of a return address.
 #[inline]
 pub(crate) fn strip(pc: usize) -> usize {
@@ -175,7 +205,7 @@ pub(crate) fn strip(pc: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Base, Lost, Registers, Rule};
+    use super::{Base, Lost, PACKED_BITS, Registers, Rule};
 
     /// Packing loses nothing, over the corners of every field.
     #[test]
@@ -184,12 +214,18 @@ mod tests {
             assert_eq!(Rule::unpack(rule.pack().expect("fits")), rule);
         }
         for base in [Base::Sp, Base::Fp] {
-            for cfa_offset in [0, 8, 16, -8, 4096, 0x7ff_ffff, -0x800_0000] {
-                for ra_offset in [-8, 8, -32768, 32767] {
-                    for fp_offset in [None, Some(-16), Some(0), Some(-32768), Some(32767)] {
+            for cfa_offset in [0, 8, 16, 4096, 0x1fff8] {
+                for ra_offset in [-8, -16, -504] {
+                    for fp_offset in [None, Some(-16), Some(-24), Some(-504)] {
                         let rule = Rule::Offsets { base, cfa_offset, ra_offset, fp_offset };
-                        let bits = rule.pack().expect("fits");
-                        assert_ne!(bits, 0);
+                        let fits = if cfg!(target_arch = "aarch64") {
+                            fp_offset.is_none_or(|fp_offset| fp_offset == ra_offset - 8)
+                        } else {
+                            ra_offset == -8
+                        };
+                        assert_eq!(rule.pack().is_some(), fits, "{rule:?}");
+                        let Some(bits) = rule.pack() else { continue };
+                        assert!(bits != 0 && bits >> PACKED_BITS == 0);
                         assert_eq!(Rule::unpack(bits), rule);
                     }
                 }
@@ -198,9 +234,13 @@ mod tests {
         let wide = |cfa_offset, ra_offset, fp_offset| {
             Rule::Offsets { base: Base::Sp, cfa_offset, ra_offset, fp_offset }.pack()
         };
-        assert_eq!(wide(0x800_0000, -8, None), None);
-        assert_eq!(wide(8, 32768, None), None);
-        assert_eq!(wide(8, -8, Some(-32769)), None);
+        for odd in [-8, 4, 0x20000, i32::MAX, i32::MIN] {
+            assert_eq!(wide(odd, -8, None), None);
+        }
+        for odd in [8, -4, -512, i32::MIN] {
+            assert_eq!(wide(8, odd, Some(odd)), None);
+            assert_eq!(wide(8, -8, Some(odd)), None);
+        }
     }
 
     /// Each rule reads where it says, and a walk never goes down or in place.
@@ -232,7 +272,7 @@ mod tests {
             assert_eq!(Ok(quick), rule.step(registers, read));
             assert_eq!(Rule::step_packed(bits, registers, |_| None), None);
         }
-        for rule in [Rule::FramePointer, Rule::End, Rule::NotCode, rule(Base::Sp, -8, None)] {
+        for rule in [Rule::FramePointer, Rule::End, Rule::NotCode, rule(Base::Sp, 0, None)] {
             let bits = rule.pack().expect("fits");
             assert_eq!(Rule::step_packed(bits, registers, read), None);
         }

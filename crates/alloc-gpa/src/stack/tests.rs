@@ -471,20 +471,12 @@ fn capture_speed() {
         let best = std::iter::repeat_with(round).take(100).min().expect("not empty");
         println!("{} frames: {:.1} ns", trace.len, best.as_nanos() as f64 / f64::from(ROUNDS));
     }
-    let cache = super::cache::mine().expect("memory");
     let generation = modules::snapshot().expect("made").generation;
-    let timed = |work: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        work();
-        start.elapsed()
-    };
-    let forget = || {
-        cache.renew(0);
-        cache.renew(generation);
-    };
     let mut missing = || {
-        forget();
-        timed(&mut || capture(black_box(8), black_box(&mut trace)))
+        assert!(modules::RULES.forget(super::rules::Forget::All, generation));
+        let start = std::time::Instant::now();
+        capture(black_box(8), black_box(&mut trace));
+        start.elapsed()
     };
     let best = std::iter::repeat_with(&mut missing).take(2000).min().expect("not empty");
     println!("8 frames, none remembered: {best:?}");

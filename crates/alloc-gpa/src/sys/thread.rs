@@ -8,7 +8,7 @@
 
 use core::marker::PhantomData;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicUsize,
+    AtomicU32, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     compiler_fence,
 };
@@ -30,8 +30,6 @@ pub(crate) struct ThreadState {
     /// The thread's stack, `[low, high)`; `high` 0: not known yet, 1: cannot be known.
     pub(crate) stack_low: AtomicUsize,
     pub(crate) stack_high: AtomicUsize,
-    /// The unwinder's rule cache of this thread; see `stack::cache`.
-    pub(crate) rules: AtomicPtr<u8>,
     /// Keeps `&ThreadState` on its thread.
     _not_sync: PhantomData<*mut ()>,
 }
@@ -140,9 +138,7 @@ mod slot {
     not(miri)
 )))]
 mod slot {
-    use core::ptr::null_mut;
-
-    use super::{AtomicPtr, AtomicU32, AtomicUsize, PhantomData, ThreadState};
+    use super::{AtomicU32, AtomicUsize, PhantomData, ThreadState};
 
     std::thread_local! {
         static STATE: ThreadState = const {
@@ -153,7 +149,6 @@ mod slot {
                 held: AtomicU32::new(0),
                 stack_low: AtomicUsize::new(0),
                 stack_high: AtomicUsize::new(0),
-                rules: AtomicPtr::new(null_mut()),
                 _not_sync: PhantomData,
             }
         };

@@ -2,10 +2,12 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+#[cfg(not(loom))]
+use core::sync::atomic::AtomicBool;
+#[cfg(loom)]
+use loom::sync::atomic::AtomicBool;
 
 /// Gives one thread at a time access to a `T`; all others are turned away, never kept waiting. So
 /// neither a signal handler nor a forked child can hang on it.
@@ -27,7 +29,14 @@ pub(crate) struct TryGuard<'a, T> {
 
 impl<T> TryLock<T> {
     /// Creates the lock, free.
+    #[cfg(not(loom))]
     pub(crate) const fn new(value: T) -> Self {
+        Self { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// Creates the lock, free.
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> Self {
         Self { held: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
