@@ -45,8 +45,8 @@ impl Checker {
     /// dies by, is ours. Returns only if that fails.
     pub(crate) fn exec(&self, args: &[OsString]) -> anyhow::Error {
         let mut command = Command::new(&self.program);
-        // Its subcommand `resolve` runs no program and takes no library.
-        if args.first().is_none_or(|word| word != "resolve") {
+        // Its subcommands `resolve` and `render` run no program and take no library.
+        if !args.first().is_some_and(|word| word == "resolve" || word == "render") {
             command.arg("--library").arg(&self.library);
         }
         command.args(args);

@@ -5,24 +5,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::model::{Counted, Finding, Frame, Kind, Leak, Outcome, Process, StackId};
-use crate::trim::hidden_ends;
+use crate::model::{Counted, Finding, Frame, Kind, Leak, Outcome, Process, Sample, StackId};
 use crate::words::title;
-use crate::{Amount, Report, Totals};
+use crate::{Amount, Report, Run, Totals};
 
 /// The version of the schema: raised when a field changes its meaning or goes.
 pub const JSON_VERSION: u32 = 1;
-
-/// The run that a report is about.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Run {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Its exit status, unless a signal ended it.
-    pub status: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-}
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -169,8 +157,8 @@ impl<'a> Tables<'a> {
             return Some(*index);
         }
         let frames: Vec<usize> = report.frames(stack).map(|frame| self.frame(frame)).collect();
-        let (inner, outer) = hidden_ends(report.frames(stack));
-        let shown = [inner, frames.len() - outer];
+        let shown = report.shown_range(stack);
+        let shown = [shown.start, shown.end];
         self.stack_indices.insert(stack, self.stacks.len());
         self.stacks.push(StackOut { frames, shown });
         Some(self.stacks.len() - 1)
@@ -204,6 +192,26 @@ struct ProcessOut<'a> {
     outcome: &'static str,
     #[serde(flatten)]
     end: Option<EndOut>,
+    samples: Vec<SampleOut>,
+}
+
+#[derive(Serialize)]
+struct SampleOut {
+    ms: u64,
+    live_bytes: u64,
+    live_blocks: u64,
+    allocations: u64,
+}
+
+impl From<&Sample> for SampleOut {
+    fn from(sample: &Sample) -> Self {
+        Self {
+            ms: sample.ms,
+            live_bytes: sample.live_bytes,
+            live_blocks: sample.live_blocks,
+            allocations: sample.allocations,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -340,5 +348,6 @@ fn process_out(process: &Process) -> ProcessOut<'_> {
             leaks_counted: end.counted.name(),
             status: end.status,
         }),
+        samples: process.samples.iter().map(SampleOut::from).collect(),
     }
 }

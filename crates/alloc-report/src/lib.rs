@@ -72,32 +72,52 @@ mod escape;
 
 mod words;
 
+mod limits;
+
 mod text;
 
+mod source;
+
+mod html;
+
+mod run;
+
 mod json;
+
+mod profile;
+
+mod dhat;
+
+mod pprof;
 
 mod resolve;
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-pub use crate::json::{JSON_VERSION, Run};
+pub use crate::html::HtmlOptions;
+pub use crate::json::JSON_VERSION;
 pub use crate::model::{
-    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, StackId,
+    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, Sample,
+    StackId,
 };
 pub use crate::resolve::resolve_text;
+pub use crate::run::Run;
 pub use crate::suppress::{MalformedSuppression, Suppression, Suppressions};
 pub use crate::symbol::Symboliser;
 pub use crate::text::{LeakDetail, TextOptions};
 
-use crate::model::RawFrame;
+use crate::model::{Mapping, RawFrame};
 
 /// What a program and its children recorded, joined.
 #[derive(Debug, Default)]
 pub struct Report {
     pub(crate) processes: Vec<Process>,
     pub(crate) modules: Vec<Module>,
+    /// Where each of `modules` was mapped.
+    pub(crate) mappings: Vec<Mapping>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) leaks: Vec<Leak>,
     /// Text and how many processes wrote it.
@@ -114,6 +134,8 @@ pub struct Report {
     pub(crate) frames: Vec<Vec<Frame>>,
     /// Indices into `addresses`, innermost first.
     pub(crate) stacks: Vec<Box<[u32]>>,
+    /// Whether the frames of the allocator and of the runtime are shown, too.
+    pub(crate) shows_all_frames: bool,
 }
 
 /// Blocks and their bytes.
@@ -173,7 +195,16 @@ impl Report {
     /// If the directory cannot be read, or a file is of another major version of the format. Files
     /// and lines that cannot be read are counted and named in the report.
     pub fn read(dir: &Path) -> io::Result<Self> {
-        read::read_dir(dir)
+        read::read_dirs(&[dir])
+    }
+
+    /// Reads the record files in all of `dirs` into one report.
+    ///
+    /// # Errors
+    ///
+    /// As [`Report::read`].
+    pub fn read_all(dirs: &[&Path]) -> io::Result<Self> {
+        read::read_dirs(dirs)
     }
 
     /// Looks up every address once, then joins the findings and leaks that look the same.
@@ -270,9 +301,24 @@ impl Report {
 
     /// The frames of a stack without those of the allocator and of what runs before `main`.
     pub fn shown_frames(&self, stack: StackId) -> impl Iterator<Item = &Frame> + Clone {
+        let shown = self.shown_range(stack);
+        self.frames(stack).skip(shown.start).take(shown.len())
+    }
+
+    /// Shows all frames from now on. Call it before [`Report::symbolise`]: stacks are one if what is
+    /// shown of them is the same.
+    pub fn show_all_frames(&mut self) {
+        self.shows_all_frames = true;
+    }
+
+    /// Which of the frames of a stack are shown.
+    pub(crate) fn shown_range(&self, stack: StackId) -> Range<usize> {
+        let total = self.frames(stack).count();
+        if self.shows_all_frames {
+            return 0..total;
+        }
         let (inner, outer) = trim::hidden_ends(self.frames(stack));
-        let shown = self.frames(stack).count() - inner - outer;
-        self.frames(stack).skip(inner).take(shown)
+        inner..total - outer
     }
 
     /// What it all amounts to.
@@ -357,10 +403,9 @@ impl Report {
             .map(StackId)
             .zip(&self.stacks)
             .map(|(id, addresses)| {
-                let (inner, outer) = trim::hidden_ends(self.frames(id));
+                let shown = self.shown_range(id);
                 let all = addresses.iter().flat_map(|address| &classes[*address as usize]);
-                let mut look: Vec<usize> = all.skip(inner).copied().collect();
-                look.truncate(look.len() - outer);
+                let look: Vec<usize> = all.skip(shown.start).take(shown.len()).copied().collect();
                 // No frames at all: only the stack that was not recorded, which comes first.
                 *looks.entry(look).or_insert(id)
             })

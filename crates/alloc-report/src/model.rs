@@ -61,8 +61,8 @@ impl Kind {
         "read_after_free",
         "overflow_read",
         "underflow_read",
-        "other_allocator",
         "family_mismatch",
+        "other_allocator",
         "invalid_request",
     ];
 
@@ -79,8 +79,8 @@ impl Kind {
             "read_after_free" => Self::ReadAfterFree,
             "overflow_read" => Self::OverflowRead,
             "underflow_read" => Self::UnderflowRead,
-            "other_allocator" => Self::OtherAllocator,
             "family_mismatch" => Self::FamilyMismatch,
+            "other_allocator" => Self::OtherAllocator,
             "invalid_request" => Self::InvalidRequest,
             other => Self::Other(other.to_owned()),
         }
@@ -101,8 +101,8 @@ impl Kind {
             Self::ReadAfterFree => "read_after_free",
             Self::OverflowRead => "overflow_read",
             Self::UnderflowRead => "underflow_read",
-            Self::OtherAllocator => "other_allocator",
             Self::FamilyMismatch => "family_mismatch",
+            Self::OtherAllocator => "other_allocator",
             Self::InvalidRequest => "invalid_request",
             Self::Other(name) => name,
         }
@@ -279,6 +279,19 @@ pub struct End {
     pub status: Option<i32>,
 }
 
+/// What a process had allocated at one moment of its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Milliseconds since the process began.
+    pub ms: u64,
+    /// Bytes alive.
+    pub live_bytes: u64,
+    /// Blocks alive.
+    pub live_blocks: u64,
+    /// Blocks handed out so far.
+    pub allocations: u64,
+}
+
 /// How far the records of a process go.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -309,6 +322,8 @@ pub struct Process {
     pub forked: bool,
     /// How it ended.
     pub outcome: Outcome,
+    /// How its heap grew, by time.
+    pub samples: Vec<Sample>,
 }
 
 /// A program file or library that frames point into.
@@ -334,6 +349,16 @@ pub(crate) fn file_name(path: &str) -> &str {
         Some(name) if !name.is_empty() => name,
         _ => path,
     }
+}
+
+/// Where a module was in the memory of the process that named it first.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mapping {
+    /// The mapped range, half open.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// What to add to an address in the file.
+    pub(crate) bias: u64,
 }
 
 /// One recorded return address.

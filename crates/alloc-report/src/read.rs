@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{
-    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, RawFrame,
-    StackId,
+    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Mapping, Module, Outcome, Process,
+    RawFrame, Sample, StackId,
 };
 use crate::record::{self, Line};
 use crate::{Amount, Report};
@@ -22,6 +22,9 @@ const LINE_LEN_MAX: usize = 1 << 20;
 const FRAMES_MAX: usize = 1024;
 /// The most different notes that are kept.
 const NOTES_MAX: usize = 256;
+
+/// The most samples kept of one process.
+const SAMPLES_MAX: usize = 4096;
 
 /// One record file by name.
 struct RecordFile {
@@ -53,27 +56,24 @@ struct Ids {
     started: bool,
 }
 
-/// Reads every record file in `dir`.
-pub(crate) fn read_dir(dir: &Path) -> io::Result<Report> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let Some((pid, image)) = entry.file_name().to_str().and_then(parse_name) else { continue };
-        files.push(RecordFile { pid, image, path: entry.path() });
-    }
-    files.sort_by_key(|file| (file.pid, file.image));
+/// Reads every record file in each of `dirs`.
+pub(crate) fn read_dirs(dirs: &[&Path]) -> io::Result<Report> {
     let mut reader = Reader::default();
     reader.intern_stack(Vec::new());
-    for (index, file) in files.iter().enumerate() {
-        let replaced = files.get(index + 1).is_some_and(|next| next.pid == file.pid);
-        let missing_end = if replaced {
-            Outcome::Replaced
-        } else if is_running(file.pid, dir) {
-            Outcome::Running
-        } else {
-            Outcome::Cut
-        };
-        reader.read_file(file, missing_end)?;
+    for dir in dirs {
+        let dir = &std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+        let files = record_files(dir)?;
+        for (index, file) in files.iter().enumerate() {
+            let replaced = files.get(index + 1).is_some_and(|next| next.pid == file.pid);
+            let missing_end = if replaced {
+                Outcome::Replaced
+            } else if is_running(file.pid, dir) {
+                Outcome::Running
+            } else {
+                Outcome::Cut
+            };
+            reader.read_file(file, missing_end)?;
+        }
     }
     let mut report = reader.report;
     let unresolved = |raw: &RawFrame| {
@@ -83,6 +83,18 @@ pub(crate) fn read_dir(dir: &Path) -> io::Result<Report> {
     report.frames = report.addresses.iter().map(unresolved).collect();
     report.join_equal();
     Ok(report)
+}
+
+/// The record files in `dir`, by process and image.
+fn record_files(dir: &Path) -> io::Result<Vec<RecordFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some((pid, image)) = entry.file_name().to_str().and_then(parse_name) else { continue };
+        files.push(RecordFile { pid, image, path: entry.path() });
+    }
+    files.sort_by_key(|file| (file.pid, file.image));
+    Ok(files)
 }
 
 /// The pid and the image number in `<pid>-<k>.jsonl`.
@@ -116,6 +128,7 @@ impl Reader {
             strategy: String::new(),
             forked: false,
             outcome: missing_end,
+            samples: Vec::new(),
         });
         let mut ids = Ids {
             process: self.report.processes.len() - 1,
@@ -180,7 +193,8 @@ impl Reader {
             }
             Line::Module(module) => {
                 let known = Module { path: module.path, build_id: module.build_id };
-                ids.modules.insert(module.id, self.intern_module(known));
+                let mapping = Mapping { start: module.start, end: module.end, bias: module.bias };
+                ids.modules.insert(module.id, self.intern_module(known, mapping));
             }
             Line::Stack(stack) => {
                 let stack_id = self.intern_frames(ids, &stack.frames);
@@ -188,6 +202,7 @@ impl Reader {
             }
             Line::Finding(finding) => self.add_finding(ids, finding),
             Line::Leak(leak) => self.read_leak(ids, &leak),
+            Line::Sample(sample) => self.add_sample(ids, &sample),
             Line::Note(note) => self.add_note(note.text),
             Line::End(end) => {
                 self.add_ungrouped(ids, &end);
@@ -198,12 +213,13 @@ impl Reader {
         Ok(())
     }
 
-    fn intern_module(&mut self, module: Module) -> u32 {
+    fn intern_module(&mut self, module: Module, mapping: Mapping) -> u32 {
         if let Some(index) = self.modules.get(&module) {
             return *index;
         }
         let index = index_u32(self.report.modules.len());
         self.report.modules.push(module.clone());
+        self.report.mappings.push(mapping);
         self.modules.insert(module, index);
         index
     }
@@ -310,6 +326,28 @@ impl Reader {
                 self.add_leak(Leak { kind, stack, count, bytes, min, max, suppressed: false });
             }
         }
+    }
+
+    /// Keeps at most [`SAMPLES_MAX`] of a process: every second one is dropped when there are more.
+    fn add_sample(&mut self, ids: &Ids, sample: &record::Sample) {
+        let samples = &mut self.report.processes[ids.process].samples;
+        if samples.last().is_some_and(|last| sample.ms < last.ms) {
+            self.report.malformed_lines += 1;
+            return;
+        }
+        if samples.len() == SAMPLES_MAX {
+            let mut index = 0;
+            samples.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+        }
+        samples.push(Sample {
+            ms: sample.ms,
+            live_bytes: sample.live_bytes,
+            live_blocks: sample.live_blocks,
+            allocations: sample.allocations,
+        });
     }
 
     fn add_note(&mut self, text: String) {

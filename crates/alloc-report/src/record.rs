@@ -17,6 +17,7 @@ pub(crate) enum Line {
     Stack(Stack),
     Finding(Finding),
     Leak(Leak),
+    Sample(Sample),
     Note(Note),
     End(End),
     /// A type of a later revision.
@@ -44,6 +45,12 @@ pub(crate) struct Start {
 pub(crate) struct Module {
     pub(crate) id: i64,
     pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) start: u64,
+    #[serde(default)]
+    pub(crate) end: u64,
+    #[serde(default)]
+    pub(crate) bias: u64,
     #[serde(default)]
     pub(crate) build_id: String,
 }
@@ -104,6 +111,17 @@ pub(crate) struct Leak {
     pub(crate) min: u64,
     #[serde(default)]
     pub(crate) max: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) ms: u64,
+    #[serde(default)]
+    pub(crate) live_bytes: u64,
+    #[serde(default)]
+    pub(crate) live_blocks: u64,
+    #[serde(default)]
+    pub(crate) allocations: u64,
 }
 
 #[derive(Debug, Deserialize)]

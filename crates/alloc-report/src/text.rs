@@ -5,16 +5,13 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::escape::escape_short;
-use crate::model::{Counted, Finding, Frame, Kind, Leak, LeakKind, StackId};
-use crate::words::{bytes, counted, function, grouped, place, size, title};
+use crate::limits::limits;
+use crate::model::{Counted, Finding, Frame, Leak, LeakKind, StackId};
+use crate::words::{bytes, counted, function, grouped, leaks_meaning, parts, place, size, title};
 use crate::{Amount, Report};
 
 /// Names are padded to this many columns at most.
 const NAME_WIDTH_MAX: usize = 48;
-/// The most notes that are shown.
-const NOTES_SHOWN_MAX: usize = 20;
-/// How the detail of a finding begins that a trap made, at the access itself.
-const TRAPPED: &str = "trapped";
 
 /// How much is said about leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -92,7 +89,9 @@ impl Report {
         if options.leaks != LeakDetail::Off {
             text.leaks()?;
         }
-        text.limits()?;
+        for line in limits(self) {
+            writeln!(text.out, "{line}")?;
+        }
         text.suppressions()?;
         text.summary()
     }
@@ -124,25 +123,7 @@ impl Text<'_> {
         };
         let style = self.styles.title;
         writeln!(self.out, "{style}{title}{times}{style:#}{}", self.whose(finding))?;
-        // Damage is older than the call that notices it; often that is the block's own free.
-        let is_trapped = finding.detail.starts_with(TRAPPED);
-        let (here, freed) = match finding.kind {
-            Kind::ReadAfterFree | Kind::OverflowRead | Kind::UnderflowRead => {
-                ("read", finding.freed)
-            }
-            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree if is_trapped => {
-                ("written", finding.freed)
-            }
-            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree
-                if finding.freed == finding.here =>
-            {
-                ("noticed", StackId::NONE)
-            }
-            Kind::Overflow | Kind::Underflow | Kind::UseAfterFree => ("noticed", finding.freed),
-            _ => ("here", finding.freed),
-        };
-        let freed_label = if here == "here" { "freed first" } else { "freed" };
-        let stacks = [(here, finding.here), ("allocated", finding.allocated), (freed_label, freed)];
+        let stacks = parts(finding);
         let known = |stack: StackId| report.shown_frames(stack).next().is_some();
         let frames = stacks.iter().flat_map(|(_, stack)| report.shown_frames(*stack));
         let width = self.name_width(frames);
@@ -183,7 +164,7 @@ impl Text<'_> {
             let style = self.styles.title;
             let (blocks, bytes) = (counted(totals.lost.blocks, "leak"), bytes(totals.lost.bytes));
             let places = counted(lost.len() as u64, "place");
-            let meaning = self.leaks_meaning();
+            let meaning = leaks_meaning(report);
             writeln!(self.out, "{style}{blocks}, {bytes}, from {places}{style:#} ({meaning})")?;
         }
         if !lost.is_empty() && self.options.leaks == LeakDetail::Full {
@@ -195,18 +176,6 @@ impl Text<'_> {
         self.other_leaks(totals.indirect, "held only by lost ones")?;
         self.other_leaks(totals.possible, "possibly lost")?;
         self.other_leaks(totals.reachable, "still reachable")
-    }
-
-    fn leaks_meaning(&self) -> &'static str {
-        let counted = |counted| self.report.has_counted(counted);
-        match (counted(Counted::Scan), counted(Counted::Exact)) {
-            (true, false) => "blocks that nothing points to",
-            (false, true) => "all blocks that were not freed",
-            (true, true) => {
-                "in some processes blocks that nothing points to, in others all not freed"
-            }
-            (false, false) => "how they were counted is unknown",
-        }
     }
 
     fn leak(&mut self, leak: &Leak) -> io::Result<()> {
@@ -266,49 +235,6 @@ impl Text<'_> {
                      {place_style}{place}{place_style:#}{inlined}"
                 )?;
             }
-        }
-        Ok(())
-    }
-
-    /// What keeps the report from being the whole truth.
-    fn limits(&mut self) -> io::Result<()> {
-        let report = self.report;
-        for (text, count) in report.notes.iter().take(NOTES_SHOWN_MAX) {
-            let times = match count {
-                1 => String::new(),
-                count => format!(" ({} processes)", grouped(*count)),
-            };
-            writeln!(self.out, "note: {}{times}", escape_short(text, 400))?;
-        }
-        let unshown = report.notes.len().saturating_sub(NOTES_SHOWN_MAX) as u64;
-        let unshown = unshown.saturating_add(report.notes_dropped);
-        if unshown > 0 {
-            writeln!(self.out, "note: {} not shown", counted(unshown, "more note"))?;
-        }
-        for file in report.unreadable.iter().take(NOTES_SHOWN_MAX) {
-            writeln!(self.out, "note: not read: {}", escape_short(file, 400))?;
-        }
-        if report.malformed_lines > 0 {
-            let lines = counted(report.malformed_lines, "line");
-            writeln!(self.out, "note: {lines} of the records could not be understood")?;
-        }
-        let totals = report.totals();
-        let process = |count| counted(count, "process");
-        if totals.cut > 0 {
-            let whose = if totals.cut == 1 { "its" } else { "their" };
-            let count = process(totals.cut);
-            writeln!(
-                self.out,
-                "{count} ended without exit handlers: {whose} leaks were not counted"
-            )?;
-        }
-        if totals.replaced > 0 {
-            let count = process(totals.replaced);
-            writeln!(self.out, "{count} called exec: leaks from before it were not counted")?;
-        }
-        if totals.running > 0 {
-            let count = process(totals.running);
-            writeln!(self.out, "{count} still running: read as far as written")?;
         }
         Ok(())
     }

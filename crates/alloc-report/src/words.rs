@@ -1,10 +1,13 @@
 //! Findings and figures in words.
 
+use crate::Report;
 use crate::escape::{escape, escape_short};
-use crate::model::{Finding, Frame, Kind};
+use crate::model::{Counted, Finding, Frame, Kind, StackId};
 
 /// The most characters of a function's name that are shown.
 const NAME_LEN_MAX: usize = 160;
+/// How the detail of a finding begins that a trap made, at the access itself.
+const TRAPPED: &str = "trapped";
 
 /// `1 finding`, `12,406 findings`.
 pub(crate) fn counted(count: u64, singular: &str) -> String {
@@ -100,6 +103,90 @@ pub(crate) fn title(finding: &Finding) -> String {
         "" => text,
         "interior pointer" if finding.block.is_some() => text,
         detail => format!("{text}: {}", escape_short(detail, 400)),
+    }
+}
+
+/// The stacks of a finding, each with its name. Damage is older than the call that notices it; often
+/// that is the block's own free, which then is said once.
+pub(crate) fn parts(finding: &Finding) -> [(&'static str, StackId); 3] {
+    let is_trapped = finding.detail.starts_with(TRAPPED);
+    let (here, freed, freed_at) = match finding.kind {
+        Kind::ReadAfterFree | Kind::OverflowRead | Kind::UnderflowRead => {
+            ("read", "freed", finding.freed)
+        }
+        Kind::Overflow | Kind::Underflow | Kind::UseAfterFree if is_trapped => {
+            ("written", "freed", finding.freed)
+        }
+        Kind::Overflow | Kind::Underflow | Kind::UseAfterFree if finding.freed == finding.here => {
+            ("noticed", "freed", StackId::NONE)
+        }
+        Kind::Overflow | Kind::Underflow | Kind::UseAfterFree => {
+            ("noticed", "freed", finding.freed)
+        }
+        _ => ("here", "freed first", finding.freed),
+    };
+    [(here, finding.here), ("allocated", finding.allocated), (freed, freed_at)]
+}
+
+/// What a finding of this kind means, and what it leads to.
+pub(crate) fn meaning(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::DoubleFree => {
+            "The block had been freed already. With a usual allocator it may belong to somebody else \
+             by then, and be taken away from him."
+        }
+        Kind::InvalidFree => "Only the address that the allocator returned can be freed.",
+        Kind::ResizeAfterFree => {
+            "The block had been freed already: there is nothing left to resize, and its bytes are gone."
+        }
+        Kind::SizeMismatch => {
+            "The size given back is not the one that was asked for. An allocator that trusts it puts \
+             the block into the wrong list."
+        }
+        Kind::AlignMismatch => "The alignment given back is not the one that was asked for.",
+        Kind::Overflow => {
+            "Bytes behind the block were changed by somebody who had only this block. In a usual heap \
+             they belong to a neighbour."
+        }
+        Kind::Underflow => {
+            "Bytes before the block were changed by somebody who had only this block."
+        }
+        Kind::UseAfterFree => {
+            "Bytes of the block were changed after it was freed: somebody kept a pointer to it."
+        }
+        Kind::ReadAfterFree => {
+            "The block's bytes were read after it was freed: somebody kept a pointer to it. What he \
+             reads is whatever the next owner puts there."
+        }
+        Kind::OverflowRead => {
+            "Bytes behind the block were read; they belong to somebody else, or to nobody."
+        }
+        Kind::UnderflowRead => {
+            "Bytes before the block were read; they belong to somebody else, or to nobody."
+        }
+        Kind::FamilyMismatch => {
+            "What one family of functions allocates, such as malloc, only the same family may free. It \
+             works by chance where both are one allocator."
+        }
+        Kind::OtherAllocator => {
+            "The block came from another allocator than the one it was given to."
+        }
+        Kind::InvalidRequest => {
+            "No program can mean this size or alignment: often it is a negative number. The request \
+             failed; this changes no exit status."
+        }
+        Kind::Other(_) => "This version does not know the kind; a newer one may say more.",
+    }
+}
+
+/// Which blocks the report calls lost.
+pub(crate) fn leaks_meaning(report: &Report) -> &'static str {
+    let counted = |counted| report.has_counted(counted);
+    match (counted(Counted::Scan), counted(Counted::Exact)) {
+        (true, false) => "blocks that nothing points to",
+        (false, true) => "all blocks that were not freed",
+        (true, true) => "in some processes blocks that nothing points to, in others all not freed",
+        (false, false) => "how they were counted is unknown",
     }
 }
 

@@ -415,7 +415,7 @@ fn json() {
     let records = Records::new();
     write(&records, "7-0.jsonl", &faulty(7));
     let report = records.read();
-    let run = Run { command: vec!["app".into()], status: Some(0), signal: None };
+    let run = Run { command: vec!["app".into()], status: Some(0), ..Run::default() };
     let mut json = Vec::new();
     report.render_json(&mut json, &run).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();

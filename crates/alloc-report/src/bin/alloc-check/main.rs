@@ -1,8 +1,10 @@
-//! `alloc-check PROGRAM [ARGS]`: runs a program under the preload library, then reports.
+//! `alloc-check PROGRAM [ARGS]`: runs a program under the preload library, then reports; `alloc-check
+//! render DIR` reports once more.
 
 mod args;
 mod inherited;
 mod library;
+mod outputs;
 mod program;
 mod records;
 mod run;
@@ -11,14 +13,15 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant, SystemTime};
 
-use alloc_report::{LeakDetail, Report, Run, Suppressions, Symboliser, TextOptions};
+use alloc_report::{Report, Run, Suppressions, Symboliser};
 use anyhow::{Context, bail};
 use clap::Parser;
 
-use crate::args::{Check, Cli, Leaks};
+use crate::args::{Check, Cli, Leaks, Render, Reporting};
+use crate::outputs::Outputs;
 use crate::records::RecordDir;
 
 /// The exit status when nothing could be checked.
@@ -29,6 +32,7 @@ const SILENT: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
+        Some(args::Command::Render(args)) => render(args),
         Some(args::Command::Resolve { file }) => resolve(file.as_deref()),
         None => check(&cli.check),
     };
@@ -56,14 +60,9 @@ fn resolve(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Where the report goes; opened before the program runs.
-struct Outputs {
-    text: Option<File>,
-    json: Option<File>,
-}
-
 fn check(args: &Check) -> anyhow::Result<ExitCode> {
-    let suppressions = read_suppressions(args.suppress.as_deref())?;
+    let reporting = &args.reporting;
+    let suppressions = read_suppressions(reporting.suppress.as_deref())?;
     let name = &args.command_line[0];
     let program = match program::inspect(name) {
         Ok(program) => program,
@@ -71,9 +70,12 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
     };
     let settings = run::settings(&args.gpa)?;
     let library = library::find(args.library.as_deref())?;
-    let mut outputs =
-        Outputs { text: create(args.output.as_deref())?, json: create(args.json.as_deref())? };
-    let records = RecordDir::create()?;
+    let outputs = Outputs::open(reporting)?;
+    let records = match &args.records {
+        Some(path) => RecordDir::keep(path)?,
+        None => RecordDir::create()?,
+    };
+    let (began, began_at) = (Instant::now(), SystemTime::now());
     let status = run::run(
         Command::new(&program.path)
             .arg0(name)
@@ -81,28 +83,64 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
             .envs(run::environment(&library, records.path(), settings)),
     )
     .with_context(|| format!("cannot run {}", program.path.display()))?;
-    let mut report = Report::read(records.path()).context("cannot read the records")?;
-    drop(records);
-    if program.has_own_malloc {
-        report.add_note(format!(
-            "own-allocator: {} brings its own malloc; what that hands out was not checked",
-            program.path.display()
-        ));
-    }
-    let failed = match print(args, &mut report, suppressions, &mut outputs, status) {
-        Ok(failed) => failed,
-        // The program's end must not be hidden by a full disk.
-        Err(error) => {
-            eprintln!("alloc-check: {error:#}");
-            run::die_by_same_signal(status);
-            return Ok(ExitCode::from(NOT_CHECKED));
-        }
+    let run = Run {
+        command: args.command_line.iter().map(|arg| arg.to_string_lossy().into()).collect(),
+        status: status.code(),
+        signal: status.signal(),
+        began_ms: began_at.duration_since(SystemTime::UNIX_EPOCH).ok().map(millis),
+        ran_ms: Some(millis(began.elapsed())),
     };
+    let done = records.note(&run).and_then(|()| {
+        let mut report = Report::read(records.path()).context("cannot read the records")?;
+        drop(records);
+        if program.has_own_malloc {
+            report.add_note(format!(
+                "own-allocator: {} brings its own malloc; what that hands out was not checked",
+                program.path.display()
+            ));
+        }
+        print(reporting, &mut report, suppressions, outputs, &run)
+    });
+    let failed = done.unwrap_or_else(|error| {
+        // The program's end must not be hidden by a full disk.
+        eprintln!("alloc-check: {error:#}");
+        Failed::Unchecked
+    });
     run::die_by_same_signal(status);
     Ok(ExitCode::from(match failed {
         Failed::Unchecked => NOT_CHECKED,
-        Failed::Yes => args.exit_code,
+        Failed::Yes => reporting.exit_code,
         Failed::No => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_CHECKED),
+    }))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn render(args: &Render) -> anyhow::Result<ExitCode> {
+    let suppressions = read_suppressions(args.reporting.suppress.as_deref())?;
+    let mut dirs: Vec<&Path> = Vec::new();
+    for dir in &args.dirs {
+        std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        dirs.push(dir);
+    }
+    let mut report = Report::read_all(&dirs).context("cannot read the records")?;
+    if report.processes().is_empty() {
+        let names: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+        bail!("no records in {}", names.join(", "));
+    }
+    let outputs = Outputs::open(&args.reporting)?;
+    let run = match dirs[..] {
+        [dir] => records::noted_run(dir),
+        _ => None,
+    };
+    let run = run.unwrap_or_else(|| Run::from_records(&report));
+    let failed = print(&args.reporting, &mut report, suppressions, outputs, &run)?;
+    Ok(ExitCode::from(match failed {
+        Failed::Unchecked => NOT_CHECKED,
+        Failed::Yes => args.reporting.exit_code,
+        Failed::No => 0,
     }))
 }
 
@@ -114,76 +152,41 @@ enum Failed {
 }
 
 fn print(
-    args: &Check,
+    args: &Reporting,
     report: &mut Report,
     suppressions: Suppressions,
-    outputs: &mut Outputs,
-    status: ExitStatus,
+    mut outputs: Outputs,
+    run: &Run,
 ) -> anyhow::Result<Failed> {
     let mut symboliser = Symboliser::new();
     let mut progress = Progress::new();
+    if args.full_stacks {
+        report.show_all_frames();
+    }
     report.symbolise(&mut symboliser, |done, total| progress.show(done, total));
     report.suppress(suppressions);
-    let unchecked = report.processes().is_empty();
-    match &mut outputs.text {
-        Some(file) => render(report, args, file, false).context("cannot write the report")?,
-        None => {
-            let stderr = io::stderr().lock();
-            let choice = anstream::AutoStream::choice(&stderr);
-            // Who closed standard error does not want the report.
-            let _ = render(report, args, stderr, choice != anstream::ColorChoice::Never);
-        }
+    if !outputs.has_text() {
+        let stderr = io::stderr().lock();
+        let color = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
+        let mut stderr = BufWriter::new(stderr);
+        // Who closed standard error does not want the report.
+        let _ = outputs::render_text(report, args, &mut stderr, color);
+        let _ = stderr.flush();
     }
-    if let Some(file) = &mut outputs.json {
-        let run = Run {
-            command: args.command_line.iter().map(|arg| arg.to_string_lossy().into()).collect(),
-            status: status.code(),
-            signal: status.signal(),
-        };
-        let mut file = BufWriter::new(file);
-        report.render_json(&mut file, &run).context("cannot write the JSON report")?;
-        file.flush().context("cannot write the JSON report")?;
-    }
+    outputs.write(report, args, run)?;
     let totals = report.totals();
     let leaks = args.leaks != Leaks::Off && totals.lost.blocks > 0;
-    Ok(match unchecked {
+    Ok(match report.processes().is_empty() {
         true => Failed::Unchecked,
         false if totals.findings > 0 || leaks => Failed::Yes,
         false => Failed::No,
     })
 }
 
-fn render(report: &Report, args: &Check, out: impl Write, color: bool) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    if report.processes().is_empty() {
-        writeln!(
-            out,
-            "alloc-check: not checked: the program recorded nothing, so the preload library was \
-             not loaded into it"
-        )?;
-        return out.flush();
-    }
-    let here = std::env::current_dir().ok();
-    let options = TextOptions {
-        leaks: LeakDetail::from(args.leaks),
-        stacks_max: args.max_stacks,
-        color,
-        here: here.and_then(|here| here.to_str().map(str::to_owned)),
-    };
-    report.render_text(&mut out, &options)?;
-    out.flush()
-}
-
 fn read_suppressions(path: Option<&Path>) -> anyhow::Result<Suppressions> {
     let Some(path) = path else { return Ok(Suppressions::default()) };
     let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Suppressions::parse(&text).with_context(|| path.display().to_string())
-}
-
-fn create(path: Option<&Path>) -> anyhow::Result<Option<File>> {
-    let Some(path) = path else { return Ok(None) };
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(Some(file))
 }
 
 /// One line on a terminal that says how far it is, once it takes long.
