@@ -79,10 +79,11 @@ fn quick(steps: &mut Steps) {
 }
 
 /// Crates that hold no call of the operating system: what Miri and a library without std can take.
-const OS_FREE: [&str; 3] = ["alloc-core", "alloc-fixed", "alloc-arena"];
+const OS_FREE: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-pool"];
 
 /// What the sanitizers run: their lock-free parts and their threads are what is of interest.
-const SANITIZED: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page"];
+const SANITIZED: [&str; 5] =
+    ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page", "alloc-pool"];
 
 fn san(steps: &mut Steps) -> Result<()> {
     let packages: String = SANITIZED.iter().map(|name| format!(" -p {name}")).collect();

@@ -1,0 +1,310 @@
+//! Values behind handles that know when they are stale.
+
+use core::fmt;
+use core::mem::{self, ManuallyDrop, MaybeUninit};
+use core::num::NonZero;
+use core::panic::Location;
+
+use alloc_core::{AllocError, Allocator, AllocatorExt, CHECKED, Owned};
+
+/// Names a value of a [`SlotMap`]. Eight bytes, `Option` of it too; of no meaning to another map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Handle {
+    index: u32,
+    /// Odd: the generation of the entry while it holds the value.
+    generation: NonZero<u32>,
+}
+
+impl Handle {
+    /// Returns the handle as a number, for C or for a file.
+    #[inline]
+    pub const fn to_bits(self) -> u64 {
+        (self.generation.get() as u64) << 32 | self.index as u64
+    }
+
+    /// Returns the handle that became this number; `None` if none did. A number that was made up is a
+    /// stale handle at worst.
+    #[inline]
+    pub const fn from_bits(bits: u64) -> Option<Self> {
+        match NonZero::new((bits >> 32) as u32) {
+            Some(generation) => Some(Self { index: bits as u32, generation }),
+            None => None,
+        }
+    }
+}
+
+/// What an entry holds: a value, or the next free entry.
+union Content<T> {
+    value: ManuallyDrop<T>,
+    next: u32,
+}
+
+struct Entry<T> {
+    content: Content<T>,
+    /// Odd while there is a value; one more with each insertion and removal. Invariant 6 of the crate.
+    generation: u32,
+    /// Who removed the last value; kept in builds of the mode `check`.
+    removed: [Option<&'static Location<'static>>; CHECKED as usize],
+}
+
+/// No entry.
+const NONE: u32 = u32::MAX;
+
+/// Values behind handles: a handle whose value was removed, and whose place may hold another one since,
+/// leads to nothing.
+///
+/// Costs: all constant, but `insert` when the map is full, which moves all values. An entry whose
+/// generations are used up (2^31 values later) is never used again.
+///
+/// ```
+/// use alloc_core::Global;
+/// use alloc_pool::SlotMap;
+///
+/// let mut sessions = SlotMap::over(Global);
+/// let anna = sessions.insert("Anna").map_err(|(_, error)| error)?;
+/// assert_eq!(sessions.remove(anna), Some("Anna"));
+/// let bert = sessions.insert("Bert").map_err(|(_, error)| error)?; // where Anna was
+/// assert_eq!(sessions.get(anna), None);
+/// assert_eq!(sessions[bert], "Bert");
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
+pub struct SlotMap<T, A: Allocator> {
+    /// Invariant: the first `used` entries are initialised. `None`: there is no memory yet.
+    entries: Option<Owned<[MaybeUninit<Entry<T>>], A>>,
+    used: u32,
+    /// The first free entry, or `NONE`.
+    free: u32,
+    count: usize,
+    backing: A,
+}
+
+impl<T, A: Allocator + Copy> SlotMap<T, A> {
+    /// Makes a map over a backing allocator. Takes no memory before the first value.
+    #[inline]
+    pub const fn over(backing: A) -> Self {
+        Self { entries: None, used: 0, free: NONE, count: 0, backing }
+    }
+
+    /// Puts a value in; returns its handle.
+    ///
+    /// # Errors
+    ///
+    /// The value, and [`AllocError`] if there is no memory for it; the map is as it was.
+    pub fn insert(&mut self, value: T) -> Result<Handle, (T, AllocError)> {
+        if self.free == NONE
+            && let Err(error) = self.add_entry()
+        {
+            return Err((value, error));
+        }
+        let index = self.free;
+        let Some(entry) = self.entry_mut(index) else { return Err((value, AllocError)) };
+        // SAFETY: invariant 6: an entry of the free list holds no value, but `next`.
+        let next = unsafe { entry.content.next };
+        entry.content.value = ManuallyDrop::new(value);
+        entry.generation += 1;
+        let generation = NonZero::new(entry.generation).unwrap_or(NonZero::<u32>::MIN);
+        self.free = next;
+        self.count += 1;
+        Ok(Handle { index, generation })
+    }
+
+    /// Gets memory for `count` more values.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] if there is none; the map is as it was.
+    pub fn reserve(&mut self, count: usize) -> Result<(), AllocError> {
+        let needed = self.count.checked_add(count).ok_or(AllocError)?;
+        if needed <= self.capacity() {
+            return Ok(());
+        }
+        self.grow(needed)
+    }
+
+    /// Makes a new entry the only free one; called while none is free.
+    fn add_entry(&mut self) -> Result<(), AllocError> {
+        if self.capacity() == self.used as usize {
+            let twice = self.capacity().saturating_mul(2).max(8);
+            self.grow(twice)?;
+        }
+        let entry = Entry { content: Content { next: NONE }, generation: 0, removed: [None; _] };
+        let place = self.entries.as_mut().and_then(|entries| entries.get_mut(self.used as usize));
+        place.ok_or(AllocError)?.write(entry);
+        self.free = self.used;
+        self.used += 1;
+        Ok(())
+    }
+
+    /// Makes room for `capacity` entries in all, which is more than there are.
+    fn grow(&mut self, capacity: usize) -> Result<(), AllocError> {
+        // `NONE` is no index.
+        if u32::try_from(capacity).is_ok_and(|count| count != NONE) {
+            let grown = match self.entries.take() {
+                None => self.backing.alloc(capacity).map_err(|error| (None, error)),
+                Some(entries) => self
+                    .backing
+                    .realloc(entries, capacity)
+                    .map_err(|(entries, error)| (Some(entries), error)),
+            };
+            let (entries, result) = match grown {
+                Ok(entries) => (Some(entries), Ok(())),
+                Err((entries, error)) => (entries, Err(error)),
+            };
+            self.entries = entries;
+            return result;
+        }
+        Err(AllocError)
+    }
+}
+
+impl<T, A: Allocator> SlotMap<T, A> {
+    /// Returns how many values there are.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is no value.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns for how many values there is memory.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| entries.len())
+    }
+
+    /// Returns the value; `None` if it was removed.
+    #[inline]
+    pub fn get(&self, handle: Handle) -> Option<&T> {
+        let entry = self.entry(handle.index)?;
+        if entry.generation != handle.generation.get() || !entry.is_taken() {
+            return None;
+        }
+        // SAFETY: invariant 6: the generation is odd.
+        Some(unsafe { &entry.content.value })
+    }
+
+    /// Returns the value to change; `None` if it was removed.
+    #[inline]
+    pub fn get_mut(&mut self, handle: Handle) -> Option<&mut T> {
+        let entry = self.entry_mut(handle.index)?;
+        if entry.generation != handle.generation.get() || !entry.is_taken() {
+            return None;
+        }
+        // SAFETY: invariant 6: the generation is odd.
+        Some(unsafe { &mut entry.content.value })
+    }
+
+    /// Takes the value out; `None` if it was removed before. From now on its handle is stale.
+    #[track_caller]
+    pub fn remove(&mut self, handle: Handle) -> Option<T> {
+        let free = self.free;
+        let site = Location::caller();
+        let entry = self.entry_mut(handle.index)?;
+        if entry.generation != handle.generation.get() || !entry.is_taken() {
+            return None;
+        }
+        // The last odd number has no even one behind it: the entry stays out of use, and its
+        // generation zero is no handle's.
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.removed = [Some(site); _];
+        let is_used_up = entry.generation == 0;
+        let next = Content { next: free };
+        let content = mem::replace(&mut entry.content, next);
+        if !is_used_up {
+            self.free = handle.index;
+        }
+        self.count -= 1;
+        // SAFETY: invariant 6: it held a value until now, which nobody else takes: the content was
+        // replaced.
+        Some(ManuallyDrop::into_inner(unsafe { content.value }))
+    }
+
+    /// Who removed the value that the handle led to, if that is known: in builds of the mode `check`,
+    /// until the place holds another value that is removed.
+    pub fn removed_by(&self, handle: Handle) -> Option<&'static Location<'static>> {
+        let entry = self.entry(handle.index)?;
+        let is_stale = entry.generation != handle.generation.get();
+        entry.removed.first().copied().flatten().filter(|_| is_stale)
+    }
+
+    /// Every value with its handle, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
+        (0..self.used).filter_map(|index| {
+            let generation = NonZero::new(self.entry(index)?.generation)?;
+            let handle = Handle { index, generation };
+            Some((handle, self.get(handle)?))
+        })
+    }
+
+    #[inline]
+    fn entry(&self, index: u32) -> Option<&Entry<T>> {
+        if self.used <= index {
+            return None;
+        }
+        let entry = self.entries.as_ref()?.get(index as usize)?;
+        // SAFETY: the first `used` entries are initialised (invariant).
+        Some(unsafe { entry.assume_init_ref() })
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
+        if self.used <= index {
+            return None;
+        }
+        let entry = self.entries.as_mut()?.get_mut(index as usize)?;
+        // SAFETY: as in `entry`.
+        Some(unsafe { entry.assume_init_mut() })
+    }
+}
+
+impl<T> Entry<T> {
+    #[inline]
+    const fn is_taken(&self) -> bool {
+        self.generation % 2 == 1
+    }
+}
+
+impl<T, A: Allocator> core::ops::Index<Handle> for SlotMap<T, A> {
+    type Output = T;
+
+    /// Returns the value.
+    ///
+    /// # Panics
+    ///
+    /// If the handle is stale; says who removed the value, if that is known.
+    #[track_caller]
+    fn index(&self, handle: Handle) -> &T {
+        match (self.get(handle), self.removed_by(handle)) {
+            (Some(value), _) => value,
+            (None, Some(site)) => panic!("{handle:?} is stale: its value was removed at {site}"),
+            (None, None) => panic!("{handle:?} leads to no value"),
+        }
+    }
+}
+
+/// Drops every value.
+impl<T, A: Allocator> Drop for SlotMap<T, A> {
+    fn drop(&mut self) {
+        for index in 0..self.used {
+            let Some(entry) = self.entry_mut(index).filter(|entry| entry.is_taken()) else {
+                continue;
+            };
+            // Before the drop, which may panic: then nothing is dropped twice.
+            entry.generation += 1;
+            // SAFETY: invariant 6: it held a value until now.
+            let value = unsafe { &mut entry.content.value };
+            // SAFETY: nobody reaches it any more: the generation is even.
+            unsafe { ManuallyDrop::drop(value) };
+        }
+    }
+}
+
+impl<T: fmt::Debug, A: Allocator> fmt::Debug for SlotMap<T, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}

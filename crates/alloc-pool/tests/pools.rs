@@ -1,0 +1,364 @@
+//! What each type does for its users, over an allocator whose calls are counted.
+#![cfg(feature = "alloc")]
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use alloc_core::{AllocError, Allocator, Counting, Global, Limited, NeverAlloc, Owned};
+use alloc_pool::{
+    BoundedArray, BufferPool, Handle, Interner, Misuse, NodePool, Outstanding, Pool, Scratch,
+    SlotMap,
+};
+use alloc_testing::{Fail, FailingAllocator, check_all_alloc_failures};
+
+/// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as usize % limit
+    }
+}
+
+const ROUNDS: usize = if cfg!(miri) { 60 } else { 4000 };
+
+/// Values keep their bytes and never share a place, whatever the order they come and go in.
+#[test]
+fn values_of_a_pool_do_not_touch() {
+    let heap = Counting::new(Global);
+    let pool = Pool::<[u64; 3], _>::over(&heap);
+    let mut numbers = Numbers(1);
+    let mut values = Vec::new();
+    for round in 0..ROUNDS {
+        if values.is_empty() || numbers.below(5) < 3 {
+            values.push((round as u64, pool.create([round as u64; 3]).unwrap()));
+        } else {
+            let (number, value) = values.swap_remove(numbers.below(values.len()));
+            assert_eq!(*value, [number; 3]);
+        }
+    }
+    assert!(values.iter().all(|(number, value)| **value == [*number; 3]));
+    let mut places: Vec<usize> = values.iter().map(|(_, value)| value.as_ptr().addr()).collect();
+    places.sort_unstable();
+    assert!(places.windows(2).all(|pair| pair[0] + size_of::<[u64; 3]>() <= pair[1]));
+    assert!(heap.counts().total_blocks < 20, "slabs grow");
+    drop(values);
+    drop(pool);
+    assert_eq!(heap.counts().live_blocks, 0);
+}
+
+/// What was given back last is handed out first, and a type of no bytes needs none.
+#[test]
+fn slots_are_used_again() {
+    let pool = Pool::<u32>::new();
+    let one = pool.create(1).unwrap();
+    let place = &raw const *one;
+    drop(one);
+    assert_eq!(&raw const *pool.create(2).unwrap(), place);
+    let nothing = Pool::<(), _>::over(Limited::new(Global, 0));
+    drop(nothing.create(()).unwrap());
+}
+
+/// After a warm-up, and after `preheat`, the backing is asked for nothing.
+#[test]
+fn resets_and_preheating_spare_the_backing() {
+    let heap = Counting::new(Global);
+    let mut pool = Pool::<u64, _>::over(&heap);
+    let load = |pool: &Pool<u64, _>| {
+        for i in 0..100 {
+            Owned::leak(pool.create(i).unwrap());
+        }
+    };
+    load(&pool);
+    let (calls, capacity) = (heap.counts().total_blocks, pool.capacity());
+    for _ in 0..3 {
+        pool.reset();
+        load(&pool);
+    }
+    assert_eq!((heap.counts().total_blocks, pool.capacity()), (calls, capacity));
+    pool.free_all();
+    assert_eq!((heap.counts().live_blocks, pool.capacity()), (0, 0));
+    pool.preheat(100).unwrap();
+    let calls = heap.counts().total_blocks;
+    load(&pool);
+    assert_eq!((heap.counts().total_blocks, pool.capacity()), (calls, 100));
+}
+
+/// A pool whose backing cannot give a whole slab makes do with one slot.
+#[test]
+fn a_small_backing_serves_one_by_one() {
+    let limited = Limited::new(Global, 100);
+    let pool = Pool::<u64, _>::over(&limited);
+    let values: Vec<_> = std::iter::from_fn(|| pool.create(7u64).ok()).collect();
+    assert!((3..16).contains(&values.len()), "{}", values.len());
+    assert!(pool.raw_alloc(Layout::new::<[u64; 2]>()).is_err(), "too large for a slot");
+}
+
+/// The slab that is refused is tried again with one slot: the pool itself hides that failure, so only the
+/// failures of the others are all to be seen.
+#[test]
+fn every_failure_of_the_backing_is_survived() {
+    check_all_alloc_failures(|gpa| {
+        let mut map = SlotMap::over(gpa);
+        for i in 0..20 {
+            map.insert(i).map_err(|(_, error)| error)?;
+        }
+        Ok::<(), AllocError>(())
+    });
+    check_all_alloc_failures(|gpa| {
+        let mut names = Interner::over(gpa);
+        for i in 0..40 {
+            names.intern(&i.to_string())?;
+        }
+        Ok::<(), AllocError>(())
+    });
+    check_all_alloc_failures(|gpa| {
+        let _ = NodePool::new(gpa, Layout::new::<u64>(), 100)?.acquire();
+        drop(BufferPool::<_, 64>::new(gpa, 100, 3)?.get());
+        drop(Scratch::<_, 4096>::new(gpa, 100)?.acquire());
+        Ok::<(), AllocError>(())
+    });
+    // Whatever fails, values are whole and nothing leaks.
+    for fail in 0..8 {
+        let heap = Counting::new(FailingAllocator::new(Global).requests(Fail::From(fail)));
+        let pool = Pool::<[u8; 100], _>::over(&heap);
+        let values: Vec<_> = (0..200).map_while(|i| pool.create([i; 100]).ok()).collect();
+        assert_eq!(values.is_empty(), fail == 0, "{fail} {:?}", heap.counts());
+        assert!(values.iter().zip(0..).all(|(value, i)| **value == [i; 100]));
+        drop(values);
+        drop(pool);
+        assert_eq!(heap.counts().live_blocks, 0);
+    }
+}
+
+/// Nodes of six layouts in pools of 1 to 63: words are written to each and found again, first with more
+/// acquired than released, then the other way round.
+#[test]
+fn nodes_of_all_counts() {
+    let shapes = [(8, 8), (16, 16), (32, 8), (64, 64), (24, 4), (4096, 4096)];
+    let counts = if cfg!(miri) { 5..8 } else { 1..64 };
+    for (size, align) in shapes {
+        for count in counts.clone() {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            churn_nodes(NodePool::new(Global, layout, count).unwrap(), count, align);
+        }
+    }
+}
+
+fn churn_nodes(mut pool: NodePool<Global>, count: usize, align: usize) {
+    let mut numbers = Numbers(count as u64);
+    let mut held: HashMap<NonNull<u8>, u64> = HashMap::new();
+    for (round, acquire_share) in (0..300).map(|r| (r, if r < 150 { 60 } else { 40 })) {
+        if numbers.below(100) < acquire_share {
+            let node = pool.acquire();
+            assert_eq!(node.is_none(), held.len() == count);
+            let Some(node) = node else { continue };
+            assert!(node.addr().get().is_multiple_of(align));
+            // SAFETY: a node of at least eight bytes, held by this test alone.
+            unsafe { node.cast::<u64>().write_unaligned(round) };
+            assert_eq!(held.insert(node, round), None, "a node is handed out once");
+        } else if let Some(node) = held.keys().next().copied() {
+            // SAFETY: as above; written when it was acquired.
+            let word = unsafe { node.cast::<u64>().read_unaligned() };
+            assert_eq!(Some(word), held.remove(&node));
+            assert_eq!(pool.release(node), Ok(()));
+        }
+        assert_eq!(pool.available() + held.len(), count);
+    }
+    for node in held.into_keys() {
+        pool.release(node).unwrap();
+    }
+    assert_eq!(pool.finish(), Ok(()));
+}
+
+#[test]
+fn each_misuse_of_a_node_is_told() {
+    let mut pool = NodePool::new(Global, Layout::new::<[u64; 2]>(), 70).unwrap();
+    let nodes: Vec<_> = std::iter::from_fn(|| pool.acquire()).collect();
+    assert_eq!(nodes.len(), 70);
+    let inside = nodes[65].map_addr(|addr| addr.checked_add(3).unwrap());
+    assert_eq!(pool.release(inside), Err(Misuse::Interior { index: 65, offset: 3 }));
+    assert_eq!(pool.release(NonNull::from(&1u8)), Err(Misuse::Foreign));
+    let behind = nodes[69].map_addr(|addr| addr.checked_add(16).unwrap());
+    assert_eq!(pool.release(behind), Err(Misuse::Foreign));
+    pool.release(nodes[3]).unwrap();
+    assert_eq!(pool.release(nodes[3]), Err(Misuse::AlreadyFree { index: 3 }));
+    assert_eq!(pool.release(nodes[3]).unwrap_err().to_string(), "node 3 is free already");
+    pool.release(nodes[0]).unwrap();
+    let error = pool.finish().unwrap_err();
+    assert_eq!(error, Outstanding { count: 68, first: 1 });
+    assert_eq!(error.to_string(), "68 nodes were not released, the first is node 1");
+    for (layout, count) in [(Layout::new::<u8>(), 0), (Layout::new::<()>(), 1)] {
+        assert!(NodePool::new(Global, layout, count).is_err());
+    }
+    assert!(NodePool::new(Global, Layout::new::<u64>(), usize::MAX / 4).is_err());
+}
+
+#[test]
+fn buffers_are_free_when_the_last_share_goes() {
+    let pool = BufferPool::<_, 64>::new(Global, 100, 2).unwrap();
+    assert_eq!((pool.capacity(), pool.available(), pool.buffer_len()), (2, 2, 128));
+    let mut one = pool.get().unwrap();
+    let two = pool.get().unwrap();
+    assert!(pool.get().is_none());
+    assert!(one.as_ptr().addr().is_multiple_of(64) && two.as_ptr().addr().is_multiple_of(64));
+    one.get_mut().unwrap().fill(9);
+    let shares: Vec<_> = (0..5).map(|_| one.clone()).collect();
+    assert!(one.get_mut().is_none());
+    drop(one);
+    assert!(shares.iter().all(|share| **share == [9; 128]));
+    assert_eq!(pool.available(), 0);
+    drop(shares);
+    assert_eq!(pool.available(), 1);
+    let again = pool.get().unwrap();
+    assert_eq!(again[0], if alloc_core::CHECKED { 0xaa } else { 9 });
+    assert_eq!(*two, [0; 128], "the other one is untouched");
+}
+
+#[test]
+fn a_scratch_buffer_has_one_user() {
+    let scratch = Scratch::<_, 4096>::new(Global, 100).unwrap();
+    let mut buffer = scratch.acquire().unwrap();
+    assert!(buffer.as_ptr().addr().is_multiple_of(4096) && *buffer == [0; 100]);
+    buffer[99] = 1;
+    assert!(scratch.acquire().is_none());
+    drop(buffer);
+    let left = if alloc_core::CHECKED { 0xaa } else { 1 };
+    assert_eq!(scratch.acquire().unwrap()[99], left);
+}
+
+/// A slot map agrees with a map that never forgets, whatever the order of calls.
+#[test]
+fn slot_map_agrees_with_a_model() {
+    let mut map = SlotMap::over(Global);
+    let mut model: HashMap<Handle, String> = HashMap::new();
+    let mut stale = Vec::new();
+    let mut numbers = Numbers(3);
+    for round in 0..ROUNDS {
+        match numbers.below(4) {
+            0 | 1 => {
+                let handle = map.insert(round.to_string()).unwrap();
+                assert_eq!(Handle::from_bits(handle.to_bits()), Some(handle));
+                assert_eq!(model.insert(handle, round.to_string()), None, "handles never repeat");
+            }
+            2 => {
+                let Some(handle) = model.keys().next().copied() else { continue };
+                assert_eq!(map.remove(handle), model.remove(&handle));
+                stale.push(handle);
+            }
+            _ => {
+                let Some(handle) = model.keys().next().copied() else { continue };
+                map.get_mut(handle).unwrap().push('!');
+                model.get_mut(&handle).unwrap().push('!');
+            }
+        }
+        assert_eq!(map.len(), model.len());
+    }
+    assert!(model.iter().all(|(handle, value)| map[*handle] == *value));
+    assert!(stale.iter().all(|handle| map.get(*handle).is_none()));
+    assert_eq!(stale.iter().filter_map(|handle| map.remove(*handle)).count(), 0);
+    let listed: HashMap<Handle, String> = map.iter().map(|(h, v)| (h, v.clone())).collect();
+    assert_eq!(listed, model);
+}
+
+/// Every value is dropped once: by the map, or by who took it out.
+#[test]
+fn slot_map_drops_what_it_holds() {
+    struct Counted(Rc<Cell<usize>>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let drops = Rc::new(Cell::new(0));
+    let mut map = SlotMap::over(Global);
+    let handles: Vec<_> =
+        (0..10).map(|_| map.insert(Counted(drops.clone())).ok().unwrap()).collect();
+    drop(map.remove(handles[4]));
+    assert_eq!(drops.get(), 1);
+    drop(map);
+    assert_eq!(drops.get(), 10);
+}
+
+#[test]
+fn a_stale_handle_says_who_removed_the_value() {
+    let mut map = SlotMap::over(Global);
+    let handle = map.insert(1).unwrap();
+    let line = line!() + 1;
+    map.remove(handle);
+    map.insert(2).unwrap();
+    let site = map.removed_by(handle);
+    assert_eq!(site.is_some(), alloc_core::CHECKED);
+    assert!(site.is_none_or(|site| site.line() == line && site.file() == file!()));
+}
+
+/// A string that is there is found, and interned again, without memory; one that is not costs nothing
+/// where there is none.
+#[test]
+fn interning_what_is_there_never_allocates() {
+    let limited = Limited::new(Global, 4096);
+    let mut names = Interner::over(&limited);
+    let words: Vec<String> = (0..50).map(|i| format!("word {i}")).collect();
+    let symbols: Vec<_> = words.iter().map(|word| names.intern(word).unwrap()).collect();
+    let mut refused = 0;
+    for i in 50.. {
+        if names.intern(&format!("word {i}")).is_err() {
+            refused = i;
+            break;
+        }
+    }
+    assert_eq!(names.get(&format!("word {refused}")), None, "a failure leaves nothing behind");
+    for (word, symbol) in words.iter().zip(&symbols) {
+        assert_eq!(names.get(word), Some(*symbol));
+        assert_eq!(names.intern(word), Ok(*symbol));
+        assert_eq!(names.resolve(*symbol), Some(word.as_str()));
+    }
+    assert_eq!(names.len(), refused);
+    assert_eq!(names.iter().map(|(_, word)| word.len()).min(), Some("word 0".len()));
+    assert_eq!(Interner::over(NeverAlloc).get("x"), None);
+    assert!(Interner::over(NeverAlloc).intern("x").is_err());
+}
+
+#[test]
+fn a_bounded_array_is_a_vector_with_an_end() {
+    let mut array = BoundedArray::<Rc<u32>, 4>::new();
+    let item = Rc::new(0);
+    for _ in 0..4 {
+        array.push(item.clone()).unwrap();
+    }
+    assert!(array.push(item.clone()).is_err() && array.insert(0, item.clone()).is_err());
+    assert_eq!(Rc::strong_count(&item), 5);
+    array.truncate(1);
+    assert_eq!(Rc::strong_count(&item), 2);
+    drop(array.clone());
+    drop(array);
+    assert_eq!(Rc::strong_count(&item), 1);
+    let mut model = Vec::new();
+    let mut array = BoundedArray::<usize, 8>::new();
+    let mut numbers = Numbers(5);
+    for round in 0..ROUNDS {
+        let index = numbers.below(9);
+        match numbers.below(5) {
+            0 if array.push(round).is_ok() => model.push(round),
+            1 => assert_eq!(array.pop(), model.pop()),
+            2 if array.insert(index, round).is_ok() => model.insert(index, round),
+            3 => {
+                assert_eq!(array.remove(index), (index < model.len()).then(|| model.remove(index)))
+            }
+            4 => {
+                let expected = (index < model.len()).then(|| model.swap_remove(index));
+                assert_eq!(array.swap_remove(index), expected);
+            }
+            _ => assert!(model.len() == 8 || model.len() < index),
+        }
+        assert_eq!(*array, *model);
+        assert_eq!(array.room(), 8 - model.len());
+    }
+}
