@@ -18,6 +18,55 @@ pub enum OnFinding {
     Exit(u8),
 }
 
+/// Which blocks lie between pages that trap, and trap themselves once they are freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guard {
+    /// None.
+    Off,
+    /// Every block: some microseconds and a page for each.
+    Every,
+}
+
+/// At which end of its own pages a guarded block lies: the bytes between it and the page that traps hold
+/// the canary, which is checked when the block is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardAlign {
+    /// At the end, as far as its alignment allows: what reads or writes past the end traps, after at
+    /// most `align - 1` bytes.
+    Right,
+    /// At the start: what reads or writes before the start traps at once.
+    Left,
+    /// As `Right`, and to the byte for blocks of C's `malloc` too: a block whose size is no multiple
+    /// of 16 is only aligned to the largest power of two that its size is a multiple of. A program
+    /// that uses the low bits of addresses, or vectors at odd places, will not do with it. Requests
+    /// that name an alignment above 16, and all of Rust's, get the alignment that they name.
+    Exact,
+}
+
+impl GuardAlign {
+    /// The same for callers that name each alignment, and get what they name.
+    pub(crate) const fn for_layouts(self) -> Self {
+        match self {
+            Self::Left => Self::Left,
+            Self::Right | Self::Exact => Self::Right,
+        }
+    }
+}
+
+/// How pages are made to trap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardImpl {
+    /// By guard markers if the kernel has them (Linux 6.13), else by protection.
+    Auto,
+    /// By guard markers in the page tables, `MADV_GUARD_INSTALL`: any number of blocks. Where the
+    /// kernel lacks them, by protection, and a note says so.
+    Madvise,
+    /// By protection, mprotect(2). Each block takes two of the process's mappings; when a quarter of
+    /// `vm.max_map_count` blocks are live, further ones are not guarded, and a note says so.
+    Mprotect,
+}
+
 /// Settings of one allocator. Copied at its first use. More keys may come: begin with
 /// [`Config::DEFAULT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +76,12 @@ pub struct Config {
     pub stacks: u8,
     /// Bytes of records kept of freed blocks whose memory is gone; older ones are forgotten.
     pub history: usize,
+    /// Which blocks lie between pages that trap.
+    pub guard: Guard,
+    /// At which end of its own pages a guarded block lies.
+    pub guard_align: GuardAlign,
+    /// How pages are made to trap.
+    pub guard_impl: GuardImpl,
     /// Bytes, as requested, that may be live at once: an allocation beyond fails. `None`: no limit.
     pub memory_limit: Option<usize>,
     /// The byte that freed memory is filled with. A write of this very byte after the free is unseen.
@@ -62,6 +117,21 @@ const KEYS: &[Key] = &[
         set: |config, value| parse_bytes(value).map(|bytes| config.history = bytes),
     },
     Key {
+        name: "guard",
+        valid: "off, every",
+        set: |config, value| parse_guard(value).map(|guard| config.guard = guard),
+    },
+    Key {
+        name: "guard_align",
+        valid: "right, left, exact",
+        set: |config, value| parse_guard_align(value).map(|align| config.guard_align = align),
+    },
+    Key {
+        name: "guard_impl",
+        valid: "auto, madvise, mprotect",
+        set: |config, value| parse_guard_impl(value).map(|means| config.guard_impl = means),
+    },
+    Key {
         name: "memory_limit",
         valid: "off, or a number of bytes, such as 64M",
         set: |config, value| parse_off_or_bytes(value).map(|limit| config.memory_limit = limit),
@@ -88,6 +158,9 @@ impl Config {
     pub const DEFAULT: Self = Self {
         stacks: STACK_DEPTH_DEFAULT,
         history: 256 << 20,
+        guard: Guard::Off,
+        guard_align: GuardAlign::Right,
+        guard_impl: GuardImpl::Auto,
         memory_limit: None,
         junk: 0x5a,
         on_finding: OnFinding::Record,
@@ -100,6 +173,9 @@ impl Config {
     /// | --- | --- |
     /// | `stacks` | `off`, or a number of frames from 1 to 32 |
     /// | `history` | bytes, with an optional `K`, `M` or `G` |
+    /// | `guard` | `off`, `every`: which blocks lie between pages that trap |
+    /// | `guard_align` | `right`, `left`, `exact`: at which end of its own pages a guarded block lies |
+    /// | `guard_impl` | `auto`, `madvise`, `mprotect`: how pages are made to trap |
     /// | `memory_limit` | `off`, or bytes as above: what may be live at once |
     /// | `junk` | a byte, in hexadecimal after `0x` or decimal: what freed memory is filled with |
     /// | `on_finding` | `abort`, `continue`, `record`, `exit:N` with `N` from 0 to 255 |
@@ -167,6 +243,32 @@ fn parse_bytes(value: &str) -> Option<usize> {
     digits.parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
+fn parse_guard(value: &str) -> Option<Guard> {
+    Some(match value {
+        "off" => Guard::Off,
+        "every" => Guard::Every,
+        _ => return None,
+    })
+}
+
+fn parse_guard_align(value: &str) -> Option<GuardAlign> {
+    Some(match value {
+        "right" => GuardAlign::Right,
+        "left" => GuardAlign::Left,
+        "exact" => GuardAlign::Exact,
+        _ => return None,
+    })
+}
+
+fn parse_guard_impl(value: &str) -> Option<GuardImpl> {
+    Some(match value {
+        "auto" => GuardImpl::Auto,
+        "madvise" => GuardImpl::Madvise,
+        "mprotect" => GuardImpl::Mprotect,
+        _ => return None,
+    })
+}
+
 fn parse_off_or_bytes(value: &str) -> Option<Option<usize>> {
     if value == "off" { Some(None) } else { parse_bytes(value).map(Some) }
 }
@@ -203,6 +305,28 @@ mod tests {
         assert_eq!(read("stacks=off"), Ok(Config { stacks: 0, ..default }));
         assert_eq!(read("stacks=32"), Ok(Config { stacks: 32, ..default }));
         assert_eq!(read("history=3M"), Ok(Config { history: 3 << 20, ..default }));
+        let guarded = |guard, guard_align, guard_impl| {
+            Ok(Config { guard, guard_align, guard_impl, ..default })
+        };
+        let (off, every) = (Guard::Off, Guard::Every);
+        let (right, auto) = (GuardAlign::Right, GuardImpl::Auto);
+        assert_eq!(read("guard=every"), guarded(every, right, auto));
+        assert_eq!(read("guard=every,guard=off"), guarded(off, right, auto));
+        for (name, align) in [
+            ("guard_align=right", right),
+            ("guard_align=left", GuardAlign::Left),
+            ("guard_align=exact", GuardAlign::Exact),
+        ] {
+            assert_eq!(read(name).map(|c| c.guard_align), Ok(align));
+        }
+        let (madvise, mprotect) = (GuardImpl::Madvise, GuardImpl::Mprotect);
+        for (name, means) in [
+            ("guard_impl=auto", auto),
+            ("guard_impl=madvise", madvise),
+            ("guard_impl=mprotect", mprotect),
+        ] {
+            assert_eq!(read(name).map(|c| c.guard_impl), Ok(means));
+        }
         let limit = |memory_limit| Ok(Config { memory_limit, ..default });
         assert_eq!(read("memory_limit=2K"), limit(Some(2048)));
         assert_eq!(read("memory_limit=0"), limit(Some(0)));
@@ -225,12 +349,16 @@ mod tests {
         for (text, line) in [
             (
                 "stack=3",
-                "unknown key `stack`; the keys are stacks, history, memory_limit, junk, on_finding, dump",
+                "unknown key `stack`; the keys are stacks, history, guard, guard_align, guard_impl, \
+                 memory_limit, junk, on_finding, dump",
             ),
             (
                 "memory_limit=lots",
                 "`lots` is no value of `memory_limit`; it takes off, or a number of bytes, such as 64M",
             ),
+            ("guard=all", "`all` is no value of `guard`; it takes off, every"),
+            ("guard_align=up", "`up` is no value of `guard_align`; it takes right, left, exact"),
+            ("guard_impl=x", "`x` is no value of `guard_impl`; it takes auto, madvise, mprotect"),
             ("junk=256", "`256` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("junk=0x+5", "`0x+5` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("junk=0x", "`0x` is no value of `junk`; it takes a byte, such as 0x5a or 90"),

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use alloc_core::{AllocError, Allocator, UnsizedFree};
 
-use crate::config::{Config, OnFinding};
+use crate::config::{Config, Guard, GuardAlign, GuardImpl, OnFinding};
 use crate::finding::{Check, Finding, LeakTotals};
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
@@ -63,6 +63,29 @@ impl Builder {
     /// Bytes of records kept of freed blocks whose memory is gone; 256 MiB unless told otherwise.
     pub const fn history(mut self, bytes: usize) -> Self {
         self.config.history = bytes;
+        self
+    }
+
+    /// Which blocks lie between pages that trap; [`Guard::Off`] unless told otherwise.
+    ///
+    /// A guarded block costs some microseconds, a page of memory at least, and two of addresses.
+    /// What cannot be guarded (alignments above 1 MiB; see also [`GuardImpl::Mprotect`]) is a block
+    /// like any other; [`Gpa::notes`] says so.
+    pub const fn guard(mut self, guard: Guard) -> Self {
+        self.config.guard = guard;
+        self
+    }
+
+    /// At which end of its pages a guarded block lies; [`GuardAlign::Right`] unless told otherwise,
+    /// which `Exact` is the same as here: whoever uses a `Gpa` names each alignment.
+    pub const fn guard_align(mut self, align: GuardAlign) -> Self {
+        self.config.guard_align = align.for_layouts();
+        self
+    }
+
+    /// How pages are made to trap; [`GuardImpl::Auto`] unless told otherwise.
+    pub const fn guard_impl(mut self, means: GuardImpl) -> Self {
+        self.config.guard_impl = means;
         self
     }
 

@@ -10,6 +10,7 @@
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
 //! * `fork`: a heap in two processes.
+//! * `guarded`: blocks between pages that trap.
 //! * `budget`: how much may be live at once.
 //! * `notes`: what had to be given up.
 //!
@@ -22,7 +23,7 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU64, AtomicUsize
 
 use alloc_core::AllocError;
 
-use crate::config::{Config, OnFinding};
+use crate::config::{self, Config, OnFinding};
 use crate::finding::{Block, Detail, Finding, FindingKind, Thread};
 use crate::lock::{Guard, Lock};
 use crate::stack::{self, StackId};
@@ -37,6 +38,7 @@ pub(crate) mod classes;
 mod findings;
 mod fork;
 mod grow;
+mod guarded;
 pub(crate) mod map;
 pub(crate) mod notes;
 pub(crate) mod state;
@@ -47,6 +49,7 @@ use chunk::{BlockRef, Chunk, Place};
 use claim::Claim;
 use classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use findings::Findings;
+use guarded::{Guards, Setup};
 use notes::{Note, Notes};
 pub use state::Origin;
 use state::{State, StateWord};
@@ -113,6 +116,7 @@ pub(crate) struct Heap {
     peak_bytes: AtomicUsize,
     /// Bytes of the records of retired chunks that were not given up.
     history_len: AtomicUsize,
+    guards: Guards,
     /// What is taken of `memory_limit`.
     budget: Budget,
     notes: Notes,
@@ -150,6 +154,10 @@ impl Heap {
         // SAFETY: mapped, aligned, and nobody else knows it. The other fields are zero, which is a
         // valid, empty heap: atomics, unlocked locks, null pointers.
         unsafe { slot.write(config) };
+        // SAFETY: inside the fresh mapping.
+        let slot = unsafe { &raw mut (*heap.as_ptr()).guards.setup };
+        // SAFETY: as for the settings.
+        unsafe { slot.write(Setup::new(&config)) };
         Some(heap)
     }
 
@@ -274,6 +282,11 @@ impl Heap {
             self.note(Note::MemoryLimit);
             return Err(AllocError);
         }
+        if self.config.guard == config::Guard::Every
+            && let Some(block) = self.alloc_guarded(layout, origin, here)
+        {
+            return Ok(block);
+        }
         let block = match classes::class_of(size, align) {
             Some(class) => self.take_slot(class),
             None => self.take_large(size, align),
@@ -324,6 +337,12 @@ impl Heap {
         ptr::from_ref(self).addr()
     }
 
+    /// Counts an allocation that no shard's lock is held for.
+    fn count_alloc(&self) {
+        // Relaxed: a counter that orders nothing.
+        self.shards[Self::shard_index()].allocations.fetch_add(1, Relaxed);
+    }
+
     #[inline]
     fn add_live(&self, size: usize) {
         // Relaxed: counters that order nothing.
@@ -365,13 +384,17 @@ impl Heap {
         // Relaxed: published with `Freed` below.
         slot.freed.store(here.get(), Relaxed);
         let size = slot.size.load(Relaxed);
-        self.check_canary(&block, size, here);
-        self.check_before(&block, here);
-        let (start, room) = (block.start(), block.room());
-        if block.slab.count.load(Relaxed) != 1 {
-            // SAFETY: the whole slot: the block is dead, and the winner of the exchange alone
-            // writes to it.
-            unsafe { canary::fill_junk(start, room, self.config.junk) };
+        if block.is_guarded() {
+            self.close_freed(&block, size, here);
+        } else {
+            self.check_canary(&block, size, here);
+            self.check_before(&block, here);
+            let (start, room) = (block.start(), block.room());
+            if block.slab.count.load(Relaxed) != 1 {
+                // SAFETY: the whole slot: the block is dead, and the winner of the exchange alone
+                // writes to it.
+                unsafe { canary::fill_junk(start, room, self.config.junk) };
+            }
         }
         // Publishes the junk and the stack.
         freeing.of(origin).with(State::Freed).publish(&slot.state);
@@ -401,7 +424,8 @@ impl Heap {
     /// Changes the size of what was found; returns whether it did.
     fn resize_found(&self, target: &Target<'_>, new: usize, here: StackId) -> bool {
         let &Target { block, word } = target;
-        if new == 0 || block.room().saturating_sub(CANARY_LEN_MIN) < new {
+        // Where a guarded block lies is told by its size.
+        if new == 0 || block.is_guarded() || block.room().saturating_sub(CANARY_LEN_MIN) < new {
             return false;
         }
         let slot = block.slot;

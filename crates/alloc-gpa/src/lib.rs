@@ -71,7 +71,7 @@ mod text;
 mod lock;
 mod sys;
 
-pub use config::{Config, ConfigError, OnFinding, Told};
+pub use config::{Config, ConfigError, Guard, GuardAlign, GuardImpl, OnFinding, Told};
 pub use finding::{Block, Check, Detail, Finding, FindingKind, LeakTotals, Thread};
 pub use global::Global;
 pub use gpa::{Builder, Gpa};

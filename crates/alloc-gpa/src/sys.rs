@@ -2,6 +2,7 @@
 //! waits or unwinds. Failure is a value.
 
 pub(crate) mod errno;
+pub(crate) mod guards;
 pub(crate) mod mapped;
 pub(crate) mod maps;
 pub(crate) mod pages;

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use alloc_core::{Allocator, AllocatorExt, Layout, UnsizedFree};
-use alloc_gpa::{Builder, Check, Gpa};
+use alloc_gpa::{Builder, Check, FindingKind, Gpa, Guard, GuardAlign, GuardImpl};
 
 fn quiet() -> Builder {
     Gpa::builder().quiet()
@@ -105,4 +105,218 @@ fn junk_is_what_was_asked_for() {
         free(&gpa, kept, 100);
         assert!(matches!(gpa.deinit(), Check::Misuse { findings: 1, .. }), "{junk:#x}");
     }
+}
+
+const PAGE_LEN: usize = 4096;
+const MEANS: [GuardImpl; 2] = [GuardImpl::Auto, GuardImpl::Mprotect];
+
+/// Whether an access to the byte `offset` bytes from a block would trap: the kernel is asked.
+fn traps(block: NonNull<u8>, offset: isize) -> bool {
+    let mut byte = 0u8;
+    let at = block.as_ptr().wrapping_offset(offset);
+    let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    let remote = libc::iovec { iov_base: at.cast(), iov_len: 1 };
+    // SAFETY: no preconditions.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: one byte each, `local` ours to write; the kernel checks `remote`.
+    unsafe { libc::process_vm_readv(pid, &raw const local, 1, &raw const remote, 1, 0) != 1 }
+}
+
+fn poke(block: NonNull<u8>, offset: isize) {
+    let at = block.as_ptr().wrapping_offset(offset);
+    // SAFETY: the tests write to pages that they have found open.
+    unsafe { at.write_volatile(0) };
+}
+
+fn every(align: GuardAlign, means: GuardImpl) -> Builder {
+    quiet().guard(Guard::Every).guard_align(align).guard_impl(means)
+}
+
+/// Sizes around what changes the geometry: pages, slabs shared and alone, chunks alone.
+const SIZES: [usize; 14] = [
+    0,
+    1,
+    13,
+    16,
+    100,
+    PAGE_LEN - 1,
+    PAGE_LEN,
+    PAGE_LEN + 1,
+    3 * PAGE_LEN,
+    16 * PAGE_LEN,
+    16 * PAGE_LEN + 1,
+    1 << 20,
+    5_000_000,
+    8 << 20,
+];
+
+/// Whatever the size and alignment: the block may be used to its last byte; the byte behind its slack,
+/// which is shorter than the alignment, traps; once freed, all of it does, and so it stays.
+#[test]
+fn right_aligned_blocks_end_where_it_traps() {
+    for means in MEANS {
+        let gpa = every(GuardAlign::Right, means).build();
+        for align in [1, 2, 16, 64, PAGE_LEN, 1 << 16, 1 << 20] {
+            let mut blocks = Vec::new();
+            for size in SIZES.into_iter().chain(SIZES) {
+                let block = gpa.raw_alloc(layout(size, align)).unwrap();
+                assert_eq!(block.addr().get() % align, 0);
+                if size == 0 {
+                    // It may lie in the page that traps, or before one that is all canary.
+                    blocks.push((block, size));
+                    continue;
+                }
+                // SAFETY: live, of this size.
+                unsafe { block.write_bytes(0xa5, size) };
+                let end = block.addr().get() + size;
+                let slack = end.next_multiple_of(PAGE_LEN) - end;
+                assert!(slack < align, "{size} {align}");
+                assert!(traps(block, (size + slack) as isize));
+                // What lies before the block in its first page is canary, and before that it traps.
+                let before = (block.addr().get() % PAGE_LEN).cast_signed();
+                assert!(!traps(block, -before) && traps(block, -before - 1), "{size} {align}");
+                blocks.push((block, size));
+            }
+            for (block, size) in &blocks {
+                // SAFETY: live, allocated with this layout.
+                unsafe { gpa.raw_free(*block, layout(*size, align)) };
+            }
+            for (block, size) in &blocks {
+                assert!(traps(*block, 0) && traps(*block, size.saturating_sub(1) as isize));
+            }
+        }
+        assert_eq!(gpa.notes().count(), 0);
+        assert_eq!(gpa.findings().count(), 0, "{:#?}", gpa.findings().collect::<Vec<_>>());
+        assert_eq!(gpa.deinit(), Check::Ok);
+    }
+}
+
+/// Left-aligned: the byte before the block traps.
+#[test]
+fn left_aligned_blocks_begin_where_it_traps() {
+    for means in MEANS {
+        let gpa = every(GuardAlign::Left, means).build();
+        for size in SIZES.into_iter().chain(SIZES) {
+            let block = alloc(&gpa, size);
+            assert!(traps(block, -1), "{size}");
+            assert!(size == 0 || !traps(block, size as isize - 1));
+            assert!(traps(block, size.next_multiple_of(PAGE_LEN).max(PAGE_LEN) as isize));
+            free(&gpa, block, size);
+            assert!(traps(block, 0));
+        }
+        assert_eq!(gpa.deinit(), Check::Ok);
+    }
+}
+
+/// One byte written next to a guarded block where it does not trap is found when the block is freed, and
+/// at the end if it never is; on either side, and told of the right block.
+#[test]
+fn canaries_around_guarded_blocks() {
+    for (align, size, offset, kind) in [
+        (GuardAlign::Right, 100, 100, FindingKind::Overflow),
+        (GuardAlign::Right, 100, 111, FindingKind::Overflow),
+        (GuardAlign::Right, 100, -1, FindingKind::Underflow),
+        (GuardAlign::Right, 100, -1000, FindingKind::Underflow),
+        (GuardAlign::Right, 70_000, -2, FindingKind::Underflow),
+        (GuardAlign::Left, 100, 100, FindingKind::Overflow),
+        (GuardAlign::Left, 100, 4095, FindingKind::Overflow),
+        (GuardAlign::Left, 2 << 20, (2 << 20) - PAGE_LEN as isize - 1, FindingKind::Overflow),
+    ] {
+        let size =
+            if PAGE_LEN < size && kind == FindingKind::Overflow { size - 5000 } else { size };
+        for is_freed in [true, false] {
+            let gpa = every(align, GuardImpl::Auto).build();
+            let [_before, block, _behind] =
+                [size; 3].map(|size| gpa.raw_alloc(layout(size, 16)).unwrap());
+            poke(block, offset);
+            if is_freed {
+                // SAFETY: live, allocated with this layout.
+                unsafe { gpa.raw_free(block, layout(size, 16)) };
+            }
+            let _ = gpa.check();
+            let findings = gpa.findings().collect::<Vec<_>>();
+            let [finding] = &findings[..] else { panic!("{size} {offset}: {findings:#?}") };
+            assert_eq!((finding.kind, finding.offset), (kind, offset), "{size}");
+            let told = finding.block.unwrap();
+            assert_eq!((told.addr, told.size), (block.addr().get(), size));
+        }
+    }
+}
+
+/// Double frees, interior frees and wrong layouts are told as of any other block.
+#[test]
+fn guarded_blocks_have_records() {
+    for size in [100, 100_000, 3 << 20] {
+        let gpa = every(GuardAlign::Right, GuardImpl::Auto).build();
+        let block = alloc(&gpa, size);
+        // SAFETY: inside the block.
+        free(&gpa, unsafe { block.add(50) }, size - 50);
+        free(&gpa, block, size + 1);
+        free(&gpa, block, size);
+        let kinds = gpa.findings().map(|finding| finding.kind).collect::<Vec<_>>();
+        let expected =
+            [FindingKind::InvalidFree, FindingKind::SizeMismatch, FindingKind::DoubleFree];
+        assert_eq!(kinds, expected, "{size}");
+        assert_eq!(gpa.detect_leaks().count, 0);
+    }
+}
+
+/// More live blocks than the system grants mappings; each still traps behind its end.
+#[test]
+fn guards_by_markers_are_not_counted_by_the_system() {
+    const COUNT: usize = 100_000;
+    let gpa = every(GuardAlign::Right, GuardImpl::Auto).stacks(0).build();
+    let blocks = (0..COUNT).map(|_| alloc(&gpa, 64)).collect::<Vec<_>>();
+    if gpa.notes().count() != 0 {
+        println!("not run: this kernel has no guard markers");
+        return;
+    }
+    assert!(blocks.iter().step_by(997).all(|block| traps(*block, 64)));
+    blocks.iter().for_each(|block| free(&gpa, *block, 64));
+    assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// Guards by protection end where mappings do: what comes then is a block like any other, which is
+/// checked, and said once; when blocks are freed, there are guards again.
+#[test]
+fn guards_by_protection_degrade() {
+    const COUNT: usize = 40_000;
+    let gpa = every(GuardAlign::Right, GuardImpl::Mprotect).stacks(0).build();
+    let blocks = (0..COUNT).map(|_| alloc(&gpa, 64)).collect::<Vec<_>>();
+    let notes = gpa.notes().collect::<Vec<_>>();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("degraded: not every block is guarded"), "{notes:?}");
+    assert!(traps(blocks[10_000], 64) && !traps(blocks[COUNT - 1], 64));
+    poke(blocks[COUNT - 1], 64);
+    blocks.iter().for_each(|block| free(&gpa, *block, 64));
+    assert_eq!(
+        gpa.findings().map(|finding| finding.kind).collect::<Vec<_>>(),
+        [FindingKind::Overflow]
+    );
+    let block = alloc(&gpa, 64);
+    assert!(traps(block, 64));
+    free(&gpa, block, 64);
+}
+
+/// The end of a guarded block is not moved; a block that grows or shrinks by moving keeps its bytes.
+#[test]
+fn guarded_blocks_move() {
+    let gpa = every(GuardAlign::Right, GuardImpl::Auto).build();
+    let block = alloc(&gpa, 100);
+    // SAFETY: live, of this size.
+    unsafe { block.write_bytes(7, 100) };
+    for new in [99, 101] {
+        // SAFETY: live, with this layout.
+        assert!(!unsafe { gpa.raw_resize(block, layout(100, 1), new) });
+    }
+    // SAFETY: live; the size is not zero.
+    let moved = unsafe { gpa.realloc_unsized(block, layout(10_000, 1)) }.unwrap();
+    // SAFETY: as above.
+    let moved = unsafe { gpa.realloc_unsized(moved, layout(90, 1)) }.unwrap();
+    assert!(traps(block, 0) && traps(moved, 90));
+    // SAFETY: live, 90 bytes, which came along.
+    let bytes = unsafe { NonNull::slice_from_raw_parts(moved, 90).as_ref() };
+    assert!(bytes.iter().all(|byte| *byte == 7));
+    free(&gpa, moved, 90);
+    assert_eq!(gpa.deinit(), Check::Ok);
 }

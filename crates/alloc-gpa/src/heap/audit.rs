@@ -79,6 +79,13 @@ impl Heap {
     pub(crate) fn audit_damage(&self) {
         let mut presence = Presence::open();
         self.for_each_slot(|block, word| {
+            if block.is_guarded() {
+                // A freed one has no bytes any more.
+                if word.state() == State::Live {
+                    self.audit_guarded(block, word);
+                }
+                return;
+            }
             // Acquire: pairs with the Release in `retire`.
             if block.slab.retired.load(Acquire) {
                 self.audit_retired(block, &mut presence);

@@ -24,6 +24,7 @@ use core::sync::atomic::{
 };
 
 use super::classes::{self, CHUNK_LEN, SLOT_COUNT_MAX, UNIT_COUNT, UNIT_LEN};
+use super::guarded::place::Side;
 use super::state::{self, StateWord};
 use crate::sys::pages;
 
@@ -62,6 +63,8 @@ pub(crate) struct Slab {
     pub(crate) freed: AtomicU32,
     /// Number of units.
     units: AtomicU32,
+    /// At which end of pages of its own each block lies; 0 if the slab has no guards. See `guarded`.
+    pub(super) side: AtomicU32,
     /// Whether all blocks are freed and verified and the memory was given back; the addresses stay.
     pub(crate) retired: AtomicBool,
 }
@@ -136,6 +139,7 @@ impl BlockRef<'_> {
         let slab = self.slab;
         let offset =
             slab.lead.load(Relaxed) as usize + self.index as usize * slab.slot_size.load(Relaxed);
+        let offset = offset + self.gap();
         // SAFETY: `index < count`, and `count` slots after the lead lie inside the slab, which lies
         // inside the chunk's mapping.
         unsafe { self.slab_base.add(offset) }
@@ -146,10 +150,12 @@ impl BlockRef<'_> {
     pub(crate) fn room(&self) -> usize {
         let slab = self.slab;
         let slot_size = slab.slot_size.load(Relaxed);
-        if slab.reciprocal.load(Relaxed) == 0 {
-            slot_size - slab.lead.load(Relaxed) as usize
-        } else {
+        if slab.reciprocal.load(Relaxed) != 0 {
             slot_size
+        } else if self.is_guarded() {
+            self.pages_len() - self.gap()
+        } else {
+            slot_size - slab.lead.load(Relaxed) as usize
         }
     }
 
@@ -288,7 +294,6 @@ impl Chunk {
         slot_size: usize,
         large: Option<classes::Large>,
     ) -> BlockRef<'_> {
-        let slab = self.slab(head);
         let (size, lead, count, reciprocal) = match large {
             Some(large) => (large.len, large.lead, 1, 0),
             None => {
@@ -296,13 +301,38 @@ impl Chunk {
                 (slot_size, slot_size, count, classes::reciprocal(slot_size as u32))
             }
         };
+        self.slab(head).reciprocal.store(reciprocal, Relaxed);
+        self.enter_slab(head, units, (lead, size, count))
+    }
+
+    /// Makes a slab of `units` units at unit `head` for guarded blocks: `lead` bytes before the first
+    /// slot, the slots' size with the page that traps, their count. Called under the heap's lock.
+    pub(super) fn make_guarded_slab(
+        &self,
+        head: usize,
+        units: usize,
+        shape: (usize, usize, usize),
+        side: Side,
+    ) -> BlockRef<'_> {
+        // Relaxed: as in `enter_slab`.
+        self.slab(head).side.store(side as u32, Relaxed);
+        self.enter_slab(head, units, shape)
+    }
+
+    /// Enters a slab of this shape: lead, slot size, count.
+    fn enter_slab(
+        &self,
+        head: usize,
+        units: usize,
+        (lead, slot_size, count): (usize, usize, usize),
+    ) -> BlockRef<'_> {
+        let slab = self.slab(head);
         // Relaxed: a sum that is read when the chunk is retired.
         self.slots.fetch_add(count as u64, Relaxed);
         // Relaxed: published by the Release of the slot's state, and of the heads below.
-        slab.slot_size.store(size, Relaxed);
+        slab.slot_size.store(slot_size, Relaxed);
         slab.lead.store(lead as u32, Relaxed);
         slab.count.store(count as u32, Relaxed);
-        slab.reciprocal.store(reciprocal, Relaxed);
         slab.units.store(units as u32, Relaxed);
         let heads = if self.single { 0..1 } else { head..head + units };
         for unit in &self.heads[heads] {
@@ -344,6 +374,9 @@ impl Chunk {
         let in_slab = offset - head * UNIT_LEN;
         let lead = slab.lead.load(Relaxed) as usize;
         let reciprocal = slab.reciprocal.load(Relaxed);
+        if reciprocal == 0 && slab.side.load(Relaxed) != 0 {
+            return self.place_guarded(head, in_slab, addr);
+        }
         let (index, into) = if reciprocal == 0 || in_slab < lead {
             (0, in_slab as isize - lead as isize)
         } else {
@@ -360,6 +393,36 @@ impl Chunk {
             return Place::Unused;
         }
         Place::Slot(block, into)
+    }
+
+    /// Says which guarded block the address is in, or nearest to where it traps.
+    #[cold]
+    #[inline(never)]
+    fn place_guarded(&self, head: usize, in_slab: usize, addr: usize) -> Place<'_> {
+        let first = self.block_ref(head, 0);
+        let slot_size = first.slab.slot_size.load(Relaxed);
+        let in_slots = in_slab.saturating_sub(first.slab.lead.load(Relaxed) as usize);
+        let last = first.slab.count.load(Relaxed) as usize - 1;
+        let index = (in_slots / slot_size).min(last);
+        let is_used = |block: &BlockRef<'_>| {
+            // Acquire: pairs with the Release of the store that made the block live.
+            !StateWord::load(&block.slot.state, Acquire).is_unused()
+        };
+        let start = |block: &BlockRef<'_>| block.start().addr().get();
+        let before = Some(self.block_ref(head, index as u32)).filter(is_used);
+        // In the page between two blocks: whose it is, the distance says.
+        let is_between = first.pages_len() <= in_slots - index * slot_size;
+        let after =
+            first.neighbour(Some(index as u32 + 1)).filter(|next| is_between && is_used(next));
+        let block = match (before, after) {
+            (Some(before), Some(after)) => {
+                let past = addr.wrapping_sub(start(&before) + before.slot.size.load(Relaxed));
+                if start(&after).wrapping_sub(addr) < past { after } else { before }
+            }
+            (Some(block), None) | (None, Some(block)) => block,
+            (None, None) => return Place::Unused,
+        };
+        Place::Slot(block, addr.wrapping_sub(start(&block)).cast_signed())
     }
 
     /// Calls `visit` for the first slot of every slab.

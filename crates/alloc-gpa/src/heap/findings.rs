@@ -268,10 +268,12 @@ impl Heap {
         here: StackId,
     ) {
         let slack = block.room() - size;
-        let after = block.neighbour(Some(block.index + 1)).filter(|after| {
-            // Acquire: pairs with the Release that made it live.
-            !StateWord::load(&after.slot.state, Acquire).is_unused()
-        });
+        let after = Some(block).filter(|block| !block.is_guarded());
+        let after =
+            after.and_then(|block| block.neighbour(Some(block.index + 1))).filter(|after| {
+                // Acquire: pairs with the Release that made it live.
+                !StateWord::load(&after.slot.state, Acquire).is_unused()
+            });
         // The first bytes intact, the last ones not: it came from behind.
         if let Some(after) = after.filter(|_| 0 < damage.first && damage.last + 1 == slack) {
             self.tell_underflow(&after, slack, damage, here);

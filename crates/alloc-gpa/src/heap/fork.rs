@@ -9,7 +9,7 @@ impl Heap {
     /// All locks: their bits in what `before_fork` returns are in this order.
     fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
         let shards = self.shards.iter().map(|shard| &shard.currents as &dyn ForkLock);
-        let others = [&self.growth as &dyn ForkLock, &self.findings.lock];
+        let others = [&self.guards.currents as &dyn ForkLock, &self.growth, &self.findings.lock];
         (0..).zip(shards.chain(others))
     }
 

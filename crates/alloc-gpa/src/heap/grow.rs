@@ -9,8 +9,9 @@ use alloc_core::AllocError;
 use super::chunk::{BlockRef, Chunk};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::{Current, Growth, Heap, fill_redzone, map};
+use crate::config::Guard;
 use crate::stack::StackId;
-use crate::sys::pages;
+use crate::sys::{guards, pages};
 
 impl Heap {
     /// Cuts a new slab for a class.
@@ -50,14 +51,13 @@ impl Heap {
             block
         };
         fill_redzone(&block);
-        // Relaxed: a counter that orders nothing.
-        self.shards[Self::shard_index()].allocations.fetch_add(1, Relaxed);
+        self.count_alloc();
         Ok(block)
     }
 
     /// Takes `count` units whose first is a multiple of `align` units, both powers of two or the
     /// count of a large block.
-    fn take_units<'h>(
+    pub(super) fn take_units<'h>(
         &'h self,
         growth: &mut Growth,
         count: usize,
@@ -96,7 +96,7 @@ impl Heap {
 
     /// Enters a chunk into the map and the heap's list; returns whether it could. Under the growth
     /// lock.
-    fn enter(&self, chunk: &'static Chunk) -> bool {
+    pub(super) fn enter(&self, chunk: &'static Chunk) -> bool {
         // Relaxed: only holders of the growth lock write the list.
         chunk.older.store(self.chunks.load(Relaxed), Relaxed);
         let entry = ptr::from_ref(chunk).cast_mut();
@@ -113,11 +113,15 @@ impl Heap {
     #[inline(never)]
     pub(super) fn retire(&self, block: &BlockRef<'_>) {
         let (base, len) = block.slab_range();
-        if block.slab.count.load(Relaxed) != 1 {
-            self.verify_freed(block);
+        if block.is_guarded() {
+            self.close_slab(block);
+        } else {
+            if block.slab.count.load(Relaxed) != 1 {
+                self.verify_freed(block);
+            }
+            // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
+            unsafe { pages::discard(base, len) };
         }
-        // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
-        unsafe { pages::discard(base, len) };
         // Release: pairs with the Acquire of the audit.
         block.slab.retired.store(true, Release);
         let units = if block.chunk.single { UNIT_COUNT as u32 } else { block.units() };
@@ -132,8 +136,14 @@ impl Heap {
         if retired as usize != UNIT_COUNT {
             return;
         }
-        // SAFETY: every unit is retired or was never in a slab: nobody needs the bytes.
-        unsafe { pages::discard_with_tables(chunk.base, chunk.len) };
+        if self.config.guard == Guard::Off {
+            // SAFETY: every unit is retired or was never in a slab: nobody needs the bytes.
+            unsafe { pages::discard_with_tables(chunk.base, chunk.len) };
+        } else {
+            // What is closed stays closed, if the system cannot make it one mapping.
+            // SAFETY: as above.
+            unsafe { guards::close_for_good(chunk.base, chunk.len) };
+        }
         let len = chunk.history_len();
         // Relaxed: a sum; two threads that both find it too large both give up what is old.
         let sum = self.history_len.fetch_add(len, Relaxed) + len;

@@ -10,15 +10,30 @@ use core::sync::atomic::Ordering::Relaxed;
 pub(crate) enum Note {
     /// An allocation failed because of `memory_limit`.
     MemoryLimit,
+    /// Guards were asked for, and this system has none that this crate could make.
+    NoGuards,
+    /// `guard_impl=madvise`, and this kernel has no guard markers.
+    NoMarkers,
+    /// A block or its freed pages could not be guarded: no mapping was to be had.
+    GuardsUsedUp,
 }
 
 impl Note {
     /// All notes, by their numbers.
-    const ALL: [Self; 1] = [Self::MemoryLimit];
+    const ALL: [Self; 4] = [Self::MemoryLimit, Self::NoGuards, Self::NoMarkers, Self::GuardsUsedUp];
 
     /// Returns the note's text. It begins with a word that the reader of records may count.
     pub(crate) const fn text(self) -> &'static str {
         match self {
+            Self::NoGuards => {
+                "degraded: no block is guarded: the system's pages are not 4,096 bytes long"
+            }
+            Self::NoMarkers => {
+                "degraded: guards by mprotect: the kernel has no guard markers (Linux 6.13)"
+            }
+            Self::GuardsUsedUp => {
+                "degraded: not every block is guarded: the system grants no more mappings"
+            }
             Self::MemoryLimit => "limit: allocations failed because memory_limit was reached",
         }
     }

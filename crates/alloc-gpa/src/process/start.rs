@@ -98,6 +98,10 @@ fn map(kind: Start) -> Result<&'static Heap, AllocError> {
         Ok(config) => config,
         Err(refusal) => refuse(refusal),
     };
+    let config = match kind {
+        Start::Preload => config,
+        Start::Global => Config { guard_align: config.guard_align.for_layouts(), ..config },
+    };
     tell::set_mode(mode);
     let heap = PROCESS.heap_slow(config)?;
     heap.set_sink(tell::finding);
