@@ -45,7 +45,8 @@ struct Point {
 }
 
 impl Report {
-    /// Writes the blocks that were never freed in the format of DHAT's viewer.
+    /// Writes the blocks that were never freed, or all blocks if the processes recorded what each stack
+    /// allocated (`live=exit`), in the format of DHAT's viewer.
     ///
     /// # Errors
     ///
@@ -62,7 +63,8 @@ impl Report {
         };
         let mut points: Vec<Point> = Vec::new();
         let mut known = HashMap::new();
-        for held in self.held() {
+        let profile = self.profile();
+        for held in &profile.held {
             let mut stack: Vec<usize> =
                 self.shown_frames(held.stack).map(|frame| name(line(frame))).collect();
             if stack.is_empty() {
@@ -73,14 +75,18 @@ impl Report {
             if index == points.len() {
                 points.push(Point { tb: 0, tbk: 0, fs: stack });
             }
-            let (point, total) = (&mut points[index], held.total());
-            point.tb = point.tb.saturating_add(total.bytes);
-            point.tbk = point.tbk.saturating_add(total.blocks);
+            let amount = if profile.has_totals { held.total } else { held.live };
+            let point = &mut points[index];
+            point.tb = point.tb.saturating_add(amount.bytes);
+            point.tbk = point.tbk.saturating_add(amount.blocks);
         }
         let command = run.command.join(" ");
         let document = Document {
             dhatFileVersion: FILE_VERSION,
-            mode: "blocks that were never freed",
+            mode: match profile.has_totals {
+                true => "all blocks",
+                false => "blocks that were never freed",
+            },
             verb: "Allocated",
             bklt: false,
             bkacc: false,

@@ -17,6 +17,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::escape::{escape, escape_short};
+use crate::leak_words::hex_dump;
 use crate::limits::limits;
 use crate::model::{Counted, Frame, Leak, LeakKind, Outcome, Process, StackId, file_name};
 use crate::source::Sources;
@@ -106,7 +107,7 @@ struct Row {
     place: String,
     notes: Vec<String>,
     stack: StackView,
-    dumps: Vec<String>,
+    dump: String,
 }
 
 struct Growth {
@@ -400,8 +401,8 @@ fn rows(views: &mut Views<'_>, leaks: &[&Leak]) -> Vec<Row> {
             function: first
                 .map_or_else(|| "no stack was recorded".to_owned(), |frame| frame.function.clone()),
             place: first.map_or_else(String::new, |frame| frame.place.clone()),
-            notes: Vec::new(),
-            dumps: Vec::new(),
+            notes: views.report.leak_notes(leak, views.here),
+            dump: hex_dump(leak),
             stack,
         });
     }

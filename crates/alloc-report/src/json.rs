@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::model::{Counted, Finding, Frame, Kind, Leak, Outcome, Process, Sample, StackId};
+use crate::model::{
+    Counted, Finding, Frame, Kind, Leak, Outcome, Process, Sample, Snapshot, StackId,
+};
 use crate::words::title;
 use crate::{Amount, Report, Run, Totals};
 
@@ -20,7 +22,8 @@ struct Document<'a> {
     totals: TotalsOut,
     leaks_counted: Vec<&'static str>,
     findings: Vec<FindingOut<'a>>,
-    leaks: Vec<LeakOut>,
+    leaks: Vec<LeakOut<'a>>,
+    snapshots: Vec<SnapshotOut<'a>>,
     stacks: Vec<StackOut>,
     frames: Vec<FrameOut<'a>>,
     processes: Vec<ProcessOut<'a>>,
@@ -111,14 +114,41 @@ struct FindingOut<'a> {
 }
 
 #[derive(Serialize)]
-struct LeakOut {
+struct LeakOut<'a> {
     kind: &'static str,
     count: u64,
     bytes: u64,
     min: u64,
     max: u64,
     stack: Option<usize>,
+    tag: Option<&'a str>,
+    holder: Option<usize>,
+    cycle: Vec<Option<usize>>,
+    addr: u64,
+    dump: Option<String>,
     suppressed: bool,
+}
+
+#[derive(Serialize)]
+struct SnapshotOut<'a> {
+    process: usize,
+    id: u64,
+    ms: u64,
+    why: &'a str,
+    live_blocks: u64,
+    live_bytes: u64,
+    allocations: u64,
+    complete: bool,
+    live: Vec<LiveOut>,
+}
+
+#[derive(Serialize)]
+struct LiveOut {
+    stack: Option<usize>,
+    blocks: u64,
+    bytes: u64,
+    total_blocks: u64,
+    total_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -201,6 +231,8 @@ struct SampleOut {
     live_bytes: u64,
     live_blocks: u64,
     allocations: u64,
+    frees: u64,
+    resident_bytes: u64,
 }
 
 impl From<&Sample> for SampleOut {
@@ -210,6 +242,8 @@ impl From<&Sample> for SampleOut {
             live_bytes: sample.live_bytes,
             live_blocks: sample.live_blocks,
             allocations: sample.allocations,
+            frees: sample.frees,
+            resident_bytes: sample.resident_bytes,
         }
     }
 }
@@ -251,6 +285,9 @@ impl Report {
         let findings = self.findings.iter().map(|finding| self.finding_out(finding, &mut tables));
         let findings = findings.collect();
         let leaks = self.leaks.iter().map(|leak| self.leak_out(leak, &mut tables)).collect();
+        let snapshots = self.snapshots.iter();
+        let snapshots =
+            snapshots.map(|snapshot| self.snapshot_out(snapshot, &mut tables)).collect();
         let document = Document {
             schema: "alloc-report",
             version: JSON_VERSION,
@@ -263,6 +300,7 @@ impl Report {
                 .collect(),
             findings,
             leaks,
+            snapshots,
             stacks: tables.stacks,
             frames: tables.frames,
             processes: self.processes.iter().map(process_out).collect(),
@@ -311,7 +349,7 @@ impl Report {
         }
     }
 
-    fn leak_out<'a>(&'a self, leak: &Leak, tables: &mut Tables<'a>) -> LeakOut {
+    fn leak_out<'a>(&'a self, leak: &'a Leak, tables: &mut Tables<'a>) -> LeakOut<'a> {
         LeakOut {
             kind: leak.kind.name(),
             count: leak.count,
@@ -319,7 +357,38 @@ impl Report {
             min: leak.min,
             max: leak.max,
             stack: tables.stack(self, leak.stack),
+            tag: (!leak.tag.is_empty()).then_some(leak.tag.as_str()),
+            holder: tables.stack(self, leak.holder),
+            cycle: leak.cycle.iter().map(|stack| tables.stack(self, *stack)).collect(),
+            addr: leak.addr,
+            dump: (!leak.dump.is_empty())
+                .then(|| leak.dump.iter().map(|byte| format!("{byte:02x}")).collect()),
             suppressed: leak.suppressed,
+        }
+    }
+
+    fn snapshot_out<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        tables: &mut Tables<'a>,
+    ) -> SnapshotOut<'a> {
+        let live = snapshot.live.iter().map(|live| LiveOut {
+            stack: tables.stack(self, live.stack),
+            blocks: live.blocks,
+            bytes: live.bytes,
+            total_blocks: live.total_blocks,
+            total_bytes: live.total_bytes,
+        });
+        SnapshotOut {
+            process: snapshot.process,
+            id: snapshot.id,
+            ms: snapshot.ms,
+            why: &snapshot.why,
+            live_blocks: snapshot.live_blocks,
+            live_bytes: snapshot.live_bytes,
+            allocations: snapshot.allocations,
+            complete: snapshot.complete,
+            live: live.collect(),
         }
     }
 }

@@ -72,6 +72,8 @@ mod escape;
 
 mod words;
 
+mod leak_words;
+
 mod limits;
 
 mod text;
@@ -100,8 +102,8 @@ use std::path::Path;
 pub use crate::html::HtmlOptions;
 pub use crate::json::JSON_VERSION;
 pub use crate::model::{
-    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Module, Outcome, Process, Sample,
-    StackId,
+    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Live, Module, Outcome, Process,
+    Sample, Snapshot, StackId,
 };
 pub use crate::resolve::resolve_text;
 pub use crate::run::Run;
@@ -120,6 +122,7 @@ pub struct Report {
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) leaks: Vec<Leak>,
+    pub(crate) snapshots: Vec<Snapshot>,
     /// Text and how many processes wrote it.
     pub(crate) notes: Vec<(String, u64)>,
     /// Notes beyond the limit, whose text was not kept.
@@ -288,6 +291,12 @@ impl Report {
         &self.leaks
     }
 
+    /// The moments at which processes told of all their live blocks, in the order of processes.
+    #[must_use]
+    pub fn snapshots(&self) -> &[Snapshot] {
+        &self.snapshots
+    }
+
     /// What the processes had to give up, and how many of them wrote the same.
     pub fn notes(&self) -> impl Iterator<Item = (&str, u64)> {
         self.notes.iter().map(|(text, count)| (text.as_str(), *count))
@@ -377,7 +386,9 @@ impl Report {
         let mut leaks: Vec<Leak> = Vec::new();
         for mut leak in std::mem::take(&mut self.leaks) {
             leak.stack = stack(leak.stack);
-            let index = *known.entry((leak.kind, leak.stack)).or_insert(leaks.len());
+            leak.holder = stack(leak.holder);
+            leak.cycle.iter_mut().for_each(|id| *id = stack(*id));
+            let index = *known.entry(leak.key()).or_insert(leaks.len());
             match leaks.get_mut(index) {
                 Some(first) => first.join(&leak),
                 None => leaks.push(leak),
@@ -387,6 +398,8 @@ impl Report {
             (leak.kind, std::cmp::Reverse((leak.bytes, leak.count)), leak.stack)
         });
         self.leaks = leaks;
+        let live = self.snapshots.iter_mut().flat_map(|snapshot| &mut snapshot.live);
+        live.for_each(|live| live.stack = stack(live.stack));
     }
 
     /// For each stack the first one that looks the same.

@@ -245,13 +245,35 @@ pub struct Leak {
     pub min: u64,
     /// Bytes of the largest, or 0 if unknown.
     pub max: u64,
+    /// The name that the program gave to what it allocated, or empty.
+    pub tag: String,
+    /// Where the lost blocks were allocated that lead to these, if these are held by lost ones.
+    pub holder: StackId,
+    /// Where the blocks were allocated on a way from one of these back to itself, its own first; empty
+    /// if none was found.
+    pub cycle: Vec<StackId>,
+    /// Address of the largest block, or 0.
+    pub addr: u64,
+    /// That block's first bytes, if they were asked for.
+    pub dump: Vec<u8>,
     /// Set by [`Report::suppress`](crate::Report::suppress): the user does not want to hear of it.
     pub suppressed: bool,
 }
 
 impl Leak {
+    /// What leaks have in common that are one to a reader.
+    pub(crate) fn key(&self) -> (LeakKind, StackId, String, StackId) {
+        (self.kind, self.stack, self.tag.clone(), self.holder)
+    }
+
     /// Adds the blocks of `other`, which were allocated at the same place.
     pub(crate) fn join(&mut self, other: &Self) {
+        if self.cycle.is_empty() {
+            self.cycle.clone_from(&other.cycle);
+        }
+        if self.dump.is_empty() || other.max > self.max {
+            (self.addr, self.dump) = (other.addr, other.dump.clone());
+        }
         self.count = self.count.saturating_add(other.count);
         self.bytes = self.bytes.saturating_add(other.bytes);
         let known = self.max > 0 && other.max > 0;
@@ -290,6 +312,48 @@ pub struct Sample {
     pub live_blocks: u64,
     /// Blocks handed out so far.
     pub allocations: u64,
+    /// Blocks taken back so far.
+    pub frees: u64,
+    /// Bytes of memory that the process occupied, or 0 if unknown.
+    pub resident_bytes: u64,
+}
+
+/// All live blocks of a process at one moment, by stack.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The process: an index into [`Report::processes`](crate::Report::processes).
+    pub process: usize,
+    /// Its number in that process, from 1.
+    pub id: u64,
+    /// Milliseconds since the process began.
+    pub ms: u64,
+    /// Why it was made: `exit`, `every`, `request`.
+    pub why: String,
+    /// Blocks alive.
+    pub live_blocks: u64,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Blocks handed out so far.
+    pub allocations: u64,
+    /// Whether the totals of its stacks count every block since the start.
+    pub complete: bool,
+    /// What each stack has allocated.
+    pub live: Vec<Live>,
+}
+
+/// What one stack has allocated.
+#[derive(Debug, Clone, Copy)]
+pub struct Live {
+    /// Where.
+    pub stack: StackId,
+    /// Blocks alive.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blocks since the start.
+    pub total_blocks: u64,
+    /// Their bytes.
+    pub total_bytes: u64,
 }
 
 /// How far the records of a process go.

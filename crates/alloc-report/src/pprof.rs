@@ -11,8 +11,18 @@ use prost::Message;
 
 use crate::escape::escape;
 use crate::model::{Frame, StackId};
+use crate::profile::Held;
 use crate::words::function;
-use crate::{Amount, Report, Run};
+use crate::{Report, Run};
+
+/// What a sample counts, and in which unit, as Go's heap profiles name it; the first two only where
+/// the totals of each stack are known.
+const SAMPLE_TYPES: [(&str, &str); 4] = [
+    ("alloc_objects", "count"),
+    ("alloc_space", "bytes"),
+    ("inuse_objects", "count"),
+    ("inuse_space", "bytes"),
+];
 
 /// `perftools.profiles.Profile`. Strings are indices into `string_table`, whose first is empty.
 #[derive(Clone, PartialEq, Message)]
@@ -141,8 +151,9 @@ struct Builder<'a> {
 
 impl Report {
     /// Writes the blocks that were never freed as a heap profile of pprof, compressed. The sample
-    /// types are `inuse_objects` and `inuse_space`: what each stack allocated and freed again is not
-    /// known. How blocks are held is each sample's label `kind`.
+    /// types are `inuse_objects` and `inuse_space`, and how blocks are held is each sample's label
+    /// `kind`. If the processes recorded all that each stack allocated (`live=exit`), there are
+    /// `alloc_objects` and `alloc_space` as well, and no labels.
     ///
     /// # Errors
     ///
@@ -157,11 +168,10 @@ impl Report {
             mappings: HashMap::new(),
         };
         builder.string("");
-        builder.head(run);
-        for held in self.held() {
-            for (kind, amount) in held.kinds() {
-                builder.sample(held.stack, kind.name(), amount);
-            }
+        let known = self.profile();
+        builder.head(run, known.has_totals);
+        for held in &known.held {
+            builder.sample(held, known.has_totals);
         }
         let mut encoder = GzEncoder::new(out, Compression::default());
         encoder.write_all(&builder.profile.encode_to_vec())?;
@@ -170,12 +180,11 @@ impl Report {
 }
 
 impl Builder<'_> {
-    fn head(&mut self, run: &Run) {
+    fn head(&mut self, run: &Run, has_totals: bool) {
         let nanos = |ms: u64| i64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000);
-        self.profile.sample_type = vec![
-            self.value_type("inuse_objects", "count"),
-            self.value_type("inuse_space", "bytes"),
-        ];
+        let names = if has_totals { &SAMPLE_TYPES[..] } else { &SAMPLE_TYPES[2..] };
+        self.profile.sample_type =
+            names.iter().map(|(name, unit)| self.value_type(name, unit)).collect();
         self.profile.period_type = Some(self.value_type("space", "bytes"));
         // Every block was looked at, not one in so many bytes.
         self.profile.period = 1;
@@ -202,11 +211,14 @@ impl Builder<'_> {
         index
     }
 
-    fn sample(&mut self, stack: StackId, kind: &str, amount: Amount) {
-        let location_id = self.stack(stack);
-        let label = Label { key: self.string("kind"), str: self.string(kind) };
-        let value = vec![signed(amount.blocks), signed(amount.bytes)];
-        self.profile.sample.push(Sample { location_id, value, label: vec![label] });
+    fn sample(&mut self, held: &Held, has_totals: bool) {
+        let location_id = self.stack(held.stack);
+        let label =
+            held.kind.map(|kind| Label { key: self.string("kind"), str: self.string(kind.name()) });
+        let amounts = if has_totals { &[held.total, held.live][..] } else { &[held.live] };
+        let values = amounts.iter().flat_map(|amount| [amount.blocks, amount.bytes]);
+        let value = values.map(signed).collect();
+        self.profile.sample.push(Sample { location_id, value, label: label.into_iter().collect() });
     }
 
     /// The locations of what is shown of a stack.

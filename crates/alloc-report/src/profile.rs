@@ -1,48 +1,78 @@
-//! What profiles are made of: the blocks that were alive at the end, one entry for each stack.
+//! What profiles are made of: what each stack had allocated at the end.
 
 use std::collections::HashMap;
 
-use crate::model::{LeakKind, StackId};
+use crate::model::{LeakKind, Outcome, Snapshot, StackId};
 use crate::{Amount, Report};
 
-/// The blocks of one stack that were never freed.
+/// What one stack has allocated.
 pub(crate) struct Held {
     pub(crate) stack: StackId,
-    /// As in [`LeakKind::ALL`].
-    pub(crate) amounts: [Amount; 4],
+    /// Blocks that were never freed.
+    pub(crate) live: Amount,
+    /// How those are held, if it is known.
+    pub(crate) kind: Option<LeakKind>,
+    /// All blocks since the start, if they were counted.
+    pub(crate) total: Amount,
 }
 
-impl Held {
-    /// Blocks of every kind.
-    pub(crate) fn total(&self) -> Amount {
-        self.amounts.iter().fold(Amount::default(), |sum, amount| Amount {
-            blocks: sum.blocks.saturating_add(amount.blocks),
-            bytes: sum.bytes.saturating_add(amount.bytes),
-        })
-    }
-
-    /// The kinds of which there are blocks.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = (LeakKind, Amount)> {
-        LeakKind::ALL
-            .into_iter()
-            .zip(self.amounts)
-            .filter(|(_, amount)| *amount != Amount::default())
-    }
+/// All stacks with blocks.
+pub(crate) struct Profile {
+    pub(crate) held: Vec<Held>,
+    /// Whether the totals are known: then there are stacks without live blocks, too.
+    pub(crate) has_totals: bool,
 }
 
 impl Report {
-    /// Each stack with blocks that were never freed and are not suppressed, in the order of the
-    /// leaks; the stack that was not recorded is one of them.
-    pub(crate) fn held(&self) -> Vec<Held> {
+    /// Each stack with blocks, and where only leaks are known each way in which they are held. The stack
+    /// that was not recorded is one of them. Suppressed leaks are not among them.
+    pub(crate) fn profile(&self) -> Profile {
+        self.profile_of_snapshots().unwrap_or_else(|| self.profile_of_leaks())
+    }
+
+    /// From snapshots at the exit, if every process that ended has made one.
+    fn profile_of_snapshots(&self) -> Option<Profile> {
+        let at_exit = |process: usize| {
+            self.snapshots.iter().find(|one| one.process == process && one.why == "exit")
+        };
+        let ended = self.processes.iter().enumerate();
+        let ended = ended.filter(|(_, process)| matches!(process.outcome, Outcome::Ended(_)));
+        let snapshots: Vec<&Snapshot> =
+            ended.map(|(index, _)| at_exit(index)).collect::<Option<_>>()?;
+        if snapshots.is_empty() {
+            return None;
+        }
+        let mut known = HashMap::new();
+        let mut held: Vec<Held> = Vec::new();
+        for live in snapshots.iter().flat_map(|snapshot| &snapshot.live) {
+            let index = *known.entry(live.stack).or_insert(held.len());
+            if index == held.len() {
+                let (none, stack) = (Amount::default(), live.stack);
+                held.push(Held { stack, live: none, kind: None, total: none });
+            }
+            let one = &mut held[index];
+            add(&mut one.live, live.blocks, live.bytes);
+            add(&mut one.total, live.total_blocks, live.total_bytes);
+        }
+        Some(Profile { held, has_totals: snapshots.iter().all(|snapshot| snapshot.complete) })
+    }
+
+    fn profile_of_leaks(&self) -> Profile {
         let mut known = HashMap::new();
         let mut held: Vec<Held> = Vec::new();
         for leak in self.leaks.iter().filter(|leak| !leak.suppressed) {
-            let index = *known.entry(leak.stack).or_insert(held.len());
+            let index = *known.entry((leak.kind, leak.stack)).or_insert(held.len());
             if index == held.len() {
-                held.push(Held { stack: leak.stack, amounts: Default::default() });
+                let (live, total) = (Amount::default(), Amount::default());
+                held.push(Held { stack: leak.stack, live, kind: Some(leak.kind), total });
             }
-            held[index].amounts[leak.kind as usize].add(leak);
+            held[index].live.add(leak);
         }
-        held
+        Profile { held, has_totals: false }
     }
+}
+
+fn add(amount: &mut Amount, blocks: u64, bytes: u64) {
+    amount.blocks = amount.blocks.saturating_add(blocks);
+    amount.bytes = amount.bytes.saturating_add(bytes);
 }

@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{
-    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Mapping, Module, Outcome, Process,
-    RawFrame, Sample, StackId,
+    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Live, Mapping, Module, Outcome,
+    Process, RawFrame, Sample, Snapshot, StackId,
 };
 use crate::record::{self, Line};
 use crate::{Amount, Report};
@@ -25,6 +25,10 @@ const NOTES_MAX: usize = 256;
 
 /// The most samples kept of one process.
 const SAMPLES_MAX: usize = 4096;
+
+/// The most stacks kept of a cycle, and bytes of a dump.
+const CYCLE_MAX: usize = 16;
+const DUMP_LEN_MAX: usize = 4096;
 
 /// One record file by name.
 struct RecordFile {
@@ -42,7 +46,7 @@ pub(crate) struct Reader {
     addresses: HashMap<RawFrame, u32>,
     stacks: HashMap<Box<[u32]>, StackId>,
     findings: HashMap<(Kind, [StackId; 3], String), usize>,
-    leaks: HashMap<(LeakKind, StackId), usize>,
+    leaks: HashMap<(LeakKind, StackId, String, StackId), usize>,
     notes: HashMap<String, usize>,
 }
 
@@ -53,6 +57,12 @@ struct Ids {
     stacks: HashMap<u64, StackId>,
     /// The leaks of the file so far, as in [`LeakKind::ALL`].
     leaks: [Amount; 4],
+    /// For each finding of the file so far its index in the report, and how often that line counts.
+    findings: Vec<(usize, u64)>,
+    /// By id, an index into the report's.
+    snapshots: HashMap<u64, usize>,
+    /// What the last search for leaks before the end has found.
+    found_before: (u64, Vec<Leak>),
     started: bool,
 }
 
@@ -135,6 +145,9 @@ impl Reader {
             modules: HashMap::new(),
             stacks: HashMap::from([(0, StackId::NONE)]),
             leaks: Default::default(),
+            findings: Vec::new(),
+            snapshots: HashMap::new(),
+            found_before: (0, Vec::new()),
             started: false,
         };
         let mut lines = BufReader::with_capacity(1 << 16, opened.take(FILE_LEN_MAX));
@@ -154,6 +167,9 @@ impl Reader {
                 Next::TooLong => self.report.malformed_lines += 1,
                 Next::End => break,
             }
+        }
+        if !matches!(self.report.processes[ids.process].outcome, Outcome::Ended(_)) {
+            self.count_found_before(&mut ids);
         }
         if lines.into_inner().limit() == 0 {
             self.report.unreadable.push(format!(
@@ -201,7 +217,16 @@ impl Reader {
                 ids.stacks.insert(stack.id, stack_id);
             }
             Line::Finding(finding) => self.add_finding(ids, finding),
-            Line::Leak(leak) => self.read_leak(ids, &leak),
+            Line::Repeat(repeat) => self.add_repeat(ids, &repeat),
+            Line::Leak(leak) => {
+                if let Some(leak) = self.leak(ids, leak) {
+                    ids.leaks[leak.kind as usize].add(&leak);
+                    self.add_leak(leak);
+                }
+            }
+            Line::LeakAt(found) => self.find_before(ids, found),
+            Line::Snapshot(snapshot) => self.add_snapshot(ids, snapshot),
+            Line::Live(live) => self.add_live(ids, &live),
             Line::Sample(sample) => self.add_sample(ids, &sample),
             Line::Note(note) => self.add_note(note.text),
             Line::End(end) => {
@@ -249,7 +274,7 @@ impl Reader {
         id
     }
 
-    fn add_finding(&mut self, ids: &Ids, finding: record::Finding) {
+    fn add_finding(&mut self, ids: &mut Ids, finding: record::Finding) {
         let stack = |id| ids.stacks.get(&id).copied().unwrap_or(StackId::NONE);
         let found = Finding {
             kind: Kind::from_name(&finding.kind),
@@ -274,33 +299,100 @@ impl Reader {
         };
         let next = self.report.findings.len();
         let index = *self.findings.entry(found.key()).or_insert(next);
+        ids.findings.push((index, found.count));
         match self.report.findings.get_mut(index) {
             Some(known) => known.count = known.count.saturating_add(found.count),
             None => self.report.findings.push(found),
         }
     }
 
-    fn read_leak(&mut self, ids: &mut Ids, leak: &record::Leak) {
+    fn add_repeat(&mut self, ids: &Ids, repeat: &record::Repeat) {
+        match ids.findings.get(repeat.finding) {
+            Some((index, counted)) => {
+                let more = repeat.count.saturating_sub(*counted);
+                let finding = &mut self.report.findings[*index];
+                finding.count = finding.count.saturating_add(more);
+            }
+            None => self.report.malformed_lines += 1,
+        }
+    }
+
+    fn leak(&mut self, ids: &Ids, leak: record::Leak) -> Option<Leak> {
+        let stack = |id| ids.stacks.get(&id).copied().unwrap_or(StackId::NONE);
         let Some(kind) = LeakKind::from_name(&leak.kind) else {
             self.report.malformed_lines += 1;
-            return;
+            return None;
         };
-        let leak = Leak {
+        Some(Leak {
             kind,
-            stack: ids.stacks.get(&leak.stack).copied().unwrap_or(StackId::NONE),
+            stack: stack(leak.stack),
             count: leak.count,
             bytes: leak.bytes,
             min: leak.min,
             max: leak.max,
+            tag: leak.tag,
+            holder: stack(leak.holder),
+            cycle: leak.cycle.into_iter().take(CYCLE_MAX).map(stack).collect(),
+            addr: leak.addr,
+            dump: parse_dump(&leak.dump),
             suppressed: false,
+        })
+    }
+
+    /// Keeps what the last search before the end found: it counts if there is no end.
+    fn find_before(&mut self, ids: &mut Ids, found: record::LeakAt) {
+        if let Some(leak) = self.leak(ids, found.leak) {
+            if ids.found_before.0 != found.snapshot {
+                ids.found_before = (found.snapshot, Vec::new());
+            }
+            ids.found_before.1.push(leak);
+        }
+    }
+
+    /// A process that never came to its end is counted by its last search.
+    fn count_found_before(&mut self, ids: &mut Ids) {
+        let found = std::mem::take(&mut ids.found_before.1);
+        if !found.is_empty() {
+            let pid = self.report.processes[ids.process].pid;
+            self.add_note(format!(
+                "leaks: those of process {pid} are of its last search, not of its end"
+            ));
+            found.into_iter().for_each(|leak| self.add_leak(leak));
+        }
+    }
+
+    fn add_snapshot(&mut self, ids: &mut Ids, snapshot: record::Snapshot) {
+        ids.snapshots.insert(snapshot.id, self.report.snapshots.len());
+        self.report.snapshots.push(Snapshot {
+            process: ids.process,
+            id: snapshot.id,
+            ms: snapshot.ms,
+            why: snapshot.why,
+            live_blocks: snapshot.live_blocks,
+            live_bytes: snapshot.live_bytes,
+            allocations: snapshot.allocations,
+            complete: snapshot.complete,
+            live: Vec::new(),
+        });
+    }
+
+    fn add_live(&mut self, ids: &Ids, live: &record::Live) {
+        let Some(snapshot) = ids.snapshots.get(&live.snapshot) else {
+            self.report.malformed_lines += 1;
+            return;
         };
-        ids.leaks[kind as usize].add(&leak);
-        self.add_leak(leak);
+        self.report.snapshots[*snapshot].live.push(Live {
+            stack: ids.stacks.get(&live.stack).copied().unwrap_or(StackId::NONE),
+            blocks: live.blocks,
+            bytes: live.bytes,
+            total_blocks: live.total_blocks,
+            total_bytes: live.total_bytes,
+        });
     }
 
     fn add_leak(&mut self, leak: Leak) {
         let next = self.report.leaks.len();
-        let index = *self.leaks.entry((leak.kind, leak.stack)).or_insert(next);
+        let index = *self.leaks.entry(leak.key()).or_insert(next);
         match self.report.leaks.get_mut(index) {
             Some(known) => known.join(&leak),
             None => self.report.leaks.push(leak),
@@ -321,9 +413,20 @@ impl Reader {
             let count = blocks.saturating_sub(seen.blocks);
             let bytes = bytes.saturating_sub(seen.bytes);
             if count > 0 {
-                let stack = StackId::NONE;
-                let (min, max) = (0, 0);
-                self.add_leak(Leak { kind, stack, count, bytes, min, max, suppressed: false });
+                self.add_leak(Leak {
+                    kind,
+                    stack: StackId::NONE,
+                    count,
+                    bytes,
+                    min: 0,
+                    max: 0,
+                    tag: String::new(),
+                    holder: StackId::NONE,
+                    cycle: Vec::new(),
+                    addr: 0,
+                    dump: Vec::new(),
+                    suppressed: false,
+                });
             }
         }
     }
@@ -347,6 +450,8 @@ impl Reader {
             live_bytes: sample.live_bytes,
             live_blocks: sample.live_blocks,
             allocations: sample.allocations,
+            frees: sample.frees,
+            resident_bytes: sample.resident_bytes,
         });
     }
 
@@ -360,6 +465,13 @@ impl Reader {
             self.report.notes_dropped += 1;
         }
     }
+}
+
+/// Bytes written as two hexadecimal digits each, up to what is none.
+fn parse_dump(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks_exact(2).take(DUMP_LEN_MAX);
+    pairs.map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
 fn ended(end: &record::End) -> Outcome {

@@ -17,7 +17,12 @@ pub(crate) enum Line {
     Stack(Stack),
     Finding(Finding),
     Leak(Leak),
+    #[serde(rename = "leak_at")]
+    LeakAt(LeakAt),
     Sample(Sample),
+    Snapshot(Snapshot),
+    Live(Live),
+    Repeat(Repeat),
     Note(Note),
     End(End),
     /// A type of a later revision.
@@ -111,6 +116,60 @@ pub(crate) struct Leak {
     pub(crate) min: u64,
     #[serde(default)]
     pub(crate) max: u64,
+    #[serde(default)]
+    pub(crate) tag: String,
+    #[serde(default)]
+    pub(crate) holder: u64,
+    #[serde(default)]
+    pub(crate) cycle: Vec<u64>,
+    #[serde(default)]
+    pub(crate) addr: u64,
+    #[serde(default)]
+    pub(crate) dump: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct LeakAt {
+    #[serde(default)]
+    pub(crate) snapshot: u64,
+    #[serde(flatten)]
+    pub(crate) leak: Leak,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Snapshot {
+    pub(crate) id: u64,
+    #[serde(default)]
+    pub(crate) ms: u64,
+    #[serde(default)]
+    pub(crate) why: String,
+    #[serde(default)]
+    pub(crate) live_blocks: u64,
+    #[serde(default)]
+    pub(crate) live_bytes: u64,
+    #[serde(default)]
+    pub(crate) allocations: u64,
+    #[serde(default)]
+    pub(crate) complete: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Live {
+    pub(crate) snapshot: u64,
+    #[serde(default)]
+    pub(crate) stack: u64,
+    pub(crate) blocks: u64,
+    pub(crate) bytes: u64,
+    #[serde(default)]
+    pub(crate) total_blocks: u64,
+    #[serde(default)]
+    pub(crate) total_bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Repeat {
+    pub(crate) finding: usize,
+    pub(crate) count: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,6 +181,10 @@ pub(crate) struct Sample {
     pub(crate) live_blocks: u64,
     #[serde(default)]
     pub(crate) allocations: u64,
+    #[serde(default)]
+    pub(crate) frees: u64,
+    #[serde(default)]
+    pub(crate) resident_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::escape::escape_short;
+use crate::leak_words::hex_dump;
 use crate::limits::limits;
 use crate::model::{Counted, Finding, Frame, Leak, LeakKind, StackId};
 use crate::words::{bytes, counted, function, grouped, leaks_meaning, parts, place, size, title};
@@ -188,11 +189,17 @@ impl Text<'_> {
         let style = self.styles.label;
         let (blocks, bytes) = (counted(leak.count, "block"), bytes(leak.bytes));
         writeln!(self.out, "  {style}{blocks}, {bytes}{each}{style:#}")?;
+        for note in self.report.leak_notes(leak, self.options.here.as_deref()) {
+            writeln!(self.out, "    {style}{note}{style:#}")?;
+        }
         let width = self.name_width(self.report.shown_frames(leak.stack));
         if self.report.shown_frames(leak.stack).next().is_none() {
             writeln!(self.out, "    no stack was recorded")?;
         }
         self.stack(leak.stack, "    ", width)?;
+        for line in hex_dump(leak).lines() {
+            writeln!(self.out, "      {style}{line}{style:#}")?;
+        }
         writeln!(self.out)
     }
 
