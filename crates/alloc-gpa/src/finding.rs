@@ -186,6 +186,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it is damage, found after it was done.
+    pub(crate) fn here_is_late(&self) -> bool {
+        use FindingKind::{Overflow, Underflow, UseAfterFree};
+        let is_damage = matches!(self.kind, Overflow | Underflow | UseAfterFree);
+        is_damage && !self.detail.as_str().starts_with("trapped")
+    }
+
     /// Whether another finding tells the same: kind, stacks and detail are equal, or it is the same
     /// damage, met once more: an address is never used again.
     pub(crate) fn same_as(&self, other: &Self) -> bool {

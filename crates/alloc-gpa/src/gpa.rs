@@ -165,7 +165,10 @@ impl Gpa {
     pub(crate) fn heap_or_map(&self) -> Result<&Heap, AllocError> {
         match self.heap() {
             Some(heap) => Ok(heap),
-            None => self.heap_slow(self.config),
+            None => {
+                crate::fault::install();
+                self.heap_slow(self.config)
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 //! * `grow`: new slabs and chunks, and what happens to those that are all free.
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
+//! * `trapped`: what an access was that the processor refused.
 //! * `fork`: a heap in two processes.
 //! * `guarded`: blocks between pages that trap.
 //! * `budget`: how much may be live at once.
@@ -42,6 +43,7 @@ mod guarded;
 pub(crate) mod map;
 pub(crate) mod notes;
 pub(crate) mod state;
+mod trapped;
 
 use budget::Budget;
 use canary::Damage;
@@ -158,6 +160,8 @@ impl Heap {
         let slot = unsafe { &raw mut (*heap.as_ptr()).guards.setup };
         // SAFETY: as for the settings.
         unsafe { slot.write(Setup::new(&config)) };
+        // A fault's handler finds the heap by its chunks, which hold its address.
+        heap.as_ptr().expose_provenance();
         Some(heap)
     }
 

@@ -63,6 +63,11 @@ mod global;
 mod process;
 mod side;
 mod heap;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod fault;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+#[path = "fault/elsewhere.rs"]
+mod fault;
 mod leaks;
 mod tag;
 mod stack;
@@ -72,6 +77,7 @@ mod lock;
 mod sys;
 
 pub use config::{Config, ConfigError, Guard, GuardAlign, GuardImpl, OnFinding, Told};
+pub use fault::handle_fault;
 pub use finding::{Block, Check, Detail, Finding, FindingKind, LeakTotals, Thread};
 pub use global::Global;
 pub use gpa::{Builder, Gpa};
@@ -80,6 +86,15 @@ pub use heap::Origin;
 pub use heap::Stats;
 pub use leaks::{Leak, LeakKind, Leaks};
 pub use process::{ProcessHeap, Start, start};
+/// For a library that interposes libc's signal functions; see `docs/design/alloc-gpa-faults.md`.
+#[doc(hidden)]
+pub mod signals {
+    pub use crate::fault::program::{
+        change_alternate_stack, change_mask, is_interposed, is_kept, kernel_mask, program_action,
+        program_mask,
+    };
+    pub use crate::sys::signal::{Action, mask_of, set_mask_of};
+}
 #[doc(hidden)]
 pub use process::{library_closed, note_unchecked};
 pub use side::SideHeap;

@@ -42,7 +42,7 @@ mod tests;
 
 use depot::Depot;
 
-pub(crate) use capture::capture;
+pub(crate) use capture::{Interrupted, capture, capture_interrupted};
 pub use depot::StackId;
 #[cfg(test)]
 pub(crate) use resolve::resolve;
@@ -75,6 +75,24 @@ pub(crate) fn capture_id(max: usize) -> StackId {
     let mut trace = Trace::new();
     capture(max.saturating_add(OWN_FRAMES), &mut trace);
     depot().insert(&trace)
+}
+
+/// As [`capture_id`], for code that a signal interrupted. Where it was is the first frame.
+pub(crate) fn interrupted_id(interrupted: Interrupted, max: usize) -> StackId {
+    let mut trace = Trace::new();
+    capture_interrupted(interrupted, max, &mut trace);
+    depot().insert(&trace)
+}
+
+/// Whether a frame of a stack lies in the loader.
+pub(crate) fn is_in_loader(id: StackId) -> bool {
+    id.frames().any(|frame| {
+        let module = modules::lookup(frame.wrapping_sub(1));
+        module.is_some_and(|module| {
+            let name = module.path.rsplit(|byte| *byte == b'/').next();
+            name.is_some_and(|name| name.starts_with(b"ld-"))
+        })
+    })
 }
 
 /// Mends what a fork left behind: the child calls it before its first capture, with one thread.

@@ -8,6 +8,7 @@ pub(crate) mod maps;
 pub(crate) mod pages;
 pub(crate) mod presence;
 pub(crate) mod peek;
+pub(crate) mod signal;
 pub(crate) mod thread;
 pub(crate) mod try_lock;
 

@@ -60,6 +60,8 @@ mod loader;
 #[cfg(not(test))]
 mod decided;
 #[cfg(not(test))]
+mod signals;
+#[cfg(not(test))]
 mod start;
 #[cfg(not(test))]
 mod symbols;

@@ -94,6 +94,18 @@ impl Next {
         Self { name, found: AtomicPtr::new(ptr::null_mut()) }
     }
 
+    /// Returns the function, as the type that it has; `None` if there is none.
+    ///
+    /// # Safety
+    ///
+    /// `F` is the type of a pointer to the function of this name.
+    pub(crate) unsafe fn function<F: Copy>(&self) -> Option<F> {
+        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+        let found = self.get();
+        // SAFETY: not null, and of that type by this function's contract.
+        (!found.is_null()).then(|| unsafe { core::mem::transmute_copy::<*mut c_void, F>(&found) })
+    }
+
     /// Returns the address, or null. What is not there is looked for again: it may be loaded later.
     pub(crate) fn get(&self) -> *mut c_void {
         // Relaxed: the address of a function, the same for every thread that looks.

@@ -113,7 +113,11 @@ impl Heap {
     /// Keeps a finding, tells the sink if it is new, and does what the policy says.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell(&self, mut finding: Finding) {
+    pub(crate) fn tell(&self, mut finding: Finding) {
+        let is_damage = finding.here_is_late();
+        if is_damage && crate::fault::reopened::holds(finding.addr) {
+            return;
+        }
         finding.thread = Thread { id: sys::thread_id(), name: sys::thread_name() };
         finding.count = 1;
         if self.findings.add(&finding) {
@@ -361,7 +365,7 @@ fn family_detail(word: StateWord, claim: Claim, operation: Operation) -> Detail 
 }
 
 /// A finding of which only the address is known.
-fn blank(
+pub(super) fn blank(
     kind: FindingKind,
     addr: usize,
     claimed: Option<(usize, usize)>,
@@ -383,7 +387,7 @@ fn blank(
 }
 
 /// Enters what is known of a block.
-fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isize) {
+pub(super) fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isize) {
     // Acquire: pairs with the Release that published the record.
     let word = StateWord::load(&block.slot.state, Acquire);
     // Relaxed, all: published with the state.

@@ -11,6 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::tell::{self, Mode};
 use super::{PROCESS, SideHeap};
+use crate::fault;
 use crate::heap::Stats;
 use crate::stack::{self, thread};
 
@@ -66,6 +67,8 @@ extern "C" fn in_parent() {
 }
 
 extern "C" fn in_child() {
+    // SAFETY: a forked child has one thread, and handlers of faults do not fork.
+    unsafe { fault::after_fork_child() };
     stack::after_fork_child();
     release();
     let inside = thread::enter();

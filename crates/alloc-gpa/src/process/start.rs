@@ -12,6 +12,7 @@ use super::records::End;
 use super::tell::{self, Mode};
 use super::{PROCESS, fork, leave};
 use crate::config::{Config, OnFinding};
+use crate::fault;
 use crate::heap::Heap;
 use crate::stack::{self, thread};
 use crate::sys;
@@ -43,6 +44,9 @@ pub fn start(kind: Start) {
     };
     if heap.is_ok() {
         register();
+        if kind == Start::Preload {
+            fault::install_interposed();
+        }
     }
     drop(inside);
 }
@@ -79,6 +83,7 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
     // registers, which holds a lock.
     if kind == Start::Global {
         register();
+        fault::install();
     }
     Ok(heap)
 }

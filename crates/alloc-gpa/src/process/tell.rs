@@ -141,6 +141,7 @@ pub(super) fn finding(_heap: &Heap, finding: &Finding) {
         // Standard error is the program's own: a remark is no reason to write there.
         _ if !finding.kind.is_fault() => return,
         Mode::Addresses => Frames::Addresses,
+        Mode::Resolved if thread::current().is_unresolving() => Frames::Addresses,
         Mode::Resolved => Frames::Resolved,
     };
     paragraph(|out| {

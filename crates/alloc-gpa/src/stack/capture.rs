@@ -47,14 +47,30 @@ pub(crate) fn capture(max: usize, trace: &mut Trace) {
     }
 }
 
+/// Where a signal interrupted a thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interrupted {
+    /// The instruction that was not done.
+    pub(crate) pc: usize,
+    pub(crate) sp: usize,
+    pub(crate) fp: usize,
+}
+
+/// Captures the stack of interrupted code, at most `max` frames. All frames are looked up by the
+/// address before them, as a return address follows its call; so the first one is that of the
+/// instruction, plus one.
+pub(crate) fn capture_interrupted(interrupted: Interrupted, max: usize, trace: &mut Trace) {
+    unwind::walk_interrupted(interrupted, max, trace);
+}
+
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod unwind {
-    use super::{FRAMES_MAX, KeepErrno, Trace, thread};
+    use super::{FRAMES_MAX, Interrupted, KeepErrno, Trace, thread};
     use crate::stack::bounds::Window;
     use crate::stack::modules::{self, Snapshot};
     use crate::stack::rule::{Lost, Registers, Rule, strip};
     use crate::stack::rules::View;
-    use crate::stack::table::{Found, Interrupted};
+    use crate::stack::table::{self, Found};
 
     /// Where [`capture`](super::capture) goes on, with the registers as they are in its caller.
     pub(super) extern "C" fn walk_from(
@@ -69,7 +85,32 @@ mod unwind {
         trace.len = 0;
         let Some(snapshot) = modules::snapshot() else { return };
         let walk = Walk { window: Window::of_thread(sp), snapshot, rules: modules::RULES.view() };
-        walk.run(Registers { pc: strip(pc), sp, fp }, max.min(FRAMES_MAX), trace);
+        walk.run(Registers { pc: strip(pc), sp, fp }, 1, max.min(FRAMES_MAX), trace);
+    }
+
+    /// Captures from registers that a signal saved.
+    pub(super) fn walk_interrupted(interrupted: Interrupted, max: usize, trace: &mut Trace) {
+        let _inside = thread::enter();
+        let _errno = KeepErrno::new();
+        trace.len = 0;
+        let max = max.min(FRAMES_MAX);
+        let Some(snapshot) = modules::snapshot() else { return };
+        let Interrupted { pc, sp, fp } = interrupted;
+        let window = Window::of_thread(sp);
+        let walk = || Walk { window, snapshot, rules: modules::RULES.view() };
+        walk().run(Registers { pc, sp, fp }, 0, max, trace);
+        if trace.len != 0 {
+            trace.frames[0] += 1;
+            return;
+        }
+        // Not code: somebody called it, and the return address is the last word on the stack.
+        let Some(caller) = window.read(sp).filter(|_| 0 < max) else { return };
+        let registers =
+            Registers { pc: strip(caller), sp: sp.wrapping_add(size_of::<usize>()), fp };
+        let mut callers = Trace::new();
+        walk().run(registers, 1, max - 1, &mut callers);
+        trace.push(pc.wrapping_add(1));
+        callers.as_slice().iter().for_each(|frame| trace.push(*frame));
     }
 
     struct Walk {
@@ -79,10 +120,16 @@ mod unwind {
     }
 
     impl Walk {
-        fn run(mut self, mut registers: Registers, max: usize, trace: &mut Trace) {
+        /// Walks from `registers` on. `called` is 1 if `pc` is a return address, which may already
+        /// belong to the next function, and 0 if it is the instruction itself.
+        fn run(
+            mut self,
+            mut registers: Registers,
+            mut called: usize,
+            max: usize,
+            trace: &mut Trace,
+        ) {
             let mut len = 0;
-            // Whether `pc` is a return address, which may already belong to the next function.
-            let mut called = 1;
             while len < max {
                 let lookup = registers.pc.wrapping_sub(called);
                 let known = self.rules.get(lookup);
@@ -98,7 +145,7 @@ mod unwind {
                 trace.frames[len] = registers.pc;
                 len += 1;
                 let Some(next) = next else { break };
-                (registers, called) = (next, usize::from(interrupted == Interrupted::No));
+                (registers, called) = (next, usize::from(interrupted == table::Interrupted::No));
             }
             // At most `FRAMES_MAX`, as `max` is.
             trace.len = len as u8;
@@ -112,7 +159,7 @@ mod unwind {
             known: Option<u32>,
             lookup: usize,
             registers: Registers,
-        ) -> Option<(Option<Registers>, Interrupted)> {
+        ) -> Option<(Option<Registers>, table::Interrupted)> {
             let rule = match known {
                 Some(bits) => Rule::unpack(bits),
                 None => match self.find(lookup, registers).ok()? {
@@ -124,7 +171,7 @@ mod unwind {
                 return None;
             }
             let next = rule.step(registers, |addr| self.window.read(addr));
-            Some((next.unwrap_or(None), Interrupted::No))
+            Some((next.unwrap_or(None), table::Interrupted::No))
         }
 
         /// Finds what stands at an address that the table does not know, and has it remembered.

@@ -115,6 +115,20 @@ pub(crate) unsafe fn discard_with_tables(start: NonNull<u8>, len: usize) {
     }
 }
 
+/// `MADV_GUARD_REMOVE` of Linux 6.13.
+const GUARD_REMOVE: libc::c_int = 103;
+
+/// Makes one page of a trapped range readable and writable again, whichever way it was trapped; returns
+/// whether it is. Its bytes are zero, or what they were. For a fault's handler: takes no lock.
+pub(crate) fn reopen(page: usize) -> bool {
+    let start = ptr::without_provenance_mut::<u8>(page).cast();
+    // SAFETY: takes a guard marker away, if there is one; the page's bytes stay as they are. Older
+    // kernels refuse the number.
+    unsafe { libc::madvise(start, PAGE_LEN, GUARD_REMOVE) };
+    // SAFETY: the page is of a range of this crate's, which the heap's records say (caller).
+    unsafe { libc::mprotect(start, PAGE_LEN, PROT_RW) == 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,9 +30,14 @@ pub(crate) struct ThreadState {
     /// The thread's stack, `[low, high)`; `high` 0: not known yet, 1: cannot be known.
     pub(crate) stack_low: AtomicUsize,
     pub(crate) stack_high: AtomicUsize,
+    /// The thread's alternate stack of which the program knows nothing; 0: none; see `fault`.
+    pub(crate) alternate: AtomicUsize,
     /// Keeps `&ThreadState` on its thread.
     _not_sync: PhantomData<*mut ()>,
 }
+
+/// The bit of `held` for [`ThreadState::is_unresolving`].
+const UNRESOLVING: u32 = 1 << 30;
 
 const STATE_LEN: usize = 64;
 const _: () = assert!(size_of::<ThreadState>() == STATE_LEN);
@@ -149,6 +154,7 @@ mod slot {
                 held: AtomicU32::new(0),
                 stack_low: AtomicUsize::new(0),
                 stack_high: AtomicUsize::new(0),
+                alternate: AtomicUsize::new(0),
                 _not_sync: PhantomData,
             }
         };
@@ -178,6 +184,7 @@ impl ThreadState {
         // Relaxed: only that the numbers differ matters.
         let index = NEXT.fetch_add(1, Relaxed);
         self.index.store(index, Relaxed);
+        crate::fault::thread_begins();
         index.wrapping_sub(1)
     }
 
@@ -205,6 +212,21 @@ impl ThreadState {
         // Pairs with the fence in `enter`.
         compiler_fence(SeqCst);
         self.inside.store(0, Relaxed);
+    }
+
+    /// Whether symbols must not be resolved: the thread was interrupted where it may hold the locks
+    /// that this takes.
+    pub(crate) fn is_unresolving(&self) -> bool {
+        self.held.load(Relaxed) & UNRESOLVING != 0
+    }
+
+    /// Says whether symbols must not be resolved.
+    pub(crate) fn set_unresolving(&self, on: bool) {
+        if on {
+            self.held.fetch_or(UNRESOLVING, Relaxed);
+        } else {
+            self.held.fetch_and(!UNRESOLVING, Relaxed);
+        }
     }
 
     /// Forgets what a forked child must not inherit: the id of the parent's thread.

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::fault;
 use crate::heap::Heap;
 use crate::stack::thread;
 use crate::sys::mapped::{Mapped, Zeroed};
@@ -52,7 +53,7 @@ impl Roots {
         let mut chunk_count = 0;
         heap.for_each_chunk(|_| chunk_count += 1);
         // Other threads may add some.
-        let mut excluded = Mapped::<(usize, usize)>::new(2 * chunk_count + 256)?;
+        let mut excluded = Mapped::<(usize, usize)>::new(2 * chunk_count + 4096)?;
         let mut count = 0;
         let mut exclude = |(start, len): (usize, usize)| {
             if let Some(place) = excluded.get_mut(count) {
@@ -65,6 +66,7 @@ impl Roots {
         exclude(heap.findings.range());
         exclude((heap.id(), Heap::MAP_LEN));
         exclude(dead_stack(stack_pointer));
+        fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
         heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
         let excluded = &mut excluded[..count];
         excluded.sort_unstable();

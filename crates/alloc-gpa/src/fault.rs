@@ -1,0 +1,254 @@
+//! Faults: an access to memory that was freed, or that lies beside a block, becomes a finding, and all
+//! others reach the program's own handlers as if nobody stood before them.
+//!
+//! ```text
+//!   SIGSEGV, SIGBUS ─► entry ─► handle ── sent by somebody, or no memory of ours? ──┐
+//!                                 │                                                 ▼
+//!                    classified by the records (heap::trapped)       deliver: the program's handler,
+//!                                 │                                  its stack, its mask; or it dies
+//!                    on the report's stack: stack of the access,     by the same signal
+//!                    finding, policy
+//!                                 │
+//!                 continue: the page is open again ─► the instruction is tried once more
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. All signals are blocked while this crate's handler runs; it leaves by a return, or by a jump to
+//!    the program's handler with the frame that the kernel made.
+//! 2. The handler waits for no lock that the interrupted code may hold: the report's stack is held by
+//!    handlers only, and the heap's log and the record file are given up on.
+//! 3. Nothing is allocated but where symbols are resolved in the process, from the side heap.
+//!
+//! # Limits
+//!
+//! * On Linux and x86-64; elsewhere no handler is installed, and a trap ends the process.
+//! * A system call on a trapped page fails with `EFAULT`: there is no signal.
+
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
+
+mod action;
+mod context;
+mod deliver;
+pub(crate) mod own_stack;
+pub(crate) mod program;
+pub(crate) mod reopened;
+
+pub(crate) use context::Access;
+use context::Context;
+
+use crate::config::OnFinding;
+use crate::finding::Detail;
+use crate::heap::Heap;
+use crate::heap::chunk::Chunk;
+use crate::heap::map;
+use crate::stack::{self, thread};
+use crate::sys::errno::KeepErrno;
+use crate::sys::signal::{self, Action};
+
+/// The signals that a fault makes.
+const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// Whether the handler is there.
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handler in front of the one that is there, once. May change `errno`.
+#[cold]
+pub(crate) fn install() {
+    // Relaxed: only that one call goes on matters.
+    if IS_INSTALLED.load(Relaxed)
+        || !own_stack::prepare_report()
+        || IS_INSTALLED.swap(true, Relaxed)
+    {
+        return;
+    }
+    for signal in SIGNALS {
+        if let Some(before) = signal::action(signal, None) {
+            action::set(signal, &before);
+            set_handler(signal, &before);
+        }
+    }
+}
+
+/// Installs the handler of a process whose calls of libc's signal functions lead to [`program`].
+pub(crate) fn install_interposed() {
+    signal::set_interposed();
+    install();
+    // Relaxed: see `install`.
+    if IS_INSTALLED.load(Relaxed) {
+        program::set_interposed();
+        own_stack::give_alternate();
+    }
+}
+
+/// Called for each thread at its first allocation. May change `errno`.
+pub(crate) fn thread_begins() {
+    if program::is_interposed() {
+        own_stack::give_alternate();
+    }
+}
+
+/// Makes the kernel call `entry`; interrupted system calls go on if the program wants that.
+fn set_handler(signal: libc::c_int, program: &Action) {
+    let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | program.flags & libc::SA_RESTART;
+    let entry: unsafe extern "C" fn() = entry;
+    signal::action(signal, Some(&Action { handler: entry as usize, flags, mask: u64::MAX }));
+}
+
+/// A forked child's first step.
+///
+/// # Safety
+///
+/// The process has one thread, which is in no handler of this crate.
+pub(crate) unsafe fn after_fork_child() {
+    action::after_fork_child();
+    program::note_process();
+    // SAFETY: this function's contract.
+    unsafe { own_stack::after_fork_child() };
+}
+
+/// The handler. After [`on_signal`] it returns, or goes on as the program's handler: with the stack
+/// pointer, the arguments and the return address that the kernel made for it.
+#[unsafe(naked)]
+unsafe extern "C" fn entry() {
+    core::arch::naked_asm!(
+        ".cfi_startproc",
+        "push rdi",
+        ".cfi_def_cfa_offset 16",
+        "push rsi",
+        ".cfi_def_cfa_offset 24",
+        "push rdx",
+        ".cfi_def_cfa_offset 32",
+        "call {on_signal}",
+        "pop rdx",
+        ".cfi_def_cfa_offset 24",
+        "pop rsi",
+        ".cfi_def_cfa_offset 16",
+        "pop rdi",
+        ".cfi_def_cfa_offset 8",
+        "test rax, rax",
+        "jz 2f",
+        "mov r11, rax",
+        "xor eax, eax",
+        "jmp r11",
+        "2:",
+        "ret",
+        ".cfi_endproc",
+        on_signal = sym on_signal,
+    );
+}
+
+/// Returns the program's handler, if that shall run now.
+///
+/// # Safety
+///
+/// Called by `entry` with the arguments of the kernel.
+unsafe extern "C" fn on_signal(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *mut Context,
+) -> usize {
+    let _errno = KeepErrno::new();
+    // SAFETY: the kernel's own.
+    if unsafe { handle(signal, info, context) } {
+        return 0;
+    }
+    // SAFETY: as above; `entry` does as the function asks.
+    unsafe { deliver::to_program(signal, info, context) }
+}
+
+/// Tells of a fault if it is an access to memory that a heap of this crate has trapped; returns whether
+/// the access may be tried again.
+///
+/// # Safety
+///
+/// The arguments are those that the kernel gave to a handler of the signal.
+unsafe fn handle(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *const Context,
+) -> bool {
+    // SAFETY: this function's contract.
+    let (code, addr) = unsafe { context::fault(info) };
+    // Sent by somebody: then the address is another field.
+    if code <= 0 || !SIGNALS.contains(&signal) {
+        return false;
+    }
+    // SAFETY: chunks in the map are mapped.
+    let Some(chunk) = (unsafe { map::lookup(addr).as_ref() }) else { return false };
+    // SAFETY: this function's contract.
+    let context = unsafe { &*context };
+    if !chunk.may_trap(addr) {
+        return false;
+    }
+    let mut goes_on = false;
+    own_stack::run(|| goes_on = tell(chunk, addr, context));
+    goes_on
+}
+
+/// Tells of an access, and opens its page again if the program goes on; returns whether it does.
+fn tell(chunk: &Chunk, addr: usize, context: &Context) -> bool {
+    let heap = Heap::of(chunk);
+    let Some(mut finding) = heap.trapped(chunk, addr, context.access()) else { return false };
+    let inside = thread::enter();
+    if heap.config.stacks != 0 {
+        finding.here = stack::interrupted_id(context.interrupted(), heap.config.stacks.into());
+    }
+    let goes_on = match heap.config.on_finding {
+        OnFinding::Abort | OnFinding::Exit(_) => false,
+        OnFinding::Record | OnFinding::Continue => {
+            let is_open = reopened::reopen(addr);
+            let what = if is_open {
+                "the page is open from now on, and no longer watched"
+            } else {
+                "the page could not be opened again"
+            };
+            finding.detail = Detail::from_args(format_args!("{}; {what}", finding.detail.as_str()));
+            is_open
+        }
+    };
+    // The locks that resolving takes are held by the loader, or by the allocator when it resolves.
+    let state = thread::current();
+    state.set_unresolving(inside.is_none() || stack::is_in_loader(finding.here));
+    heap.tell(finding);
+    state.set_unresolving(false);
+    drop(inside);
+    goes_on
+}
+
+/// Tells of a fault if it is an access to memory that this crate has trapped, for a program that
+/// installs a handler of its own for `SIGSEGV` after the first allocation: then that one is in force,
+/// and calls this first.
+///
+/// Returns whether the access may be tried again: the handler returns then. Otherwise the fault is the
+/// program's own.
+///
+/// ```no_run
+/// extern "C" fn on_fault(
+///     signal: libc::c_int,
+///     info: *mut libc::siginfo_t,
+///     context: *mut libc::c_void,
+/// ) {
+///     // SAFETY: the arguments are the kernel's.
+///     if unsafe { alloc_gpa::handle_fault(signal, info, context) } {
+///         return;
+///     }
+///     // What the program does with its own faults.
+///     std::process::abort();
+/// }
+/// ```
+///
+/// # Safety
+///
+/// The arguments are those that the kernel gave to a handler of `signal`, which was installed with
+/// `SA_SIGINFO`; the handler has not returned.
+pub unsafe fn handle_fault(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *const libc::c_void,
+) -> bool {
+    let _errno = KeepErrno::new();
+    // SAFETY: the same contract.
+    unsafe { handle(signal, info, context.cast()) }
+}

@@ -1,0 +1,134 @@
+//! Signals: dispositions, masks and alternate stacks, past whatever interposes libc's names.
+//!
+//! Masks are one word, as the kernel has them: bit `n - 1` is signal `n`.
+
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
+
+/// What a process does with a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// `SIG_DFL`, `SIG_IGN`, or the address of a handler.
+    pub handler: usize,
+    /// `SA_…`.
+    pub flags: libc::c_int,
+    /// The signals that are blocked while the handler runs.
+    pub mask: u64,
+}
+
+impl Action {
+    /// What every signal does at first.
+    pub const DEFAULT: Self = Self { handler: libc::SIG_DFL, flags: 0, mask: 0 };
+}
+
+/// Bytes of a mask as the kernel takes it.
+const MASK_LEN: usize = size_of::<u64>();
+
+/// Whether `sigaction` of this process is an interposed one that leads back to this crate.
+static IS_INTERPOSED: AtomicBool = AtomicBool::new(false);
+
+/// Says that libc's own names lead back here: its second names are used from now on.
+pub(crate) fn set_interposed() {
+    // Relaxed: set before the process has a second thread.
+    IS_INTERPOSED.store(true, Relaxed);
+}
+
+/// Returns the bit of a signal in a mask.
+pub(crate) const fn bit(signal: libc::c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+#[cfg(target_env = "gnu")]
+unsafe extern "C" {
+    /// glibc's `sigaction` by the name that nobody interposes.
+    fn __sigaction(
+        signal: libc::c_int,
+        new: *const libc::sigaction,
+        old: *mut libc::sigaction,
+    ) -> libc::c_int;
+}
+#[cfg(not(target_env = "gnu"))]
+use libc::sigaction as __sigaction;
+
+/// Sets what the process does with a signal, if `new` says so, and returns what it did before;
+/// `None` if the system refuses.
+pub(crate) fn action(signal: libc::c_int, new: Option<&Action>) -> Option<Action> {
+    let new = new.map(|new| {
+        // SAFETY: all zero bytes are a valid `sigaction`: integers and an optional function.
+        let mut raw: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        raw.sa_sigaction = new.handler;
+        raw.sa_flags = new.flags;
+        set_mask_of(&mut raw.sa_mask, new.mask);
+        raw
+    });
+    let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+    let new = new.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // Relaxed: see `set_interposed`.
+    let result = if IS_INTERPOSED.load(Relaxed) {
+        // SAFETY: null or a valid action whose handler follows the rules of one; `old` is ours.
+        unsafe { __sigaction(signal, new, old.as_mut_ptr()) }
+    } else {
+        // SAFETY: as above.
+        unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) }
+    };
+    // SAFETY: zeroed, which is valid, and perhaps written by the call.
+    let old = unsafe { old.assume_init() };
+    let action =
+        Action { handler: old.sa_sigaction, flags: old.sa_flags, mask: mask_of(&old.sa_mask) };
+    (result == 0).then_some(action)
+}
+
+/// Returns the first word of libc's set: all signals that Linux has.
+#[must_use]
+pub fn mask_of(set: &libc::sigset_t) -> u64 {
+    const { assert!(size_of::<u64>() <= size_of::<libc::sigset_t>()) };
+    // SAFETY: a set is an array of words, at least as long and as aligned as one.
+    unsafe { ptr::from_ref(set).cast::<u64>().read_unaligned() }
+}
+
+/// Sets the first word of libc's set.
+pub fn set_mask_of(set: &mut libc::sigset_t, mask: u64) {
+    // SAFETY: as in `mask_of`.
+    unsafe { ptr::from_mut(set).cast::<u64>().write_unaligned(mask) };
+}
+
+/// Changes the calling thread's mask by a bare system call, and returns the mask before.
+pub(crate) fn mask(how: libc::c_int, set: Option<u64>) -> Result<u64, libc::c_int> {
+    let mut old = 0u64;
+    let set = set.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: null or a mask of that length, and a place of ours for the old one.
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, set, &raw mut old, MASK_LEN) };
+    if result == 0 { Ok(old) } else { Err(super::errno::get()) }
+}
+
+/// Sets the calling thread's alternate stack, if `new` is there, by a bare system call; returns the
+/// one before.
+pub(crate) fn alternate_stack(new: Option<&libc::stack_t>) -> Result<libc::stack_t, libc::c_int> {
+    let mut old = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+    let new = new.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: null or a valid description; what it describes is the caller's affair, as the kernel
+    // writes there only when a signal arrives.
+    let result = unsafe { libc::syscall(libc::SYS_sigaltstack, new, &raw mut old) };
+    if result == 0 { Ok(old) } else { Err(super::errno::get()) }
+}
+
+/// Sends a signal to the calling thread with what is known of it; returns whether it was sent.
+pub(crate) fn send_to_self(signal: libc::c_int, info: *const libc::siginfo_t) -> bool {
+    // SAFETY: no preconditions.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: no preconditions. Not `ThreadState::tid`: the thread may be one that never allocated.
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    // SAFETY: the kernel reads `info`, which is the caller's valid one, and checks the rest.
+    unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, info) == 0 }
+}
+
+/// Sends a signal to a thread of this process; returns whether there is such a thread.
+pub(crate) fn send(tid: u32, signal: libc::c_int) -> bool {
+    // SAFETY: no preconditions.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: no preconditions: the signal's handler is this crate's, or the signal is 0.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) == 0 }
+}
