@@ -190,16 +190,28 @@ impl Finding {
     pub(crate) fn here_is_late(&self) -> bool {
         use FindingKind::{Overflow, Underflow, UseAfterFree};
         let is_damage = matches!(self.kind, Overflow | Underflow | UseAfterFree);
-        is_damage && !self.detail.as_str().starts_with("trapped")
+        let detail = self.detail.as_str();
+        is_damage && !detail.starts_with("trapped") && !detail.starts_with("in ")
     }
 
-    /// Whether another finding tells the same: kind, stacks and detail are equal, or it is the same
-    /// damage, met once more: an address is never used again.
-    pub(crate) fn same_as(&self, other: &Self) -> bool {
-        let is_damage = matches!(self.kind, FindingKind::Overflow | FindingKind::Underflow);
-        if is_damage && self.kind == other.kind && self.addr == other.addr {
-            return self.block == other.block;
+    /// Whether another finding is of the same damage, met once more: an address is never used again.
+    /// Libc may do the damage, a trap see it, and the free of the block meet it.
+    pub(crate) fn is_damage_of(&self, other: &Self) -> bool {
+        use FindingKind::{
+            Overflow, OverflowRead, ReadAfterFree, Underflow, UnderflowRead, UseAfterFree,
+        };
+        let is_same = self.kind == other.kind && self.block == other.block && self.block.is_some();
+        match self.kind {
+            UseAfterFree | ReadAfterFree => is_same,
+            Overflow | Underflow | OverflowRead | UnderflowRead => {
+                is_same && self.addr == other.addr
+            }
+            _ => false,
         }
+    }
+
+    /// Whether another finding tells the same by kind, stacks and detail.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
         if self.kind == FindingKind::InvalidRequest && other.kind == self.kind {
             return self.here == other.here;
         }

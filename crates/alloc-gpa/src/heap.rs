@@ -7,6 +7,7 @@
 //! * `canary`: the bytes that belong to no live block.
 //! * `claim`: what a caller says of a block that it gives back.
 //! * `grow`: new slabs and chunks, and what happens to those that are all free.
+//! * `range`: bytes that libc or the kernel accesses for the program.
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
 //! * `trapped`: what an access was that the processor refused.
@@ -42,6 +43,7 @@ mod grow;
 mod guarded;
 pub(crate) mod map;
 pub(crate) mod notes;
+pub(crate) mod range;
 pub(crate) mod state;
 mod trapped;
 

@@ -84,6 +84,8 @@ pub use gpa::{Builder, Gpa};
 #[doc(hidden)]
 pub use heap::Origin;
 pub use heap::Stats;
+#[doc(hidden)]
+pub use heap::range::Access;
 pub use leaks::{Leak, LeakKind, Leaks};
 pub use process::{ProcessHeap, Start, start};
 /// For a library that interposes libc's signal functions; see `docs/design/alloc-gpa-faults.md`.
@@ -96,6 +98,6 @@ pub mod signals {
     pub use crate::sys::signal::{Action, mask_of, set_mask_of};
 }
 #[doc(hidden)]
-pub use process::{library_closed, note_unchecked};
+pub use process::{check_range, check_start, library_closed, note_unchecked};
 pub use side::SideHeap;
 pub use stack::StackId;

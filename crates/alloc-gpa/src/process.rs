@@ -18,6 +18,7 @@ use crate::sys::errno::KeepErrno;
 
 mod env;
 mod family;
+mod range;
 mod line;
 mod set;
 mod records;
@@ -27,6 +28,7 @@ mod fork;
 mod leave;
 pub(crate) mod scan;
 
+pub use range::{check_range, check_start};
 pub use start::{Start, library_closed, note_unchecked, start};
 
 /// The process's heap; its settings come from the environment at the first allocation.

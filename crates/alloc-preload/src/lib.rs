@@ -56,6 +56,8 @@ mod exports;
 #[cfg(not(test))]
 mod operators;
 #[cfg(not(test))]
+mod calls;
+#[cfg(not(test))]
 mod loader;
 #[cfg(not(test))]
 mod decided;

@@ -29,8 +29,10 @@ pub(crate) fn for_each(mut visit: impl FnMut(Mapping<'_>)) {
     let mut line = [0u8; LINE_LEN_MAX];
     let mut len = 0;
     loop {
+        // By a bare call: `read` is this library's own, and may not be ready yet.
         // SAFETY: a live buffer of that length.
-        let count = unsafe { libc::read(file, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let count =
+            unsafe { libc::syscall(libc::SYS_read, file, buffer.as_mut_ptr(), buffer.len()) };
         let Ok(count @ 1..) = usize::try_from(count) else { break };
         for byte in &buffer[..count.min(buffer.len())] {
             if *byte == b'\n' {

@@ -4,8 +4,8 @@ use core::fmt::Write;
 
 use crate::decided::{circumstances, strategy};
 use crate::line::Line;
-use crate::operators;
 use crate::strategy::Strategy;
+use crate::{calls, operators};
 
 /// The loader calls it after those of the libraries that this one needs.
 #[used]
@@ -14,6 +14,7 @@ static START: extern "C" fn() = start;
 
 extern "C" fn start() {
     operators::look_up();
+    calls::look_up();
     match strategy() {
         Strategy::Gpa => alloc_gpa::start(alloc_gpa::Start::Preload),
         Strategy::Own if circumstances().asks_for_checks() => tell_own(),
@@ -26,8 +27,9 @@ extern "C" fn start() {
 fn tell_own() {
     let mut name = [0u8; 300];
     let path = c"/proc/self/exe";
+    let (here, place, room) = (libc::AT_FDCWD, name.as_mut_ptr(), name.len());
     // SAFETY: a C string, and a buffer of that length.
-    let len = unsafe { libc::readlink(path.as_ptr(), name.as_mut_ptr().cast(), name.len()) };
+    let len = unsafe { libc::syscall(libc::SYS_readlinkat, here, path.as_ptr(), place, room) };
     let name = &name[..usize::try_from(len).unwrap_or(0)];
     let mut line = Line::new();
     // What does not fit is cut off.

@@ -8,6 +8,8 @@ use crate::model::{Counted, Finding, Frame, Kind, StackId};
 const NAME_LEN_MAX: usize = 160;
 /// How the detail of a finding begins that a trap made, at the access itself.
 const TRAPPED: &str = "trapped";
+/// The same of a function of libc that made the access.
+const CALLED: &str = "in ";
 
 /// `1 finding`, `12,406 findings`.
 pub(crate) fn counted(count: u64, singular: &str) -> String {
@@ -109,7 +111,7 @@ pub(crate) fn title(finding: &Finding) -> String {
 /// The stacks of a finding, each with its name. Damage is older than the call that notices it; often
 /// that is the block's own free, which then is said once.
 pub(crate) fn parts(finding: &Finding) -> [(&'static str, StackId); 3] {
-    let is_trapped = finding.detail.starts_with(TRAPPED);
+    let is_trapped = [TRAPPED, CALLED].iter().any(|word| finding.detail.starts_with(word));
     let (here, freed, freed_at) = match finding.kind {
         Kind::ReadAfterFree | Kind::OverflowRead | Kind::UnderflowRead => {
             ("read", "freed", finding.freed)

@@ -84,6 +84,9 @@ impl Findings {
             let entry = unsafe { entries.add(index) };
             // SAFETY: written, and the lock keeps others out.
             let entry = unsafe { &mut *entry };
+            if entry.is_damage_of(finding) {
+                return false;
+            }
             if entry.same_as(finding) {
                 entry.count += 1;
                 return false;

@@ -218,9 +218,11 @@ impl Records {
         line.number("ppid", unsafe { libc::getppid() });
         // SAFETY: a C string, and a buffer of that length.
         let len = unsafe {
-            libc::readlink(
+            libc::syscall(
+                libc::SYS_readlinkat,
+                libc::AT_FDCWD,
                 c"/proc/self/exe".as_ptr(),
-                buffers.scratch.as_mut_ptr().cast(),
+                buffers.scratch.as_mut_ptr(),
                 PATH_LEN_MAX,
             )
         };

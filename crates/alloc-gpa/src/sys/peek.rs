@@ -41,8 +41,9 @@ fn read_vm(addr: usize, buffer: &mut [u8]) -> bool {
 fn read_file(addr: usize, buffer: &mut [u8]) -> bool {
     let Some(file) = open_self(c"/proc/self/mem") else { return false };
     let offset = i64::try_from(addr).unwrap_or(i64::MAX);
+    let (place, len) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: `buffer` is ours to write for its whole length; the descriptor is open.
-    let count = unsafe { libc::pread64(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+    let count = unsafe { libc::syscall(libc::SYS_pread64, file, place, len, offset) };
     close(file);
     usize::try_from(count) == Ok(buffer.len())
 }

@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use crate::harness::{Bench, alloc_check, bare, has_cxx, library, run};
+use crate::harness::{Bench, STRATEGIES, alloc_check, bare, command, has_cxx, library, run};
 
 const C: Source = Source { file: "kinds.c", text: include_str!("../programs/kinds.c") };
 const CXX: Source =
     Source { file: "mismatches.cpp", text: include_str!("../programs/mismatches.cpp") };
+
+const CALLS: Source = Source { file: "calls.c", text: include_str!("../programs/calls.c") };
 
 /// Sizes around those where blocks are placed in another way.
 const SIZES: [usize; 8] = [1, 24, 25, 4088, 4089, (1 << 20) - 24, (1 << 20) - 23, 4 << 20];
@@ -64,6 +66,26 @@ fn each_kind_is_told() {
     assert_eq!(C.kinds().count(), 40);
     for (name, words) in C.kinds() {
         C.check(&program, name, 100, words);
+    }
+}
+
+/// What the kernel and stdio read and write for the program, and that what is legal is left alone.
+#[test]
+fn calls_are_told() {
+    let bench = Bench::new();
+    let program = bench.compile(CALLS.file, &["-w"]);
+    assert_eq!(CALLS.kinds().count(), 20);
+    for (name, words) in CALLS.kinds() {
+        CALLS.check(&program, name, 100, words);
+    }
+    for strategy in STRATEGIES {
+        let run =
+            run(command(&program, strategy).arg("legal").env("ALLOC_GPA", "on_finding=exit:9"));
+        assert_eq!(
+            (run.out.as_str(), run.code),
+            ("ended\n", Some(if strategy == "c" { 5 } else { 9 })),
+            "{run:#?}"
+        );
     }
 }
 

@@ -1,0 +1,116 @@
+//! Bytes that somebody else is about to read or write for the program: libc, or the kernel.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::chunk::Place;
+use super::findings::{blank, describe};
+use super::state::{State, StateWord};
+use super::{Detail, FindingKind, Heap, StackId, map};
+
+/// What is done with bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// They are read.
+    Read,
+    /// They are written.
+    Write,
+}
+
+/// What is wrong with a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Freed,
+    PastEnd,
+    BeforeStart,
+}
+
+impl Fault {
+    const fn kind(self, access: Access) -> FindingKind {
+        match (self, access) {
+            (Self::Freed, Access::Read) => FindingKind::ReadAfterFree,
+            (Self::Freed, Access::Write) => FindingKind::UseAfterFree,
+            (Self::PastEnd, Access::Read) => FindingKind::OverflowRead,
+            (Self::PastEnd, Access::Write) => FindingKind::Overflow,
+            (Self::BeforeStart, Access::Read) => FindingKind::UnderflowRead,
+            (Self::BeforeStart, Access::Write) => FindingKind::Underflow,
+        }
+    }
+}
+
+/// Returns what is wrong with the `len` bytes from `offset` in a block of `size` bytes, and the
+/// offset of the first byte that is wrong. Of no bytes only a freed block is wrong.
+fn fault_of(offset: isize, len: usize, size: usize, is_freed: bool) -> Option<(Fault, isize)> {
+    let size = size.cast_signed();
+    if is_freed {
+        return Some((Fault::Freed, offset));
+    }
+    if len == 0 {
+        return None;
+    }
+    if offset < 0 {
+        return Some((Fault::BeforeStart, offset));
+    }
+    let end = offset.saturating_add_unsigned(len);
+    (size < end).then_some((Fault::PastEnd, offset.max(size)))
+}
+
+impl Heap {
+    /// Tells if the `len` bytes from `addr` are in this heap and not all in one live block; with a
+    /// length of 0, if a freed block is there. `user` names who accesses them.
+    pub(crate) fn check_range(
+        &self,
+        addr: usize,
+        len: usize,
+        access: Access,
+        user: &str,
+        stack: impl FnOnce() -> StackId,
+    ) {
+        // SAFETY: chunks in the map are mapped.
+        let Some(chunk) = (unsafe { map::lookup(addr).as_ref() }) else { return };
+        if chunk.owner != self.id() {
+            return;
+        }
+        let Place::Slot(block, offset) = chunk.place(addr) else { return };
+        // Acquire: pairs with the Release that published the state.
+        let word = StateWord::load(&block.slot.state, Acquire);
+        let is_freed = match word.state() {
+            State::Live | State::Resizing => false,
+            State::Freed => true,
+            // Another thread is at it: what it will be is not known.
+            State::Unused | State::Freeing => return,
+        };
+        // Relaxed: published with the state.
+        let size = block.slot.size.load(Relaxed);
+        let Some((fault, at)) = fault_of(offset, len, size, is_freed) else { return };
+        let start = block.start().addr().get();
+        let mut finding = blank(fault.kind(access), start.wrapping_add_signed(at), None, stack());
+        describe(&mut finding, &block, at);
+        finding.detail = match fault {
+            Fault::PastEnd => {
+                Detail::from_args(format_args!("in {user}: {len} bytes from offset {offset}"))
+            }
+            Fault::Freed | Fault::BeforeStart => Detail::from_args(format_args!("in {user}")),
+        };
+        self.tell(finding);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_judged() {
+        assert_eq!(fault_of(0, 10, 10, false), None);
+        assert_eq!(fault_of(9, 1, 10, false), None);
+        assert_eq!(fault_of(0, 11, 10, false), Some((Fault::PastEnd, 10)));
+        assert_eq!(fault_of(10, 1, 10, false), Some((Fault::PastEnd, 10)));
+        assert_eq!(fault_of(12, 1, 10, false), Some((Fault::PastEnd, 12)));
+        assert_eq!(fault_of(0, 1, 0, false), Some((Fault::PastEnd, 0)));
+        assert_eq!(fault_of(-1, 1, 10, false), Some((Fault::BeforeStart, -1)));
+        assert_eq!(fault_of(3, usize::MAX, 10, false), Some((Fault::PastEnd, 10)));
+        assert_eq!(fault_of(3, 1, 10, true), Some((Fault::Freed, 3)));
+        assert_eq!(fault_of(12, 0, 10, false), None);
+        assert_eq!(fault_of(12, 0, 10, true), Some((Fault::Freed, 12)));
+    }
+}
