@@ -151,6 +151,21 @@ const KEYS: &[Key] = &[
         valid: "off, or 1 to 256",
         set: |config, value| told::parse_dump(value).map(|len| config.told.dump = len),
     },
+    Key {
+        name: "live",
+        valid: "off, exit",
+        set: |config, value| told::parse_live(value).map(|live| config.told.live = live),
+    },
+    Key {
+        name: "every",
+        valid: "off, or 1 to 86400 (seconds)",
+        set: |config, value| told::parse_time(value).map(|time| config.told.every_s = time),
+    },
+    Key {
+        name: "sample",
+        valid: "off, or 1 to 86400 (milliseconds)",
+        set: |config, value| told::parse_time(value).map(|time| config.told.sample_ms = time),
+    },
 ];
 
 impl Config {
@@ -180,6 +195,9 @@ impl Config {
     /// | `junk` | a byte, in hexadecimal after `0x` or decimal: what freed memory is filled with |
     /// | `on_finding` | `abort`, `continue`, `record`, `exit:N` with `N` from 0 to 255 |
     /// | `dump` | `off`, or how many bytes of each leak's largest block are shown, from 1 to 256 |
+    /// | `live` | `off`, or `exit`: a process tells at its exit what is live, by the place that allocated it |
+    /// | `every` | `off`, or seconds: a process tells so often what is live, or without records what grew |
+    /// | `sample` | `off`, or milliseconds between the first samples of a record file, 20 unless told otherwise |
     ///
     /// # Errors
     ///
@@ -335,6 +353,11 @@ mod tests {
         assert_eq!(read("junk=7"), Ok(Config { junk: 7, ..default }));
         assert_eq!(read("dump=64").map(|config| config.told.dump), Ok(64));
         assert_eq!(read("dump=64,dump=off"), Ok(default));
+        assert_eq!(read("live=exit").map(|config| config.told.live), Ok(true));
+        assert_eq!(read("live=exit,live=off"), Ok(default));
+        assert_eq!(read("every=60").map(|config| config.told.every_s), Ok(60));
+        assert_eq!(read("sample=5").map(|config| config.told.sample_ms), Ok(5));
+        assert_eq!(read("sample=off").map(|config| config.told.sample_ms), Ok(0));
         let on_finding = OnFinding::Exit(9);
         assert_eq!(
             read("stacks=off,,on_finding=exit:9,"),
@@ -350,7 +373,7 @@ mod tests {
             (
                 "stack=3",
                 "unknown key `stack`; the keys are stacks, history, guard, guard_align, guard_impl, \
-                 memory_limit, junk, on_finding, dump",
+                 memory_limit, junk, on_finding, dump, live, every, sample",
             ),
             (
                 "memory_limit=lots",
@@ -363,6 +386,9 @@ mod tests {
             ("junk=0x+5", "`0x+5` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("junk=0x", "`0x` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("stacks=0", "`0` is no value of `stacks`; it takes off, or 1 to 32"),
+            ("live=now", "`now` is no value of `live`; it takes off, exit"),
+            ("every=0", "`0` is no value of `every`; it takes off, or 1 to 86400 (seconds)"),
+            ("dump=257", "`257` is no value of `dump`; it takes off, or 1 to 256"),
             ("stacks", "`` is no value of `stacks`; it takes off, or 1 to 32"),
             ("stacks=33", "`33` is no value of `stacks`; it takes off, or 1 to 32"),
             (

@@ -179,6 +179,9 @@ pub struct Finding {
     pub allocated: StackId,
     /// Where the block was freed, if it was.
     pub freed: StackId,
+    /// The name that the block's part of the program was given, if it was; see
+    /// [`Gpa::tagged`](crate::Gpa::tagged).
+    pub tag: Option<&'static str>,
     /// What else is known.
     pub detail: Detail,
     /// How often it was found, with the same stacks.
@@ -215,12 +218,16 @@ impl Finding {
         if self.kind == FindingKind::InvalidRequest && other.kind == self.kind {
             return self.here == other.here;
         }
-        self.kind == other.kind
+        let is_same = self.kind == other.kind
             && self.here == other.here
             && self.allocated == other.allocated
-            && self.freed == other.freed
-            && self.detail == other.detail
-            && self.here != StackId::NONE
+            && self.freed == other.freed;
+        if self.here == StackId::NONE {
+            // Found by the sweep over all blocks: one for each place, whatever was damaged of a block.
+            // Without any stack nothing is known to be the same.
+            return is_same && self.allocated != StackId::NONE;
+        }
+        is_same && self.detail == other.detail
     }
 }
 

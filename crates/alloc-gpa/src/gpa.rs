@@ -13,7 +13,9 @@ use crate::finding::{Check, Finding, LeakTotals};
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::process::scan;
+use crate::snapshot::Snapshot;
 use crate::stack::{StackId, thread};
+use crate::tag::{TagStats, Tagged};
 use crate::text;
 
 /// A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, writes past
@@ -42,6 +44,7 @@ pub struct Gpa {
     config: Config,
     /// Whether `deinit` and drop print a report to standard error if there is something to tell.
     print: bool,
+    callback: Option<fn(&Finding)>,
 }
 
 /// Settings of a [`Gpa`], one after the other.
@@ -50,6 +53,7 @@ pub struct Gpa {
 pub struct Builder {
     config: Config,
     print: bool,
+    callback: Option<fn(&Finding)>,
 }
 
 impl Builder {
@@ -121,6 +125,42 @@ impl Builder {
         self
     }
 
+    /// A function that is told of every finding when it is new, in the thread that met it, before
+    /// [`on_finding`](Self::on_finding) acts.
+    ///
+    /// No lock of the allocator is held: the function may allocate and free, from this allocator too,
+    /// look at findings and statistics, print, or end the process. It is not told of what it finds by
+    /// that itself. Stacks of what it allocates are not recorded, and if it is the process's own heap,
+    /// what it allocates there is not checked. It shall not wait for threads that may be waiting for
+    /// what this one holds: the misuse may be anywhere. If it panics, the process ends.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// use alloc_core::{Allocator, Layout, UnsizedFree};
+    /// use alloc_gpa::{FindingKind, Gpa};
+    ///
+    /// static SEEN: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// let gpa = Gpa::builder()
+    ///     .quiet()
+    ///     .sink(|finding| {
+    ///         assert_eq!(finding.kind, FindingKind::DoubleFree);
+    ///         SEEN.fetch_add(1, Relaxed);
+    ///     })
+    ///     .build();
+    /// let block = gpa.raw_alloc(Layout::new::<u64>())?;
+    /// // SAFETY: `Gpa` defines what happens for every address: the second is told.
+    /// unsafe { gpa.free_unsized(block) };
+    /// unsafe { gpa.free_unsized(block) };
+    /// assert_eq!(SEEN.load(Relaxed), 1);
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    pub const fn sink(mut self, callback: fn(&Finding)) -> Self {
+        self.callback = Some(callback);
+        self
+    }
+
     /// Prints nothing at the end: the caller reads [`Gpa::report`] and [`Gpa::findings`].
     pub const fn quiet(mut self) -> Self {
         self.print = false;
@@ -130,8 +170,8 @@ impl Builder {
     /// Returns the allocator. It takes no memory before its first allocation.
     #[must_use]
     pub const fn build(self) -> Gpa {
-        let Self { config, print } = self;
-        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print }
+        let Self { config, print, callback } = self;
+        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print, callback }
     }
 }
 
@@ -144,12 +184,12 @@ impl Gpa {
 
     /// Begins an allocator with other settings.
     pub const fn builder() -> Builder {
-        Builder { config: Config::DEFAULT, print: true }
+        Builder { config: Config::DEFAULT, print: true, callback: None }
     }
 
     /// Changes the settings of an allocator that has not been used yet.
     pub(crate) const fn with_config(config: Config) -> Self {
-        Self { heap: AtomicPtr::new(ptr::null_mut()), config, print: false }
+        Self { heap: AtomicPtr::new(ptr::null_mut()), config, print: false, callback: None }
     }
 
     /// Returns the heap, if there was an allocation.
@@ -177,6 +217,8 @@ impl Gpa {
     #[inline(never)]
     pub(crate) fn heap_slow(&self, config: Config) -> Result<&Heap, AllocError> {
         let fresh = Heap::map(config).ok_or(AllocError)?;
+        // SAFETY: just mapped, and initialised; nobody else has seen it.
+        unsafe { fresh.as_ref() }.callback.set(self.callback);
         // AcqRel: publishes the heap, or sees the winner's; pairs with the Acquire in `heap`.
         let set = self.heap.compare_exchange(ptr::null_mut(), fresh.as_ptr(), AcqRel, Acquire);
         if set.is_err() {
@@ -250,6 +292,19 @@ impl Gpa {
         leaks
     }
 
+    /// Counts what is live now by the stack that allocated it: the difference of two snapshots says
+    /// what grew in between. See [`Snapshot`] for an example.
+    ///
+    /// It takes no memory from any heap. Blocks that other threads allocate or free meanwhile may
+    /// count or not. Its time grows with the number of blocks, freed ones included.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory for the counts.
+    pub fn snapshot(&self) -> Result<Snapshot, AllocError> {
+        Snapshot::take(self.heap_or_map()?).ok_or(AllocError)
+    }
+
     /// Returns the findings so far, each distinct one once; at most 1,024 are kept.
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         let heap = self.heap();
@@ -260,6 +315,33 @@ impl Gpa {
     /// with a word such as `limit:` or `degraded:`.
     pub fn notes(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.heap().into_iter().flat_map(Heap::notes)
+    }
+
+    /// Returns a handle whose blocks carry a name: that of a part of the program.
+    ///
+    /// The names of a process, 255 of them, are kept for ever; the blocks of a further one have none.
+    ///
+    /// ```
+    /// use alloc_core::AllocatorExt;
+    /// use alloc_gpa::Gpa;
+    ///
+    /// let gpa = Gpa::new();
+    /// let cache = gpa.tagged("cache");
+    /// let page = cache.alloc_fill(4096, 0u8)?;
+    /// let other = gpa.create(5u64)?;
+    /// let tags: Vec<_> = gpa.tags().map(|tag| (tag.name, tag.live_bytes)).collect();
+    /// assert_eq!(tags, [("cache", 4096)]);
+    /// # drop((page, other));
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    #[must_use]
+    pub fn tagged(&self, name: &'static str) -> Tagged<'_> {
+        Tagged::new(self, name)
+    }
+
+    /// Returns the figures of every name that blocks of this allocator were given.
+    pub fn tags(&self) -> impl Iterator<Item = TagStats> + '_ {
+        self.heap().into_iter().flat_map(|heap| heap.tags.iter())
     }
 
     /// Returns the numbers of allocations and bytes.
@@ -329,7 +411,7 @@ impl Drop for Gpa {
 /// A call from code that the allocator itself called, or from a signal handler that interrupted it,
 /// has no stack: capturing is not re-entrant.
 #[inline]
-fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
+pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
     let inside = thread::enter();
     let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
     call(here)

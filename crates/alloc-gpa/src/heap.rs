@@ -30,6 +30,8 @@ use crate::finding::{Block, Detail, Finding, FindingKind, Thread};
 use crate::lock::{Guard, Lock};
 use crate::stack::{self, StackId};
 use crate::sys::{self, pages};
+use crate::tag::{TagFigures, TagId};
+use crate::told::Callback;
 
 pub(crate) mod audit;
 mod budget;
@@ -128,8 +130,14 @@ pub(crate) struct Heap {
     pub(crate) epoch: AtomicU16,
     /// The process that searches for leaks here; see `process::scan::turn`.
     pub(crate) searcher: AtomicI32,
+    /// What belongs to each named part of the program.
+    pub(crate) tags: TagFigures,
     /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.
     sink: AtomicPtr<()>,
+    /// Called as the heap grows; null: nobody. A [`Pulse`].
+    pulse: AtomicPtr<()>,
+    /// As `sink`, the program's own.
+    pub(crate) callback: Callback,
     /// Told of every note that is new; null: nobody. A `fn(&str)`.
     note_sink: AtomicPtr<()>,
 }
@@ -142,6 +150,9 @@ pub(crate) type Sink = fn(&Heap, &Finding);
 
 /// What a sink for notes is: told of one when it is new.
 pub(crate) type NoteSink = fn(&str);
+
+/// What is called as a heap grows.
+pub(crate) type Pulse = fn(&Heap);
 
 /// What a free or a resize found at the address it was given.
 struct Target<'h> {
@@ -317,7 +328,29 @@ impl Heap {
         // Relaxed for the epoch: it changes in a forked child before any thread runs there.
         StateWord::live(align, self.epoch.load(Relaxed)).of(origin).publish(&slot.state);
         self.add_live(size);
+        if block.index == 0 {
+            self.beat();
+        }
         Ok(start)
+    }
+
+    /// A slab's first slot was taken: tells whoever watches the heap's growth.
+    #[cold]
+    #[inline(never)]
+    fn beat(&self) {
+        // Acquire: pairs with the Release in `set_pulse`.
+        let pulse = self.pulse.load(Acquire);
+        if !pulse.is_null() {
+            // SAFETY: only `set_pulse` writes it, from a `Pulse`.
+            let pulse = unsafe { core::mem::transmute::<*mut (), Pulse>(pulse) };
+            pulse(self);
+        }
+    }
+
+    /// Sets who is called, with no lock held, when a thread took the first slot of a slab.
+    pub(crate) fn set_pulse(&self, pulse: Pulse) {
+        // Release: pairs with the Acquire in `beat`.
+        self.pulse.store(pulse as *mut (), Release);
     }
 
     /// Takes the next slot of a class.
@@ -390,6 +423,7 @@ impl Heap {
         // Relaxed: published with `Freed` below.
         slot.freed.store(here.get(), Relaxed);
         let size = slot.size.load(Relaxed);
+        self.tags.freed(slot, size);
         if block.is_guarded() {
             self.close_freed(&block, size, here);
         } else {
@@ -449,6 +483,7 @@ impl Heap {
             return false;
         }
         slot.size.store(new, Relaxed);
+        self.tags.resized(slot, old, new);
         // SAFETY: `new` is less than the slot's room.
         let end = unsafe { block.start().add(new) };
         // SAFETY: the rest of the slot; what the block loses is no longer its owner's.
@@ -489,6 +524,7 @@ impl Heap {
         // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
         // blocks never overlap.
         unsafe { block.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
+        self.set_tag(block, TagId::of_slot(target.block.slot));
         self.free_found(&target, Origin::Moved, Claim::NONE, here);
         Ok(block)
     }

@@ -60,7 +60,7 @@ mod gpa;
 mod finding;
 mod config;
 mod global;
-mod process;
+pub mod process;
 mod side;
 mod heap;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -69,10 +69,13 @@ mod fault;
 #[path = "fault/elsewhere.rs"]
 mod fault;
 mod leaks;
+mod census;
+mod snapshot;
 mod tag;
 mod stack;
 mod stack_id;
 mod text;
+mod told;
 mod lock;
 mod sys;
 
@@ -100,4 +103,6 @@ pub mod signals {
 #[doc(hidden)]
 pub use process::{check_range, check_start, library_closed, note_unchecked};
 pub use side::SideHeap;
+pub use snapshot::{Diff, Entry, Growth, Snapshot};
 pub use stack::StackId;
+pub use tag::{TagStats, Tagged};

@@ -25,9 +25,15 @@ mod records;
 mod tell;
 mod start;
 mod fork;
+mod ask;
 mod leave;
+mod growth;
+mod lines;
 pub(crate) mod scan;
 
+pub use ask::{SearchError, detect_leaks, flush, set_sink, snapshot, stats};
+#[doc(hidden)]
+pub use ask::{keep_snapshot, print_error, print_growth, print_leaks};
 pub use range::{check_range, check_start};
 pub use start::{Start, library_closed, note_unchecked, start};
 

@@ -52,3 +52,11 @@ pub(crate) fn write_all(fd: libc::c_int, mut bytes: &[u8]) {
         }
     }
 }
+
+/// Returns the time since some moment in the past, by a clock that nobody sets.
+pub(crate) fn now() -> core::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a live `timespec`; the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    core::time::Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}

@@ -201,6 +201,9 @@ pub(crate) fn headline(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
         write!(out, "; the caller says size {size} align {align}")?;
         write!(out, ", it was allocated with size {} align {}", block.size, block.align)?;
     }
+    if let Some(name) = finding.tag {
+        write!(out, "; tag {}", name.escape_debug())?;
+    }
     if !finding.detail.as_str().is_empty() {
         write!(out, "; {}", finding.detail.as_str())?;
     }

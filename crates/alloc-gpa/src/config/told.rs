@@ -2,19 +2,25 @@
 #![forbid(unsafe_code)]
 
 /// What a report shows beyond findings and leaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {
     /// Bytes of the largest block of each leak that the report shows, at most 256; 0: none.
     pub dump: u16,
+    /// Of a process: whether it tells at its exit what is live, by the place that allocated it.
+    pub live: bool,
+    /// Of a process: seconds between two looks at what is live; 0: none.
+    pub every_s: u32,
+    /// Of a process that writes records: milliseconds between its first samples; 0: none.
+    pub sample_ms: u32,
 }
 
 /// Longest dump in bytes.
 pub(crate) const DUMP_LEN_MAX: u16 = 256;
 
 impl Told {
-    /// Nothing beyond.
-    pub const DEFAULT: Self = Self { dump: 0 };
+    /// Samples, and nothing else.
+    pub const DEFAULT: Self = Self { dump: 0, live: false, every_s: 0, sample_ms: 20 };
 }
 
 pub(super) fn parse_dump(value: &str) -> Option<u16> {
@@ -22,4 +28,20 @@ pub(super) fn parse_dump(value: &str) -> Option<u16> {
         return Some(0);
     }
     value.parse().ok().filter(|len| (1..=DUMP_LEN_MAX).contains(len))
+}
+
+pub(super) fn parse_live(value: &str) -> Option<bool> {
+    match value {
+        "off" => Some(false),
+        "exit" => Some(true),
+        _ => None,
+    }
+}
+
+/// Reads a time, a number from 1 to 86,400, or `off`.
+pub(super) fn parse_time(value: &str) -> Option<u32> {
+    if value == "off" {
+        return Some(0);
+    }
+    value.parse().ok().filter(|time| (1..=86_400).contains(time))
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::lock::Lock;
 use crate::sys::{maps, pages};
+use crate::tag::TagId;
 
 /// Distinct findings that a heap keeps; what comes later is told, but not kept.
 pub(crate) const FINDING_COUNT_MAX: usize = 1024;
@@ -131,6 +132,7 @@ impl Heap {
                 let sink = unsafe { core::mem::transmute::<*mut (), Sink>(sink) };
                 sink(self, &finding);
             }
+            self.callback.call(&finding);
         }
         match self.config.on_finding {
             _ if !finding.kind.is_fault() => {}
@@ -384,6 +386,7 @@ pub(super) fn blank(
         here,
         allocated: StackId::NONE,
         freed: StackId::NONE,
+        tag: None,
         detail: Detail::EMPTY,
         count: 0,
     }
@@ -398,6 +401,7 @@ pub(super) fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isiz
     finding.block = Some(Block { addr: block.start().addr().get(), size, align: word.align() });
     finding.offset = offset;
     finding.allocated = StackId::from_raw(block.slot.allocated.load(Relaxed));
+    finding.tag = TagId::of_slot(block.slot).name();
     if !word.is_allocated() {
         finding.freed = StackId::from_raw(block.slot.freed.load(Relaxed));
     }

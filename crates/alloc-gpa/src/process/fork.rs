@@ -10,7 +10,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::tell::{self, Mode};
-use super::{PROCESS, SideHeap};
+use super::{PROCESS, SideHeap, growth};
 use crate::fault;
 use crate::heap::Stats;
 use crate::stack::{self, thread};
@@ -72,6 +72,7 @@ extern "C" fn in_child() {
     stack::after_fork_child();
     release();
     let inside = thread::enter();
+    growth::after_fork_child();
     if let Some(heap) = PROCESS.heap() {
         heap.next_epoch();
         heap.findings.clear();

@@ -11,12 +11,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::records::End;
 use super::scan;
 use super::tell::{self, Mode};
-use super::{PROCESS, fork};
+use super::{PROCESS, fork, growth};
 use crate::config::OnFinding;
 use crate::heap::Heap;
 use crate::leaks::{Leaks, Sum, Totals};
 use crate::stack::thread;
-use crate::text::{self, Frames, Style};
+use crate::text::{self, Style};
 
 /// Exit status of a process that leaked, where the policy is to abort on misuse.
 const STATUS_LEAKS: c_int = 23;
@@ -90,6 +90,7 @@ extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
         return;
     };
     heap.audit_damage();
+    growth::at_exit(heap);
     let lost = match scan::search(heap, registers) {
         Ok(leaks) => {
             report(heap, &leaks, status);
@@ -134,7 +135,9 @@ fn report(heap: &Heap, leaks: &Leaks, status: c_int) {
         let dump = heap.config.told.dump;
         for group in leaks.groups() {
             let cycle = leaks.cycle_of(group);
-            tell::with_records(|records, buffers| records.write_leak(group, cycle, dump, buffers));
+            tell::with_records(|records, buffers| {
+                records.write_leak(None, group, cycle, dump, buffers);
+            });
         }
         for note in leaks.notes() {
             tell::with_records(|records, buffers| records.write_note(note, buffers));
@@ -145,11 +148,24 @@ fn report(heap: &Heap, leaks: &Leaks, status: c_int) {
     }
 }
 
+/// Writes how often each finding was met, where that was more than once: they are written when they
+/// are new.
+fn write_repeats(heap: &Heap) {
+    let mut index = 0;
+    while let Some(finding) = heap.findings.get(index) {
+        if 1 < finding.count {
+            tell::with_records(|records, buffers| records.write_repeat(&finding, buffers));
+        }
+        index += 1;
+    }
+}
+
 fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status: c_int) {
     if tell::missed() != 0 {
         let text = "degraded: findings in signal handlers could not be recorded";
         tell::with_records(|records, buffers| records.write_note(text, buffers));
     }
+    write_repeats(heap);
     let findings = heap.findings.lock.lock_or_give_up().map_or(0, |count| *count);
     let end = End {
         stats: fork::own(heap.stats()),
@@ -162,34 +178,38 @@ fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status
     tell::with_records(|records, buffers| records.write_end(&end, buffers));
 }
 
+/// How leaks are printed in this process.
+pub(super) fn style(heap: &Heap) -> Style {
+    let (frames, dump) = (growth::frames(), heap.config.told.dump);
+    Style { frames, prefix: "alloc-gpa: ", exact: false, dump }
+}
+
 /// Writes the leaks and a summary, if there is something to say.
 fn print(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> fmt::Result {
-    let frames = match tell::mode() {
-        Mode::Resolved => Frames::Resolved,
-        _ => Frames::Addresses,
-    };
-    let dump = heap.config.told.dump;
-    text::leaks(leaks, Style { frames, prefix: "alloc-gpa: ", exact: false, dump }, out)?;
-    let findings = heap.findings.count();
-    let Totals { lost, indirect, possible, reachable } = leaks.totals;
-    if findings != 0 || !leaks.is_empty() {
-        let Sum { count, bytes } = lost;
-        write!(out, "alloc-gpa: findings: {findings}; blocks lost: {count} ({bytes} bytes)")?;
-        for (title, sum) in [
-            ("held by lost ones only", indirect),
-            ("possibly lost", possible),
-            ("in use at the end", reachable),
-        ] {
-            if sum.count != 0 {
-                write!(out, ", {title}: {} ({} bytes)", sum.count, sum.bytes)?;
-            }
-        }
-        out.write_char('\n')?;
-        for note in leaks.notes() {
-            writeln!(out, "alloc-gpa: {note}")?;
-        }
+    text::leaks(leaks, style(heap), out)?;
+    if heap.findings.count() != 0 || !leaks.is_empty() {
+        print_totals(heap, leaks, out)?;
     }
     Ok(())
+}
+
+/// Writes how many findings and leaks there are, and the notes.
+pub(super) fn print_totals(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> fmt::Result {
+    let findings = heap.findings.count();
+    let Totals { lost, indirect, possible, reachable } = leaks.totals;
+    let Sum { count, bytes } = lost;
+    write!(out, "alloc-gpa: findings: {findings}; blocks lost: {count} ({bytes} bytes)")?;
+    for (title, sum) in [
+        ("held by lost ones only", indirect),
+        ("possibly lost", possible),
+        ("in use at the end", reachable),
+    ] {
+        if sum.count != 0 {
+            write!(out, ", {title}: {} ({} bytes)", sum.count, sum.bytes)?;
+        }
+    }
+    out.write_char('\n')?;
+    leaks.notes().try_for_each(|note| writeln!(out, "alloc-gpa: {note}"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::heap::Stats;
 use crate::leaks::{Group, Key, LeakKind, Totals};
 use crate::stack::modules::{self, ModuleRef};
 use crate::stack::{self, StackId, Trace};
+use crate::sys::mapped::Mapped;
 use crate::sys::{self, peek};
 
 /// Longest path of the directory in bytes.
@@ -25,11 +26,14 @@ const ARG_COUNT_MAX: usize = 16;
 const ARG_LEN_MAX: usize = 256;
 const PATH_LEN_MAX: usize = 4096;
 /// Bytes of the name of a part of the program.
-const TAG_LEN_MAX: usize = 256;
+pub(super) const TAG_LEN_MAX: usize = 256;
 /// The descriptor is moved up there, out of the way of programs that count on the lowest ones.
 const DESCRIPTORS_HIGH: [c_int; 3] = [900, 200, 50];
 /// Images of one process id that are told apart.
 const IMAGE_COUNT_MAX: u32 = 100_000;
+
+/// Kind and stacks of a finding.
+type FindingKey = [u32; 4];
 
 /// The file, open or to be opened.
 pub(super) struct Records {
@@ -43,6 +47,8 @@ pub(super) struct Records {
     stacks: IdSet,
     modules: IdSet,
     findings: u64,
+    /// What tells the first findings of the file apart: kind and stacks, in their order.
+    keys: Option<Mapped<FindingKey>>,
     /// Who hands out the process's memory, as `start` says it.
     strategy: &'static str,
 }
@@ -96,6 +102,7 @@ impl Records {
             stacks: IdSet::new(),
             modules: IdSet::new(),
             findings: 0,
+            keys: None,
         }
     }
 
@@ -182,7 +189,7 @@ impl Records {
     }
 
     /// Writes a line to the file, which is opened again if the program closed its descriptor.
-    fn write(&mut self, line: &[u8]) {
+    pub(super) fn write(&mut self, line: &[u8]) {
         let Some(file) = &mut self.file else { return };
         if identity(file.descriptor) != Some(file.identity) {
             let (pid, image, wanted) = (file.pid, file.image, file.identity);
@@ -245,7 +252,7 @@ impl Records {
     }
 
     /// Writes the stack, and the modules that its frames lie in, unless they were written.
-    fn write_stack(&mut self, id: StackId, buffers: &mut Buffers<'_>) {
+    pub(super) fn write_stack(&mut self, id: StackId, buffers: &mut Buffers<'_>) {
         let mut trace = Trace::new();
         if !self.stacks.insert(id.get()) || !stack::depot().get(id, &mut trace) {
             return;
@@ -304,6 +311,11 @@ impl Records {
             }
             return;
         }
+        self.keys = self.keys.take().or_else(|| Mapped::new(FINDING_COUNT_MAX as usize));
+        let index = self.findings as usize - 1;
+        if let Some(key) = self.keys.as_mut().and_then(|keys| keys.get_mut(index)) {
+            *key = key_of(finding);
+        }
         for stack in [finding.here, finding.allocated, finding.freed] {
             self.write_stack(stack, buffers);
         }
@@ -332,15 +344,27 @@ impl Records {
         line.number("here", finding.here.get());
         line.number("allocated", finding.allocated.get());
         line.number("freed", finding.freed.get());
+        if let Some(name) = finding.tag {
+            line.text("tag", &name.as_bytes()[..name.len().min(TAG_LEN_MAX)]);
+        }
         line.text("detail", finding.detail.as_str().as_bytes());
         line.number("count", finding.count);
         line.end();
         self.write(line.as_bytes());
     }
 
-    /// Writes the blocks that one place leaked, with `dump` bytes of the largest.
+    /// Returns which line with a finding tells this one, 0 for the first.
+    pub(super) fn finding_line(&self, finding: &Finding) -> Option<usize> {
+        let keys = &self.keys.as_ref()?[..];
+        let count = keys.len().min(self.findings as usize);
+        keys[..count].iter().position(|key| *key == key_of(finding))
+    }
+
+    /// Writes the blocks that one place leaked, with `dump` bytes of the largest; before the end of
+    /// the process with the number of a `snapshot`.
     pub(super) fn write_leak(
         &mut self,
+        snapshot: Option<u64>,
         group: &Group,
         cycle: &[u32],
         dump: u16,
@@ -350,7 +374,11 @@ impl Records {
         for stack in cycle.iter().chain(&[stack, holder]) {
             self.write_stack(StackId::from_raw(*stack), buffers);
         }
-        let mut line = Line::object(buffers.line, "leak");
+        let kind_of_line = if snapshot.is_some() { "leak_at" } else { "leak" };
+        let mut line = Line::object(buffers.line, kind_of_line);
+        if let Some(snapshot) = snapshot {
+            line.number("snapshot", snapshot);
+        }
         line.text("kind", kind.name().as_bytes());
         line.number("stack", stack);
         line.number("count", group.count);
@@ -425,6 +453,12 @@ impl Records {
         line.end();
         self.write(line.as_bytes());
     }
+}
+
+/// What tells findings apart: never all zero.
+fn key_of(finding: &Finding) -> FindingKey {
+    let stacks = [finding.here, finding.allocated, finding.freed].map(StackId::get);
+    [finding.kind as u32 + 1, stacks[0], stacks[1], stacks[2]]
 }
 
 /// Returns device and inode of an open file.

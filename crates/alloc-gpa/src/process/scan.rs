@@ -44,7 +44,7 @@ const PLACE_COUNT_MAX: usize = 1 << 16;
 /// Groups whose cycles are looked for.
 const CYCLE_COUNT_MAX: usize = 256;
 
-/// The registers that a function must keep for its caller, as `exit`'s caller left them.
+/// The registers that a function must keep for its caller, as the caller left them.
 #[repr(C)]
 pub(super) struct Registers([usize; 6]);
 
@@ -58,6 +58,42 @@ impl Registers {
         core::hint::black_box(&mut saved);
         Self(saved)
     }
+}
+
+/// What is called with the registers of its caller's caller, and what it was given.
+pub(super) type WithRegisters = extern "C" fn(*mut core::ffi::c_void, &Registers);
+
+/// Saves the caller's registers on the stack, from where it is searched, and calls `work`.
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+#[unsafe(naked)]
+pub(super) extern "C" fn with_registers(work: WithRegisters, data: *mut core::ffi::c_void) {
+    core::arch::naked_asm!(
+        "push rbx",
+        "push rbp",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rsp",
+        "sub rsp, 8",
+        "call rax",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbp",
+        "pop rbx",
+        "ret",
+    );
+}
+
+/// Saves the caller's registers as far as that is possible, and calls `work`.
+#[cfg(not(all(target_arch = "x86_64", target_env = "gnu")))]
+pub(super) fn with_registers(work: WithRegisters, data: *mut core::ffi::c_void) {
+    work(data, &Registers::save());
 }
 
 const NO_MEMORY: &str = "leaks: not counted: no memory for the search";

@@ -10,7 +10,7 @@ use super::env::{self, Found, Rights};
 use super::line::Line;
 use super::records::End;
 use super::tell::{self, Mode};
-use super::{PROCESS, fork, leave};
+use super::{PROCESS, fork, growth, leave};
 use crate::config::{Config, OnFinding};
 use crate::fault;
 use crate::heap::Heap;
@@ -111,6 +111,7 @@ fn map(kind: Start) -> Result<&'static Heap, AllocError> {
     let heap = PROCESS.heap_slow(config)?;
     heap.set_sink(tell::finding);
     heap.set_note_sink(tell::note);
+    growth::begin(heap);
     if mode == Mode::Records {
         // Opens the file: a process without findings is counted as well.
         tell::with_records(|_, _| ());

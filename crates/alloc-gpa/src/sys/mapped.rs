@@ -4,7 +4,9 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
+use crate::census::Place;
 use crate::leaks::{Cycle, Group};
+use crate::snapshot::Change;
 use crate::sys::pages;
 
 /// Types of which zero bytes are a value.
@@ -21,7 +23,13 @@ unsafe impl Zeroed for (usize, usize) {}
 // SAFETY: numbers, and a kind of which 0 is one.
 unsafe impl Zeroed for Group {}
 // SAFETY: numbers.
+unsafe impl Zeroed for [u32; 4] {}
+// SAFETY: numbers.
 unsafe impl Zeroed for Cycle {}
+// SAFETY: numbers.
+unsafe impl Zeroed for Place {}
+// SAFETY: numbers.
+unsafe impl Zeroed for Change {}
 
 /// A table of zeroes of fixed length, in a mapping of its own; given back when dropped.
 pub(crate) struct Mapped<T: Zeroed> {

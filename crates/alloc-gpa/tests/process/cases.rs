@@ -38,8 +38,79 @@ pub(crate) fn run(name: &str) {
         "other_heap" => other_heap(),
         "mapping" => mapping(libc::PROT_READ | libc::PROT_WRITE),
         "sealed" => mapping(libc::PROT_READ),
+        "asks" => asks(),
+        "grows" => grows(),
+        "repeats" => repeats(),
+        "damages" => damages(),
         _ => scan(name),
     }
+}
+
+/// Asks what leaked, what grew, and goes on.
+fn asks() {
+    use alloc_gpa::{LeakKind, process};
+    wiped(|| KEPT.store(block(SIZE), Relaxed));
+    assert_eq!(lost_now(), (0, 0), "nothing is lost yet");
+    wiped(|| {
+        black_box(block(SIZE));
+    });
+    let first = process::snapshot().unwrap();
+    assert_eq!(lost_now(), (1, SIZE as u64));
+    // What an answer holds hides nothing from the next question.
+    let kept = process::detect_leaks().unwrap();
+    assert_eq!(lost_now(), (1, SIZE as u64));
+    assert!(kept.to_string().contains("cases.rs:"), "{kept}");
+    wiped(|| HIDDEN.store(!KEPT.swap(0, Relaxed), Relaxed));
+    assert_eq!(lost_now(), (2, 2 * SIZE as u64));
+    let more = block(3 * SIZE);
+    let second = process::snapshot().unwrap();
+    let diff = first.diff(&second).unwrap();
+    let most = diff.iter().next().unwrap();
+    assert_eq!((most.blocks, most.bytes), (1, 3 * SIZE as i64));
+    assert!(diff.to_string().contains("process::cases::"), "{diff}");
+    free(more, 3 * SIZE);
+    // Found again: it is in use.
+    wiped(|| KEPT.store(!HIDDEN.load(Relaxed), Relaxed));
+    assert_eq!(lost_now(), (1, SIZE as u64));
+    assert!(process::stats().allocations > process::stats().frees);
+    println!("asked {}", LeakKind::Lost.name());
+
+    #[inline(never)]
+    fn lost_now() -> (u64, u64) {
+        let found = process::detect_leaks().unwrap();
+        let total = found.total(LeakKind::Lost);
+        (total.count, total.bytes)
+    }
+}
+
+/// Allocates more and more, for long enough that there is something to see.
+fn grows() {
+    let begin = std::time::Instant::now();
+    let mut kept = Vec::new();
+    while begin.elapsed().as_millis() < 2500 {
+        kept.push(vec![1u8; 4000]);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    println!("{}", kept.len());
+}
+
+/// The same fault again and again.
+fn repeats() {
+    let (first, second) = (block(SIZE), block(SIZE));
+    free(first, SIZE);
+    free(first, SIZE);
+    for _ in 0..6 {
+        free(second, SIZE);
+    }
+}
+
+/// Damages a block, lets that be told, and dies.
+fn damages() {
+    let block = block(SIZE);
+    put(block, SIZE, 5);
+    alloc_gpa::process::flush();
+    // SAFETY: no preconditions.
+    unsafe { libc::_exit(0) };
 }
 
 fn layout(size: usize) -> Layout {

@@ -31,7 +31,7 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 20] = [
+const TESTS: [(&str, fn()); 24] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
@@ -42,6 +42,10 @@ const TESTS: [(&str, fn()); 20] = [
     ("lost_and_indirect_are_told_apart", lost_and_indirect_are_told_apart),
     ("who_holds_what_is_told", who_holds_what_is_told),
     ("first_bytes_are_told_on_request", first_bytes_are_told_on_request),
+    ("a_process_asks", a_process_asks),
+    ("growth_is_recorded", growth_is_recorded),
+    ("repeats_are_counted", repeats_are_counted),
+    ("damage_is_told_before_the_end", damage_is_told_before_the_end),
     ("a_forked_child_reports_its_own", a_forked_child_reports_its_own),
     ("a_bare_fork_opens_a_file_of_its_own", a_bare_fork_opens_a_file_of_its_own),
     ("a_vfork_leaves_the_parents_file_alone", a_vfork_leaves_the_parents_file_alone),
@@ -245,6 +249,88 @@ fn first_bytes_are_told_on_request() {
     let text = Run::new("lost").options("dump=16").text().stderr;
     let line = format!("    {} ................\n", "00 ".repeat(16));
     assert!(text.contains(&line), "{text}");
+}
+
+/// A program looks for its leaks and goes on; under `alloc-check` they are in the records as well, told
+/// from those of the end.
+fn a_process_asks() {
+    let done = Run::new("asks").text();
+    assert_eq!((done.status, done.stdout.as_str()), (Some(0), "asked lost\n"), "{}", done.stderr);
+    let done = Run::new("asks").records();
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    let ids: Vec<_> = records.of("snapshot").map(|line| line["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=8).collect::<Vec<_>>());
+    assert!(records.of("snapshot").all(|line| line["why"] == "request"));
+    let size = cases::SIZE as u64;
+    let found: Vec<_> = records
+        .of("leak_at")
+        .filter(|line| line["kind"] == "lost")
+        .map(|line| (line["snapshot"].as_u64().unwrap(), line["bytes"].as_u64().unwrap()))
+        .collect();
+    // One place or two: the blocks of one function, in one or two lines of the source.
+    let sum = |id| found.iter().filter(|found| found.0 == id).map(|found| found.1).sum::<u64>();
+    assert_eq!((1..=8).map(sum).collect::<Vec<_>>(), [0, 0, size, size, size, 2 * size, 0, size]);
+    for line in records.of("live") {
+        let id = line["snapshot"].as_u64().unwrap();
+        assert!((1..=8).contains(&id) && line["blocks"].as_u64() != Some(0), "{line}");
+        assert!(!records.stack(&line["stack"]).is_empty());
+    }
+    assert_eq!(records.leaks(), [("lost".to_owned(), 1, size)]);
+}
+
+fn growth_is_recorded() {
+    let done = Run::new("grows").options("live=exit,every=1,sample=10").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    let count: u64 = done.stdout.trim().parse().unwrap();
+    let samples: Vec<_> = records.of("sample").collect();
+    assert!(10 <= samples.len(), "{samples:?}");
+    for pair in samples.windows(2) {
+        for key in ["ms", "allocations"] {
+            assert!(pair[0][key].as_u64() <= pair[1][key].as_u64(), "{pair:?}");
+        }
+    }
+    let most = samples.iter().map(|line| line["live_bytes"].as_u64().unwrap()).max().unwrap();
+    assert!(count * 4000 <= most + (1 << 17), "{count} {most}");
+    assert!(samples.iter().all(|line| 1 << 20 < line["resident_bytes"].as_u64().unwrap()));
+    let why: Vec<_> = records.of("snapshot").map(|line| line["why"].as_str().unwrap()).collect();
+    assert_eq!(why, ["every", "every", "exit"]);
+    let exit = records.of("snapshot").last().unwrap();
+    assert_eq!(exit["complete"], true, "{exit}");
+    let live = |id: u64| {
+        records.of("live").filter(move |line| line["snapshot"] == id).map(|line| {
+            ["bytes", "total_bytes", "total_blocks"].map(|key| line[key].as_u64().unwrap_or(0))
+        })
+    };
+    // What grew most is the program's: in every snapshot more.
+    let most: Vec<_> = (1..=3).map(|id| live(id).map(|live| live[0]).max().unwrap()).collect();
+    assert!(most[0] < most[1], "{most:?}");
+    // At the exit the blocks were freed: they are in the totals.
+    let total = live(3).find(|live| live[2] == count).expect("the place that allocated most");
+    assert_eq!(total, [0, count * 4000, count]);
+    // Without records, the growth is printed.
+    let text = Run::new("grows").options("every=1").text().stderr;
+    assert!(text.contains("blocks live after 1."), "{text}");
+    assert!(text.contains("process::cases::grows"), "{text}");
+    let text = Run::new("lost").options("live=exit").text().stderr;
+    assert!(text.contains("alloc-gpa: live: "), "{text}");
+}
+
+fn repeats_are_counted() {
+    let done = Run::new("repeats").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.of("finding").count(), 2);
+    assert!(records.of("finding").all(|line| line["count"] == 1));
+    let repeat = records.only("repeat");
+    assert_eq!((&repeat["finding"], &repeat["count"]), (&1.into(), &5.into()));
+}
+
+fn damage_is_told_before_the_end() {
+    let done = Run::new("damages").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.only("finding")["kind"], "overflow");
+    assert_eq!(records.of("end").count(), 0);
+    assert_ne!(records.of("sample").count(), 0);
 }
 
 /// The child's leak is the child's alone, the parent's the parent's; findings likewise.

@@ -256,7 +256,7 @@ pub(super) fn count(
     // Relaxed, all: published with the state.
     let stack = block.slot.allocated.load(Relaxed);
     let size = block.slot.size.load(Relaxed);
-    let tag = TagId(block.slot.tag.load(Relaxed));
+    let tag = TagId::of_slot(block.slot);
     let loops = mark == Mark::LostLoop;
     let leaked = Leaked { addr: block.start().addr().get(), size, loops };
     if !leaks::count(groups, Key { kind, stack, tag, holder }, leaked) {
