@@ -10,8 +10,8 @@ use clap::Subcommand;
 use crate::steps::Steps;
 use crate::test::in_target;
 use crate::tools::{
-    TARGET, add_flags, cargo, cargo_of, fetch, has_program, has_toolchain, metadata, output, root,
-    succeeds, target_dir,
+    TARGET, add_flags, cargo, cargo_of, fetch, has_program, has_toolchain, install, metadata,
+    missing_tools, output, root, succeeds, target_dir,
 };
 use crate::{real, test, tidy};
 
@@ -25,6 +25,8 @@ pub(crate) enum Job {
     Test(test::Options),
     /// Real programs with and without the checker; installs what is missing.
     Real(real::Options),
+    /// The HTML report in Chromium, and the viewer of DHAT; installs what is missing.
+    Browser,
     /// Tests under the address and thread sanitizers (nightly).
     San,
     /// The model checker over every crate with `tests/loom.rs`.
@@ -50,11 +52,13 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
             msrv(steps)?;
             test::run(steps, &test::Options::default())?;
             loom(steps)?;
+            browser(steps);
             real::run(steps, &real::Options::default())?;
         }
         Job::Quick => quick(steps),
         Job::Test(options) => test::run(steps, options)?,
         Job::Real(options) => real::run(steps, options)?,
+        Job::Browser => browser(steps),
         Job::San => san(steps)?,
         Job::Loom => loom(steps)?,
         Job::Miri => miri(steps)?,
@@ -76,6 +80,22 @@ fn quick(steps: &mut Steps) {
     let mut doc = cargo("doc --workspace --no-deps --locked --keep-going");
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.command("documentation", doc);
+}
+
+/// What the tests in a browser need, with Debian's packages.
+const BROWSER_TOOLS: [(&str, &str); 2] =
+    [("chromium", "chromium"), ("/usr/libexec/valgrind/dh_view.html", "valgrind")];
+
+fn browser(steps: &mut Steps) {
+    if !cfg!(target_os = "linux") {
+        steps.skip("browser", "run on Linux only");
+    } else if let Err(error) = install(&missing_tools(BROWSER_TOOLS)) {
+        let reason = error.to_string();
+        steps.skip("browser", reason.lines().next().unwrap_or("its tools cannot be installed"));
+    } else {
+        let words = "test --locked --no-fail-fast -p alloc-report --test browser";
+        steps.tests("browser", cargo(words));
+    }
 }
 
 /// Crates that hold no call of the operating system: what Miri and a library without std can take.

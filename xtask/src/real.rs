@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::checker::Checker;
 use crate::steps::Steps;
-use crate::tools::{has_program, output, target_dir};
+use crate::tools::{install, missing_tools, target_dir};
 use programs::PROGRAMS;
 pub(crate) use programs::{PLAIN, Program};
 
@@ -90,40 +90,13 @@ fn slug(name: &str) -> String {
 
 /// Installs the packages of the programs that are not there, if that is possible here.
 fn install_missing(programs: &[&Program], no_install: bool) -> Result<()> {
-    let mut missing: Vec<(&str, &str)> = programs
-        .iter()
-        .flat_map(|program| program.needs)
-        .filter(|(tool, _)| !is_present(tool))
-        .copied()
-        .collect();
-    missing.sort_unstable();
-    missing.dedup();
-    if missing.is_empty() {
-        return Ok(());
+    let needed = programs.iter().flat_map(|program| program.needs).copied();
+    let missing = missing_tools(needed);
+    if no_install && !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+        bail!("missing: {}", names.join(", "));
     }
-    let names: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
-    let names = names.join(", ");
-    let is_superuser = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if no_install || !is_superuser || !has_program("apt-get") {
-        bail!("missing: {names} (installed by itself only where apt-get is and the user is root)");
-    }
-    eprintln!("installing {names}");
-    let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "--no-install-recommends"]);
-    install.args(missing.iter().map(|(_, package)| package));
-    for command in [Command::new("apt-get").arg("update"), &mut install] {
-        let command = command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-        output(command)?;
-    }
-    match missing.iter().find(|(tool, _)| !is_present(tool)) {
-        Some((tool, package)) => bail!("{tool} is still missing after installing {package}"),
-        None => Ok(()),
-    }
-}
-
-/// A tool is a program in PATH, or a file if it is a path.
-fn is_present(tool: &str) -> bool {
-    if tool.starts_with('/') { Path::new(tool).exists() } else { has_program(tool) }
+    install(&missing)
 }
 
 /// One line of the table, and what is wrong.

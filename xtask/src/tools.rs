@@ -86,6 +86,47 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
+/// Those of `needed`, tools with the packages that hold them, that are not there. A tool is a program in
+/// PATH, or a file if it is a path.
+pub(crate) fn missing_tools<'a>(
+    needed: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<(&'a str, &'a str)> {
+    let is_missing = |(tool, _): &(&str, &str)| !is_present(tool);
+    let mut missing: Vec<_> = needed.into_iter().filter(is_missing).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn is_present(tool: &str) -> bool {
+    if tool.starts_with('/') { Path::new(tool).exists() } else { has_program(tool) }
+}
+
+/// Installs the packages of `missing` tools, if that is possible here.
+pub(crate) fn install(missing: &[(&str, &str)]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+    let names = names.join(", ");
+    let is_superuser = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_superuser || !has_program("apt-get") {
+        bail!("missing: {names} (installed by itself only where apt-get is and the user is root)");
+    }
+    eprintln!("installing {names}");
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "--no-install-recommends"]);
+    install.args(missing.iter().map(|(_, package)| package));
+    for command in [Command::new("apt-get").arg("update"), &mut install] {
+        let command = command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        output(command)?;
+    }
+    match missing.iter().find(|(tool, _)| !is_present(tool)) {
+        Some((tool, package)) => bail!("{tool} is still missing after installing {package}"),
+        None => Ok(()),
+    }
+}
+
 /// Whether rustup has this toolchain.
 pub(crate) fn has_toolchain(name: &str) -> bool {
     succeeds(Command::new("rustup").args(["run", name, "rustc", "--version"]))
