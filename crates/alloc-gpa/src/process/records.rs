@@ -206,7 +206,7 @@ impl Records {
                 })
             });
         }
-        if let Some(file) = self.file {
+        if let Some(file) = self.file.filter(|file| may_grow(file.descriptor, line.len())) {
             sys::write_all(file.descriptor, line);
         }
     }
@@ -459,6 +459,20 @@ impl Records {
 fn key_of(finding: &Finding) -> FindingKey {
     let stacks = [finding.here, finding.allocated, finding.freed].map(StackId::get);
     [finding.kind as u32 + 1, stacks[0], stacks[1], stacks[2]]
+}
+
+/// Whether a file may become so much longer: beyond RLIMIT_FSIZE a write is answered by SIGXFSZ, which
+/// kills.
+fn may_grow(descriptor: c_int, len: usize) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes one `rlimit`, for which there is room.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if !known || limit.rlim_cur == libc::RLIM_INFINITY {
+        return true;
+    }
+    // SAFETY: no preconditions; the file is written at its end only, so its position is of no use.
+    let size = unsafe { libc::lseek(descriptor, 0, libc::SEEK_END) };
+    u64::try_from(size).is_ok_and(|size| size.saturating_add(len as u64) <= limit.rlim_cur)
 }
 
 /// Returns device and inode of an open file.
