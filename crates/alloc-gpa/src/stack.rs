@@ -26,7 +26,7 @@
 
 mod capture;
 pub(crate) mod depot;
-mod bounds;
+pub(crate) mod bounds;
 mod elf;
 pub(crate) mod modules;
 mod modules_build;

@@ -1,6 +1,7 @@
 //! What the crate asks of the operating system: pages, and a few facts. No function here allocates,
 //! waits or unwinds. Failure is a value.
 
+pub(crate) mod ended;
 pub(crate) mod errno;
 pub(crate) mod guards;
 pub(crate) mod mapped;

@@ -32,11 +32,7 @@ impl Window {
     /// stack's end; nothing if it is on another stack, a coroutine's or a signal's.
     #[inline]
     pub(crate) fn of_thread(sp: usize) -> Self {
-        let state = thread::current();
-        if state.stack_high.load(Relaxed) == 0 {
-            find();
-        }
-        let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
+        let (low, high) = of_thread();
         if low <= sp && sp < high && sp.is_multiple_of(WORD) {
             Self { start: sp, word_count: (high - sp) / WORD }
         } else {
@@ -70,6 +66,16 @@ impl Window {
     }
 }
 
+/// Returns the calling thread's stack as `[low, high)`; `low` is 0 if it was not found.
+#[inline]
+pub(crate) fn of_thread() -> (usize, usize) {
+    let state = thread::current();
+    if state.stack_high.load(Relaxed) == 0 {
+        find();
+    }
+    (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed))
+}
+
 /// Finds the thread's stack and notes it in its state.
 #[cold]
 #[inline(never)]
@@ -84,11 +90,11 @@ fn find() {
 fn look() -> Option<(usize, usize)> {
     // SAFETY: the call has no preconditions.
     let pid = unsafe { libc::getpid() }.cast_unsigned();
-    let file = peek::open_self(c"/proc/self/maps")?;
+    let file = peek::open_self(c"/proc/thread-self/maps")?;
     let found = if thread::current().tid() == pid {
         find_line(file, |line| (line.name == b"[stack]").then(|| (main_low(line), line.end)))
     } else {
-        let pointer = thread_pointer();
+        let pointer = thread::pointer();
         let low = query(file, pointer - 1).or_else(|| {
             find_line(file, |line| {
                 (line.start < pointer && pointer <= line.end).then_some(line.start)
@@ -148,35 +154,6 @@ fn find_line<R>(file: libc::c_int, pick: impl Fn(&maps::Line<'_>) -> Option<R>) 
     found?.break_value()
 }
 
-/// Returns the thread pointer, which libc places at the upper end of a thread's stack.
-fn thread_pointer() -> usize {
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return 0;
-    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-    {
-        let pointer: usize;
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the ABI keeps the thread pointer's own value at `fs:0`; nothing is written.
-        unsafe {
-            core::arch::asm!(
-                "mov {}, qword ptr fs:[0]",
-                out(reg) pointer,
-                options(pure, nomem, nostack, preserves_flags)
-            );
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: the register is readable from user mode; nothing is written.
-        unsafe {
-            core::arch::asm!(
-                "mrs {}, tpidr_el0",
-                out(reg) pointer,
-                options(pure, nomem, nostack, preserves_flags)
-            );
-        }
-        pointer
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{WORD, Window, find_line, look, maps, peek, query};
@@ -190,7 +167,7 @@ mod tests {
             let (low, high) = look().expect("found");
             assert!(low < addr && addr < high);
             assert!(high - addr < 64 << 10, "the thread has just begun");
-            let file = peek::open_self(c"/proc/self/maps").expect("readable");
+            let file = peek::open_self(c"/proc/thread-self/maps").expect("readable");
             let holds = |line: &maps::Line<'_>| line.start <= addr && addr < line.end;
             let start = find_line(file, |line| holds(line).then_some(line.start));
             assert_eq!(start, Some(low));

@@ -184,6 +184,7 @@ impl ThreadState {
         // Relaxed: only that the numbers differ matters.
         let index = NEXT.fetch_add(1, Relaxed);
         self.index.store(index, Relaxed);
+        super::ended::note(pointer());
         crate::fault::thread_begins();
         index.wrapping_sub(1)
     }
@@ -232,6 +233,35 @@ impl ThreadState {
     /// Forgets what a forked child must not inherit: the id of the parent's thread.
     pub(crate) fn after_fork(&self) {
         self.tid.store(0, Relaxed);
+    }
+}
+
+/// Returns the thread pointer, which libc places at the upper end of a thread's stack.
+pub(crate) fn pointer() -> usize {
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return 0;
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    {
+        let pointer: usize;
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the ABI keeps the thread pointer's own value at `fs:0`; nothing is written.
+        unsafe {
+            core::arch::asm!(
+                "mov {}, qword ptr fs:[0]",
+                out(reg) pointer,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the register is readable from user mode; nothing is written.
+        unsafe {
+            core::arch::asm!(
+                "mrs {}, tpidr_el0",
+                out(reg) pointer,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+        }
+        pointer
     }
 }
 

@@ -1,10 +1,11 @@
 //! Where the search begins: memory that the program may keep pointers in, without the heap.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use crate::fault;
+use core::ops::Range;
+
 use crate::heap::Heap;
-use crate::stack::thread;
+use crate::stack::bounds;
+use crate::sys::ended::Ended;
 use crate::sys::mapped::{Mapped, Zeroed};
 use crate::sys::maps::{self, Line};
 
@@ -71,9 +72,13 @@ impl Roots {
         let excluded = &mut excluded[..count];
         excluded.sort_unstable();
         let mut roots = Self { ranges, len: 0, complete: true };
+        let mut ended = Ended::new();
         roots.complete &= maps::for_each(|mapping| {
+            let parts = ended.live_parts(mapping);
             if let Some(pages) = pages_of(mapping) {
-                roots.add_without(Root { start: mapping.start, end: mapping.end, pages }, excluded);
+                for Range { start, end } in parts {
+                    roots.add_without(Root { start, end, pages }, excluded);
+                }
             }
             true
         });
@@ -141,9 +146,7 @@ fn pages_of(mapping: &Line<'_>) -> Option<Pages> {
 
 /// The part of this thread's stack that is not in use: start and length.
 fn dead_stack(stack_pointer: usize) -> (usize, usize) {
-    let state = thread::current();
-    // Relaxed, both: this thread's own.
-    let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
+    let (low, high) = bounds::of_thread();
     // Elsewhere than on its own stack, a coroutine's: nothing is known to be unused.
     let on_stack = low != 0 && low <= stack_pointer && stack_pointer < high;
     if on_stack { (low, stack_pointer - low) } else { (0, 0) }
