@@ -98,7 +98,7 @@ impl Refresher {
         // SAFETY: the mapping spans a `Scratch`, of which zeroes are a valid value, and belongs to
         // this refresher, which is borrowed exclusively.
         let scratch = unsafe { scratch.as_mut() };
-        let file = peek::open_self(c"/proc/self/maps")?;
+        let file = peek::open_self(c"/proc/thread-self/maps")?;
         let built = self.read_file(file, scratch, newest_record, old);
         peek::close(file);
         built

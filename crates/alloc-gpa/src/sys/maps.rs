@@ -109,7 +109,7 @@ pub(crate) fn for_each_line<B>(
 /// Calls `visit` for every mapping, lowest address first, until it returns `false`. Returns whether
 /// the list could be read to the end or to there.
 pub(crate) fn for_each(mut visit: impl FnMut(&Line<'_>) -> bool) -> bool {
-    let Some(file) = peek::open_self(c"/proc/self/maps") else { return false };
+    let Some(file) = peek::open_self(c"/proc/thread-self/maps") else { return false };
     let mut text = [0; LINE_LEN_MAX];
     let ended = for_each_line(file, &mut text, |line| match visit(line) {
         true => ControlFlow::Continue(()),

@@ -24,8 +24,9 @@ fn read_vm(addr: usize, buffer: &mut [u8]) -> bool {
     let remote =
         libc::iovec { iov_base: core::ptr::without_provenance_mut(addr), iov_len: buffer.len() };
     // SAFETY: the function has no preconditions. The id is asked for each time: a forked child that
-    // kept it would read its parent.
-    let pid = unsafe { libc::getpid() };
+    // kept it would read its parent. A thread's id: that of the process is worth nothing once its
+    // first thread has ended.
+    let pid = unsafe { libc::gettid() };
     // SAFETY: both vectors have one element; `local` spans exactly `buffer`, which is ours to write;
     // the kernel checks `remote`.
     let count = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
@@ -39,7 +40,7 @@ fn read_vm(addr: usize, buffer: &mut [u8]) -> bool {
 
 /// As [`read`], through `/proc/self/mem`: for sandboxes that forbid `process_vm_readv`.
 fn read_file(addr: usize, buffer: &mut [u8]) -> bool {
-    let Some(file) = open_self(c"/proc/self/mem") else { return false };
+    let Some(file) = open_self(c"/proc/thread-self/mem") else { return false };
     let offset = i64::try_from(addr).unwrap_or(i64::MAX);
     let (place, len) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: `buffer` is ours to write for its whole length; the descriptor is open.
@@ -49,7 +50,8 @@ fn read_file(addr: usize, buffer: &mut [u8]) -> bool {
 }
 
 /// Opens a file for reading by a bare system call: libc's `open` is a cancellation point, and a
-/// thread must not end inside `malloc`.
+/// thread must not end inside `malloc`. `/proc/thread-self` and not `/proc/self`, which is empty once
+/// the first thread has ended.
 pub(crate) fn open_self(path: &core::ffi::CStr) -> Option<libc::c_int> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: `openat` takes a directory, a C string that lives across the call, flags and a mode.

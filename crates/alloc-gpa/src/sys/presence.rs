@@ -21,7 +21,7 @@ pub(crate) struct Presence {
 
 impl Presence {
     pub(crate) fn open() -> Self {
-        let file = peek::open_self(c"/proc/self/pagemap");
+        let file = peek::open_self(c"/proc/thread-self/pagemap");
         Self { file, entries: [0; WINDOW], first: 0, count: 0 }
     }
 

@@ -39,7 +39,7 @@ impl Reader {
         Some(Self {
             buffer: Mapped::new(LEN_MAX / WORD_LEN)?,
             entries: Mapped::new(ENTRY_COUNT)?,
-            pages: peek::open_self(c"/proc/self/pagemap"),
+            pages: peek::open_self(c"/proc/thread-self/pagemap"),
             batch: [EMPTY; BLOCK_COUNT_MAX],
             batch_count: 0,
             batch_len: 0,
@@ -84,8 +84,9 @@ impl Reader {
             return;
         }
         let local = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: len };
-        // SAFETY: no preconditions.
-        let pid = unsafe { libc::getpid() };
+        // SAFETY: no preconditions. A thread's id: that of the process is worth nothing once its first
+        // thread has ended.
+        let pid = unsafe { libc::gettid() };
         // SAFETY: `local` spans the first `len` bytes of the buffer; `count` vectors are filled in,
         // whose addresses the kernel checks.
         let read = unsafe {
