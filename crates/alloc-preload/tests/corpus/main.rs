@@ -12,7 +12,9 @@
 mod harness;
 
 mod cell;
+mod clean;
 mod faulty;
+mod modes;
 mod report;
 mod source;
 mod table;

@@ -35,7 +35,7 @@ CASE(twice_tiny) { // block 1, offset 0
     free((void *)p); // free
     free((void *)p); // at
 }
-CASE(twice_empty) { // offset 0
+CASE(twice_empty) { // block 0, offset 0
     Bytes p = malloc(0); // alloc
     free((void *)p); // free
     free((void *)p); // at

@@ -18,7 +18,7 @@ CASE(lost_malloc) { // lost 100
     Bytes p = malloc(100); // alloc
     p[0] = 1;
 }
-CASE(lost_zero_bytes) {
+CASE(lost_zero_bytes) { // lost 0
     Bytes p = malloc(0); // alloc
     (void)p;
 }
@@ -110,7 +110,7 @@ static void *leak_in_thread(void *unused) {
     p[0] = 1;
     return unused;
 }
-CASE(lost_in_thread) {
+CASE(lost_in_thread) { // lost 70
     pthread_t thread;
     pthread_create(&thread, NULL, leak_in_thread, NULL);
     pthread_join(thread, NULL);
@@ -119,7 +119,7 @@ static void *result_of_thread(void *unused) {
     (void)unused;
     return malloc(71); // alloc lost_result_of_thread
 }
-CASE(lost_result_of_thread) {
+CASE(lost_result_of_thread) { // lost 71
     pthread_t thread;
     pthread_create(&thread, NULL, result_of_thread, NULL);
     pthread_join(thread, NULL);
@@ -129,7 +129,7 @@ static void *set_key(void *unused) {
     pthread_setspecific(key, malloc(72)); // alloc lost_thread_specific
     return unused;
 }
-CASE(lost_thread_specific) {
+CASE(lost_thread_specific) { // lost 72
     pthread_t thread;
     pthread_key_create(&key, NULL);
     pthread_create(&thread, NULL, set_key, NULL);
