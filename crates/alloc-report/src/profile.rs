@@ -54,7 +54,11 @@ impl Report {
             add(&mut one.live, live.blocks, live.bytes);
             add(&mut one.total, live.total_blocks, live.total_bytes);
         }
-        Some(Profile { held, has_totals: snapshots.iter().all(|snapshot| snapshot.complete) })
+        let has_totals = snapshots.iter().all(|snapshot| snapshot.complete);
+        if !has_totals {
+            held.retain(|one| one.live != Amount::default());
+        }
+        Some(Profile { held, has_totals })
     }
 
     fn profile_of_leaks(&self) -> Profile {

@@ -59,11 +59,22 @@ impl Sources {
             std::fs::metadata(&frame.module).and_then(|found| found.modified()).ok()
         });
         let (first, last) = (line.saturating_sub(AROUND).max(1), line.saturating_add(AROUND));
-        let quoted = (1_u32..).zip(text).skip(first as usize - 1).take((last - first) as usize + 1);
-        let lines: Vec<SourceLine> = quoted
+        let count = (last - first) as usize + 1;
+        let quoted: Vec<String> = text
+            .iter()
+            .skip(first as usize - 1)
+            .take(count)
+            .map(|text| text.replace('\t', "    ").trim_end().to_owned())
+            .collect();
+        // The lines move to the left together.
+        let indented = quoted.iter().filter(|text| !text.is_empty());
+        let indent = indented.map(|text| text.len() - text.trim_start_matches(' ').len()).min();
+        let lines: Vec<SourceLine> = (first..)
+            .zip(&quoted)
             .map(|(number, text)| SourceLine {
                 number,
-                text: escape_short(&text.replace('\t', "    "), LINE_LEN_MAX).into_owned(),
+                text: escape_short(text.get(indent.unwrap_or(0)..).unwrap_or(""), LINE_LEN_MAX)
+                    .into_owned(),
                 here: number == line,
             })
             .collect();
@@ -114,8 +125,13 @@ mod tests {
         assert_eq!(lines(5).unwrap(), "2 2|3 3|4 4|5>    5|6 6\\x1b[0m|7 7|8 8");
         assert_eq!(lines(1).unwrap(), "1>1|2 2|3 3|4 4");
         assert_eq!(lines(9).unwrap(), "6 6\\x1b[0m|7 7|8 8|9>9");
+        std::fs::write(dir.path().join("b.c"), "    f {\n\n\tg;\n        h;\n    }\n").unwrap();
         assert_eq!(lines(10), None);
         assert_eq!(lines(u32::MAX), None);
+        let path = dir.path().join("b.c");
+        let found = sources.around(&frame(path.to_str().unwrap(), 3)).unwrap();
+        let text: Vec<_> = found.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(text, ["f {", "", "g;", "    h;", "}"]);
     }
 
     /// What is no file of text is not quoted.

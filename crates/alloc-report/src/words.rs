@@ -134,41 +134,48 @@ pub(crate) fn parts(finding: &Finding) -> [(&'static str, StackId); 3] {
 pub(crate) fn meaning(kind: &Kind) -> &'static str {
     match kind {
         Kind::DoubleFree => {
-            "The block had been freed already. With a usual allocator it may belong to somebody else \
-             by then, and be taken away from him."
+            "The block had been freed before. By then a usual allocator may have given its memory to \
+             somebody else, whose block this call would free."
         }
-        Kind::InvalidFree => "Only the address that the allocator returned can be freed.",
-        Kind::ResizeAfterFree => {
-            "The block had been freed already: there is nothing left to resize, and its bytes are gone."
+        Kind::InvalidFree => {
+            "Only an address that the allocator has returned, and has not taken back, can be freed."
         }
+        Kind::ResizeAfterFree => "The block had been freed before: its content is gone.",
         Kind::SizeMismatch => {
             "The size given back is not the one that was asked for. An allocator that trusts it puts \
-             the block into the wrong list."
+             the block where blocks of another size belong."
         }
-        Kind::AlignMismatch => "The alignment given back is not the one that was asked for.",
+        Kind::AlignMismatch => {
+            "The alignment given back is not the one that was asked for. An allocator that trusts it \
+             looks for the block in the wrong place."
+        }
         Kind::Overflow => {
-            "Bytes behind the block were changed by somebody who had only this block. In a usual heap \
-             they belong to a neighbour."
+            "Bytes behind the block's last one were written. In a usual heap they belong to the next \
+             block, or to the heap itself."
         }
         Kind::Underflow => {
-            "Bytes before the block were changed by somebody who had only this block."
+            "Bytes before the block's first one were written. In a usual heap they belong to another \
+             block, or to the heap itself."
         }
         Kind::UseAfterFree => {
-            "Bytes of the block were changed after it was freed: somebody kept a pointer to it."
+            "The block was written to after it had been freed: a pointer to it was kept. In a usual \
+             heap this changes whatever lies there next."
         }
         Kind::ReadAfterFree => {
-            "The block's bytes were read after it was freed: somebody kept a pointer to it. What he \
-             reads is whatever the next owner puts there."
+            "The block was read after it had been freed: a pointer to it was kept. In a usual heap this \
+             yields whatever lies there next."
         }
         Kind::OverflowRead => {
-            "Bytes behind the block were read; they belong to somebody else, or to nobody."
+            "Bytes behind the block's last one were read. In a usual heap they belong to the next block, \
+             and may hold its secrets."
         }
         Kind::UnderflowRead => {
-            "Bytes before the block were read; they belong to somebody else, or to nobody."
+            "Bytes before the block's first one were read. In a usual heap they belong to another block, \
+             and may hold its secrets."
         }
         Kind::FamilyMismatch => {
-            "What one family of functions allocates, such as malloc, only the same family may free. It \
-             works by chance where both are one allocator."
+            "What one family of functions has allocated, only the same family may free: malloc and free, \
+             new and delete, new[] and delete[]. Another one works by chance."
         }
         Kind::OtherAllocator => {
             "The block came from another allocator than the one it was given to."

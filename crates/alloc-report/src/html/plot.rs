@@ -82,11 +82,9 @@ pub(super) fn plot(title: &'static str, unit: Unit, points: Vec<(u64, u64)>) -> 
             tick_text(unit, *tick)
         ));
     }
-    for quarter in 0..=4 {
-        let at = ms / 4 * quarter + ms % 4 * quarter / 4;
-        let anchor = if quarter == 4 { "end" } else { "middle" };
+    for at in time_ticks(ms) {
         draw(format_args!(
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             x(at),
             Y1 + 18,
             time(at)
@@ -139,6 +137,20 @@ fn ticks(unit: Unit, peak: u64) -> Vec<u64> {
     (0..=count).map(|index| step.saturating_mul(index)).collect()
 }
 
+/// Round times from 0 to `ms`, at most seven. The last one may be the end itself.
+fn time_ticks(ms: u64) -> Vec<u64> {
+    const SECOND: u64 = 1_000;
+    const MINUTE: u64 = 60 * SECOND;
+    const HOUR: u64 = 60 * MINUTE;
+    let small = (0..6_u32).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
+    let small = small.take_while(|step| *step < 30 * SECOND);
+    let large = [30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE];
+    let huge = (0..64).map(|shift| HOUR.saturating_mul(1 << shift));
+    let mut steps = small.chain(large).chain(huge);
+    let step = steps.find(|step| ms / step <= 6).unwrap_or(u64::MAX);
+    (0..=ms / step).map(|index| index * step).collect()
+}
+
 fn tick_text(unit: Unit, value: u64) -> String {
     match unit {
         Unit::Bytes => {
@@ -153,6 +165,7 @@ fn time(ms: u64) -> String {
     match ms {
         0 => "0".to_owned(),
         1..1_000 => format!("{ms} ms"),
+        1_000..120_000 if ms % 1_000 < 100 => format!("{} s", ms / 1_000),
         1_000..120_000 => format!("{}.{} s", ms / 1_000, ms / 100 % 10),
         120_000..7_200_000 => format!("{} min", ms / 60_000),
         _ => format!("{} h", ms / 3_600_000),
@@ -176,6 +189,18 @@ mod tests {
                 assert!((2..=7).contains(&ticks.len()), "{peak}: {ticks:?}");
                 assert!(*ticks.last().unwrap() >= peak, "{peak}: {ticks:?}");
             }
+        }
+    }
+
+    /// Times are round, begin at 0, and are few.
+    #[test]
+    fn time_ticks_are_round() {
+        assert_eq!(time_ticks(1), [0, 1]);
+        assert_eq!(time_ticks(1_432), [0, 500, 1_000]);
+        assert_eq!(time(*time_ticks(200_000).last().unwrap()), "3 min");
+        for ms in (0..64).map(|shift| 1_u64 << shift).chain([u64::MAX]) {
+            let ticks = time_ticks(ms);
+            assert!((1..=7).contains(&ticks.len()) && *ticks.last().unwrap() <= ms, "{ticks:?}");
         }
     }
 
