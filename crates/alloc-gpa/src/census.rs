@@ -65,7 +65,7 @@ impl Census {
                 return;
             }
             // Relaxed, all: published with the state.
-            let size = block.slot.size.load(Relaxed) as u64;
+            let size = block.size() as u64;
             let stack = block.slot.allocated.load(Relaxed);
             let tag = TagId::of_slot(block.slot);
             let live = if is_live { (1, size) } else { (0, 0) };

@@ -434,10 +434,9 @@ unsafe impl Allocator for Gpa {
         with_stack(heap, |here| heap.alloc(layout, here))
     }
 
-    /// As [`raw_alloc`](Self::raw_alloc): memory is never used twice, so it is zero.
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let heap = self.heap_or_map()?;
-        with_stack(heap, |here| heap.alloc(layout, here))
+        with_stack(heap, |here| heap.alloc_zeroed(layout, here))
     }
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {

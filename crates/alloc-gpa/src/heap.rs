@@ -2,11 +2,14 @@
 //!
 //! * `classes`: sizes and geometry, numbers only.
 //! * `map`: from an address to its chunk.
-//! * `chunk`: chunks, slabs, slots and their records.
+//! * `chunk`, `block`, `slot`: chunks and slabs, a block with all that belongs to it, its record.
 //! * `state`: the word that decides who frees a block.
 //! * `canary`: the bytes that belong to no live block.
 //! * `claim`: what a caller says of a block that it gives back.
-//! * `grow`: new slabs and chunks, and what happens to those that are all free.
+//! * `records`: memory for the slots' records.
+//! * `grow`: new slabs and chunks.
+//! * `retire`: what happens to slabs that are all free.
+//! * `kept`: what memory is held, and for what.
 //! * `range`: bytes that libc or the kernel accesses for the program.
 //! * `findings`: telling what was found, and the log of it.
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
@@ -21,7 +24,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
 
 use alloc_core::AllocError;
 
@@ -34,6 +37,7 @@ use crate::tag::{TagFigures, TagId};
 use crate::told::Callback;
 
 pub(crate) mod audit;
+mod block;
 mod budget;
 pub(crate) mod canary;
 pub(crate) mod chunk;
@@ -43,9 +47,13 @@ mod findings;
 mod fork;
 mod grow;
 mod guarded;
+mod kept;
 pub(crate) mod map;
 pub(crate) mod notes;
 pub(crate) mod range;
+mod records;
+mod retire;
+mod slot;
 pub(crate) mod state;
 mod trapped;
 
@@ -55,8 +63,10 @@ use chunk::{BlockRef, Chunk, Place};
 use claim::Claim;
 use classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use findings::Findings;
+use grow::Growth;
 use guarded::{Guards, Setup};
 use notes::{Note, Notes};
+use records::Regions;
 pub use state::Origin;
 use state::{State, StateWord};
 
@@ -83,17 +93,7 @@ struct Shard {
     frees: AtomicU64,
 }
 
-/// Where new slabs come from.
-struct Growth {
-    /// The chunk that slabs are cut from, or null.
-    chunk: *const Chunk,
-    /// Its first unit that is in no slab.
-    next_unit: usize,
-}
-
-// SAFETY: the pointers lead to chunks, which any thread may use; the lock guards the rest.
-unsafe impl Send for Growth {}
-// SAFETY: as above.
+// SAFETY: the pointer leads to a chunk, which any thread may use; the lock guards the rest.
 unsafe impl Send for Current {}
 
 /// Numbers about one heap.
@@ -120,8 +120,10 @@ pub(crate) struct Heap {
     pub(crate) findings: Findings,
     live_bytes: AtomicUsize,
     peak_bytes: AtomicUsize,
-    /// Bytes of the records of retired chunks that were not given up.
-    history_len: AtomicUsize,
+    /// Where the slots' records are.
+    regions: Regions,
+    /// Groups that are ready to be trapped, in all chunks.
+    ready_count: AtomicU32,
     guards: Guards,
     /// What is taken of `memory_limit`.
     budget: Budget,
@@ -196,10 +198,13 @@ impl Heap {
                 // Relaxed: nobody else uses the heap any more (contract).
                 next = chunk.older.load(Relaxed);
                 map::set(chunk.base.addr().get(), chunk.len, ptr::null_mut());
+                retire::forget_splits(chunk);
                 // SAFETY: out of the map; unused by this function's contract.
                 unsafe { chunk.unmap() };
             }
             heap.findings.unmap();
+            // SAFETY: no chunk is left to lead to a record.
+            unsafe { heap.regions.unmap() };
         }
         // SAFETY: mapped by `map` with this length; unused by this function's contract.
         unsafe { pages::unmap(heap.cast(), Self::MAP_LEN) };
@@ -281,19 +286,46 @@ impl Heap {
         (shard, shard.currents.lock())
     }
 
-    /// Hands out a block. Its bytes are zero: memory is never used twice.
+    /// Hands out a block.
     #[inline]
     pub(crate) fn alloc(&self, layout: Layout, here: StackId) -> Result<NonNull<u8>, AllocError> {
         self.alloc_as(layout, Origin::Malloc, here)
     }
 
     /// As [`alloc`](Self::alloc), for the functions that the block belongs to.
+    #[inline]
     pub(crate) fn alloc_as(
         &self,
         layout: Layout,
         origin: Origin,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
+        self.alloc_block(layout, origin, here).map(|block| block.start())
+    }
+
+    /// Hands out a block whose bytes are zero.
+    pub(crate) fn alloc_zeroed(
+        &self,
+        layout: Layout,
+        here: StackId,
+    ) -> Result<NonNull<u8>, AllocError> {
+        let block = self.alloc_block(layout, Origin::Malloc, here)?;
+        let start = block.start();
+        // Relaxed: written before the block was taken. Addresses are never used twice, memory is.
+        if block.slab.is_used.load(Relaxed) {
+            // SAFETY: just allocated with that size.
+            unsafe { start.write_bytes(0, layout.size()) };
+        }
+        Ok(start)
+    }
+
+    #[inline]
+    fn alloc_block(
+        &self,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<BlockRef<'_>, AllocError> {
         let (size, align) = (layout.size(), layout.align());
         if !self.budget.take(self.config.memory_limit, size) {
             self.note(Note::MemoryLimit);
@@ -315,23 +347,27 @@ impl Heap {
                 return Err(error);
             }
         };
-        let start = block.start();
-        let slot = block.slot;
-        // Relaxed, both: published by the Release of the state below.
-        slot.allocated.store(here.get(), Relaxed);
-        slot.size.store(size, Relaxed);
+        block.begin(here.get(), size);
         // SAFETY: `room` bytes from the start are the slot's, of which the block takes `size`.
-        let end = unsafe { start.add(size) };
+        let end = unsafe { block.start().add(size) };
         // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
         unsafe { canary::fill_canary(end, block.room() - size) };
         // Publishes the record and the canary.
-        // Relaxed for the epoch: it changes in a forked child before any thread runs there.
-        StateWord::live(align, self.epoch.load(Relaxed)).of(origin).publish(&slot.state);
+        self.word(&block, align, origin).publish(&block.slot.state);
         self.add_live(size);
         if block.index == 0 {
             self.beat();
         }
-        Ok(start)
+        Ok(block)
+    }
+
+    /// The state of a block that is live from now on.
+    #[inline]
+    fn word(&self, block: &BlockRef<'_>, align: usize, origin: Origin) -> StateWord {
+        // Relaxed, both: the epoch changes in a forked child before any thread runs there; the turn
+        // is written before the block is taken.
+        let word = StateWord::live(align, self.epoch.load(Relaxed)).of(origin);
+        word.at_turn(block.slab.turn.load(Relaxed))
     }
 
     /// A slab's first slot was taken: tells whoever watches the heap's growth.
@@ -368,7 +404,7 @@ impl Heap {
         // SAFETY: a current whose `next` is below its `count` names a chunk of this heap, which
         // stays mapped while the heap does.
         let chunk = unsafe { &*current.chunk };
-        Ok(chunk.block_ref(current.head as usize, index))
+        chunk.block_ref(current.head as usize, index).ok_or(AllocError)
     }
 
     /// What tells this heap from others: the address of its mapping.
@@ -412,39 +448,39 @@ impl Heap {
     /// Takes back what was found; `origin` is what its word shall say from now on.
     fn free_found(&self, target: &Target<'_>, origin: Origin, claim: Claim, here: StackId) {
         let &Target { block, word } = target;
-        let slot = block.slot;
-        let freeing = match word.begin(&slot.state, State::Freeing) {
-            Ok(freeing) => freeing,
-            Err(now) => {
-                self.tell_dead(&block, now, claim, here, Operation::Free);
-                return;
-            }
-        };
+        match word.begin(&block.slot.state, State::Freeing) {
+            Ok(freeing) => self.end_block(&block, freeing.of(origin), here),
+            Err(now) => self.tell_dead(&block, now, claim, here, Operation::Free),
+        }
+    }
+
+    /// Ends a block that this thread took out of the hands of all others.
+    #[inline]
+    fn end_block(&self, block: &BlockRef<'_>, word: StateWord, here: StackId) {
         // Relaxed: published with `Freed` below.
-        slot.freed.store(here.get(), Relaxed);
-        let size = slot.size.load(Relaxed);
-        self.tags.freed(slot, size);
+        block.slot.freed.store(here.get(), Relaxed);
+        let size = block.size();
+        self.tags.freed(block.slot, size);
         if block.is_guarded() {
-            self.close_freed(&block, size, here);
+            self.close_freed(block, size, here);
         } else {
-            self.check_canary(&block, size, here);
-            self.check_before(&block, here);
+            self.check_canary(block, size, here);
+            self.check_before(block, here);
             let (start, room) = (block.start(), block.room());
-            if block.slab.count.load(Relaxed) != 1 {
-                // SAFETY: the whole slot: the block is dead, and the winner of the exchange alone
-                // writes to it.
+            if !block.goes_at_once() {
+                // SAFETY: the whole slot: the block is dead, and who took it alone writes to it.
                 unsafe { canary::fill_junk(start, room, self.config.junk) };
             }
         }
         // Publishes the junk and the stack.
-        freeing.of(origin).with(State::Freed).publish(&slot.state);
+        word.with(State::Freed).publish(&block.slot.state);
         // Relaxed: counters that order nothing.
         self.live_bytes.fetch_sub(size, Relaxed);
         self.budget.give(self.config.memory_limit, size);
         self.shards[Self::shard_index()].frees.fetch_add(1, Relaxed);
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
-            self.retire(&block);
+            self.retire(block);
         }
     }
 
@@ -464,32 +500,36 @@ impl Heap {
     /// Changes the size of what was found; returns whether it did.
     fn resize_found(&self, target: &Target<'_>, new: usize, here: StackId) -> bool {
         let &Target { block, word } = target;
+        if let Err(now) = word.begin(&block.slot.state, State::Resizing) {
+            self.tell_dead(&block, now, Claim::NONE, here, Operation::Resize);
+            return false;
+        }
+        let resized = self.resize_begun(&block, new, here);
+        // Publishes the size and the canary.
+        word.publish(&block.slot.state);
+        resized
+    }
+
+    /// Changes the size of a block that this thread took out of the hands of all others; returns
+    /// whether it did. If not, nothing was changed.
+    fn resize_begun(&self, block: &BlockRef<'_>, new: usize, here: StackId) -> bool {
         // Where a guarded block lies is told by its size.
         if new == 0 || block.is_guarded() || block.room().saturating_sub(CANARY_LEN_MIN) < new {
             return false;
         }
-        let slot = block.slot;
-        if let Err(now) = word.begin(&slot.state, State::Resizing) {
-            self.tell_dead(&block, now, Claim::NONE, here, Operation::Resize);
-            return false;
-        }
-        // Relaxed: published with the state below.
-        let old = slot.size.load(Relaxed);
-        self.check_canary(&block, old, here);
+        let old = block.size();
+        self.check_canary(block, old, here);
         if !self.budget.take(self.config.memory_limit, new.saturating_sub(old)) {
-            // Nothing was changed: as it was.
-            word.publish(&slot.state);
             self.note(Note::MemoryLimit);
             return false;
         }
-        slot.size.store(new, Relaxed);
-        self.tags.resized(slot, old, new);
+        block.set_size(new);
+        self.tags.resized(block.slot, old, new);
         // SAFETY: `new` is less than the slot's room.
         let end = unsafe { block.start().add(new) };
         // SAFETY: the rest of the slot; what the block loses is no longer its owner's.
         unsafe { canary::fill_canary(end, block.room() - new) };
-        // Publishes the size and the canary.
-        word.publish(&slot.state);
+        // Relaxed: a counter that orders nothing.
         self.live_bytes.fetch_sub(old, Relaxed);
         self.budget.give(self.config.memory_limit, old.saturating_sub(new));
         self.add_live(new);
@@ -508,25 +548,34 @@ impl Heap {
     ) -> Result<NonNull<u8>, AllocError> {
         let claim = Claim::of(claimed);
         let target = self.find(addr, claim, here, Operation::Resize).ok_or(AllocError)?;
-        // Relaxed: published with the state.
-        let old_size = target.block.slot.size.load(Relaxed);
-        let same_align = target.word.align() == new.align();
-        let shrinks = same_align && new.size() <= old_size;
+        let Target { block, word } = target;
+        // Nobody else frees it, so that its memory stays, until it is copied.
+        if let Err(now) = word.begin(&block.slot.state, State::Resizing) {
+            self.tell_dead(&block, now, claim, here, Operation::Resize);
+            return Err(AllocError);
+        }
+        let old_size = block.size();
+        let shrinks = word.align() == new.align() && new.size() <= old_size;
         // In place a large block would keep all its memory, full of canary.
-        let wastes = target.block.slab.count.load(Relaxed) == 1 && new.size() < old_size / 2;
-        if shrinks && !wastes && self.resize_found(&target, new.size(), here) {
+        let wastes = block.is_large() && new.size() < old_size / 2;
+        if shrinks && !wastes && self.resize_begun(&block, new.size(), here) {
+            word.publish(&block.slot.state);
             return Ok(addr);
         }
-        let block = match self.alloc_as(new, target.word.origin(), here) {
-            Err(_) if shrinks && self.resize_found(&target, new.size(), here) => return Ok(addr),
-            block => block?,
+        let fresh = match self.alloc_as(new, word.origin(), here) {
+            Ok(fresh) => fresh,
+            Err(error) => {
+                let in_place = shrinks && self.resize_begun(&block, new.size(), here);
+                word.publish(&block.slot.state);
+                return if in_place { Ok(addr) } else { Err(error) };
+            }
         };
         // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
         // blocks never overlap.
-        unsafe { block.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
-        self.set_tag(block, TagId::of_slot(target.block.slot));
-        self.free_found(&target, Origin::Moved, Claim::NONE, here);
-        Ok(block)
+        unsafe { fresh.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
+        self.set_tag(fresh, TagId::of_slot(block.slot));
+        self.end_block(&block, word.of(Origin::Moved), here);
+        Ok(fresh)
     }
 
     /// Lets a block that was just allocated belong to other functions; nobody else uses it yet.
@@ -551,7 +600,7 @@ impl Heap {
             Place::Slot(block, 0) if chunk.owner == self.id() => {
                 // Acquire: pairs with the Release that made the block live.
                 let word = StateWord::load(&block.slot.state, Acquire);
-                word.is_allocated().then(|| block.slot.size.load(Relaxed))
+                word.is_allocated().then(|| block.size())
             }
             _ => None,
         }
@@ -591,8 +640,7 @@ impl Heap {
             self.tell_dead(&block, word, claim, here, operation);
             return None;
         }
-        // Relaxed: published with the state.
-        if !claim.fits(block.slot.size.load(Relaxed), word) {
+        if !claim.fits(block.size(), word) {
             self.tell_mismatch(&block, word, claim, here, operation);
         }
         Some(Target { block, word })
@@ -624,7 +672,7 @@ impl Heap {
         if !word.is_live() {
             return;
         }
-        let size = before.slot.size.load(Relaxed);
+        let size = before.size();
         let slack = before.room() - size.min(before.room());
         let len = slack.min(CANARY_LEN_MIN);
         // SAFETY: the bytes before a block that is not the first lie in the slot before it.
@@ -634,8 +682,8 @@ impl Heap {
         // Acquire: orders this read after the canary's. A block that was resized or freed in the
         // meantime has other bytes there, rightly.
         core::sync::atomic::fence(Acquire);
-        let unchanged = StateWord::load(&before.slot.state, Relaxed) == word
-            && before.slot.size.load(Relaxed) == size;
+        let unchanged =
+            StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
         // Only damage at the far end: what comes from the block before starts at its end.
         let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
         if unchanged && !whole_slack_hit && damage.last + 1 == len {

@@ -76,12 +76,15 @@ impl ProcessHeap {
     /// As [`alloc`](Self::alloc), all bytes zero.
     #[inline]
     pub(crate) fn alloc_zeroed(layout: Layout, kind: Start) -> Result<NonNull<u8>, AllocError> {
-        let block = Self::alloc(layout, kind)?;
-        if SideHeap::contains(block.addr().get()) {
-            // SAFETY: just allocated; the side heap uses memory again, the other never does.
+        let Some(inside) = thread::enter() else {
+            let block = SideHeap.raw_alloc(layout)?;
+            // SAFETY: just allocated; the side heap uses memory again.
             unsafe { block.write_bytes(0, layout.size()) };
-        }
-        Ok(block)
+            return Ok(block);
+        };
+        let _errno = KeepErrno::new();
+        let heap = Self::heap(kind)?;
+        heap.alloc_zeroed(layout, heap.stack(&inside))
     }
 
     /// Gives a block of either heap another size. `claimed` is the layout that the caller says it

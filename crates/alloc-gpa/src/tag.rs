@@ -41,7 +41,7 @@ impl TagId {
     #[inline]
     pub(crate) fn of_slot(slot: &Slot) -> Self {
         // Relaxed: published with the block's state, or set by its owner before anybody else has it.
-        Self(slot.tag.load(Relaxed))
+        Self(slot.tag())
     }
 
     /// Returns the number of a name, entering it if it is new. `NONE` if there are too many.
@@ -189,7 +189,7 @@ impl Heap {
         let Some(figures) = self.tags.of(tag) else { return };
         let Some((block, size)) = self.live_at(start.addr().get()) else { return };
         // Relaxed: who frees the block got it from this thread.
-        block.slot.tag.store(tag.0, Relaxed);
+        block.slot.set_tag(tag.0);
         figures.live_blocks.fetch_add(1, Relaxed);
         figures.total_blocks.fetch_add(1, Relaxed);
         figures.grew(size as u64);

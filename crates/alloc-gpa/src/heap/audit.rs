@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::chunk::BlockRef;
+use super::chunk::{BlockRef, Memory};
 use super::state::{State, StateWord};
 use super::{Heap, canary, redzone_damage};
 use crate::finding::LeakTotals;
@@ -21,14 +21,6 @@ pub(crate) struct Live {
     pub(crate) epoch: u16,
 }
 
-/// Whether another thread has freed the slab's last block by now: it verifies the slab's bytes itself
-/// and gives them back. Asked after the bytes were read.
-fn is_all_freed(block: &BlockRef<'_>) -> bool {
-    // Acquire: orders this read after those of the bytes; who gave them back had counted before.
-    core::sync::atomic::fence(Acquire);
-    block.slab.freed.load(Relaxed) == block.slab.count.load(Relaxed)
-}
-
 impl Heap {
     /// Calls `visit` for every live block. Blocks that other threads allocate or free meanwhile may
     /// be visited or not.
@@ -37,7 +29,7 @@ impl Heap {
             if word.is_allocated() {
                 // Relaxed, both: published with the state.
                 let allocated = StackId::from_raw(block.slot.allocated.load(Relaxed));
-                let size = block.slot.size.load(Relaxed);
+                let size = block.size();
                 visit(Live { start: block.start(), size, allocated, epoch: word.epoch() });
             }
         });
@@ -56,7 +48,7 @@ impl Heap {
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
         // Relaxed: published with the state.
-        let size = block.slot.size.load(Relaxed);
+        let size = block.size();
         let inside = usize::try_from(offset).is_ok_and(|offset| offset < size.max(1));
         (word.is_allocated() && inside).then_some((block, size))
     }
@@ -77,6 +69,8 @@ impl Heap {
 
     /// Tells of damage to bytes around live blocks and in freed ones.
     pub(crate) fn audit_damage(&self) {
+        // What other threads free meanwhile keeps its memory. Without that nothing can be read.
+        let Some(_held) = self.hold_memory() else { return };
         let mut presence = Presence::open();
         self.for_each_slot(|block, word| {
             if block.is_guarded() {
@@ -86,20 +80,20 @@ impl Heap {
                 }
                 return;
             }
-            // Acquire: pairs with the Release in `retire`.
-            if block.slab.retired.load(Acquire) {
-                self.audit_retired(block, &mut presence);
-                return;
+            match block.slab.memory() {
+                Memory::Here => {}
+                Memory::Given => return self.audit_given(block, &mut presence),
+                Memory::Trapped => return,
             }
             match word.state() {
                 State::Live => self.audit_live(block, word),
-                // A large block's memory is given back while it is freed: nothing to verify.
-                State::Freed if block.slab.count.load(Relaxed) != 1 => self.audit_freed(block),
+                // The memory of others goes while they are freed: nothing to verify.
+                State::Freed if !block.goes_at_once() => self.audit_freed(block),
                 _ => {}
             }
             if block.index == 0 && !matches!(word.state(), State::Freed | State::Freeing) {
                 // Told when the block is freed, otherwise.
-                if let Some(damage) = redzone_damage(block).filter(|_| !is_all_freed(block)) {
+                if let Some(damage) = redzone_damage(block) {
                     self.tell_underflow(block, super::REDZONE_LEN, damage, StackId::NONE);
                 }
             }
@@ -108,7 +102,7 @@ impl Heap {
 
     /// Tells of a write to a freed block whose memory was given back: it left a page where there
     /// should be none, with bytes that are not zero.
-    fn audit_retired(&self, block: &BlockRef<'_>, presence: &mut Presence) {
+    fn audit_given(&self, block: &BlockRef<'_>, presence: &mut Presence) {
         let (start, room) = (block.start(), block.room());
         let mut offset = 0;
         while offset < room {
@@ -129,10 +123,9 @@ impl Heap {
 
     /// Tells of writes to a freed block whose memory is still there.
     fn audit_freed(&self, block: &BlockRef<'_>) {
-        // SAFETY: the slot is mapped; it is freed, so its bytes are junk, or zero once the slab's
-        // memory is given back.
+        // SAFETY: the slot is freed, so its bytes are junk; its memory is held.
         let damage = unsafe { canary::junk_damage(block.start(), block.room(), self.config.junk) };
-        if let Some(damage) = damage.filter(|_| !is_all_freed(block)) {
+        if let Some(damage) = damage {
             self.tell_written(block, damage, StackId::NONE);
         }
     }
@@ -140,7 +133,7 @@ impl Heap {
     /// Tells of damage behind a live block.
     fn audit_live(&self, block: &BlockRef<'_>, word: StateWord) {
         // Relaxed: published with the state.
-        let size = block.slot.size.load(Relaxed);
+        let size = block.size();
         let room = block.room();
         if room < size {
             return;
@@ -151,9 +144,7 @@ impl Heap {
         let Some(damage) = (unsafe { canary::canary_damage(end, room - size) }) else { return };
         // Acquire: orders this read after the canary's. Another thread may have freed the block.
         core::sync::atomic::fence(Acquire);
-        if StateWord::load(&block.slot.state, Relaxed) == word
-            && block.slot.size.load(Relaxed) == size
-        {
+        if StateWord::load(&block.slot.state, Relaxed) == word && block.size() == size {
             self.tell_overflow(block, size, damage, StackId::NONE);
         }
     }
@@ -166,7 +157,7 @@ impl Heap {
                 while let Some(block) = next {
                     // Acquire: pairs with the Release that made the block live.
                     let word = StateWord::load(&block.slot.state, Acquire);
-                    if !word.is_unused() {
+                    if !word.is_unused() && block.is_current() {
                         visit(&block, word);
                     }
                     next = block.neighbour(Some(block.index + 1));

@@ -1,75 +1,154 @@
 //! Chunks, slabs and slots: the out-of-line records that say what every address is.
 //!
 //! ```text
-//!  chunk of 4 MiB, aligned to its length           its records, mapped elsewhere
+//!  chunk of 4 MiB, aligned to its length           its header, mapped elsewhere
 //!  +--------+--------+--------+-- ... --+           +-------------------------------+
 //!  | unit 0 | unit 1 | unit 2 |         |           | Chunk: base, owner, units[]   |
 //!  +--------+--------+--------+-- ... --+           | Slab  x 256 (by first unit)   |
-//!  slab = 1, 2 or 4 units cut into equal slots,     | Slot  x 512 for each unit     |
-//!         or as many as one large block needs       +-------------------------------+
+//!  |<- 16 units: a group, trapped as one ->|        +----|--------------------------+
+//!                                                        v
+//!  slab = 1, 2 or 4 units cut into equal slots,     Slot x count, see `records`
+//!         or as many as one large block needs
 //!
 //!  slab   | slot 0: redzone | slot 1 | slot 2 | ... |
 //!  slot   | block: `size` bytes | canary up to the slot's end |
 //! ```
 //!
 //! A block above 1 MiB has a mapping of its own, entered in the map for every 4 MiB that it spans;
-//! its records hold one slab of one slot.
+//! its header holds one slab of one slot.
 //!
 //! Nothing that a program writes through a stray pointer into its blocks can reach the records.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize,
 };
 
-use super::classes::{self, CHUNK_LEN, SLOT_COUNT_MAX, UNIT_COUNT, UNIT_LEN};
+pub(crate) use super::block::BlockRef;
+use super::classes::{self, CHUNK_LEN, UNIT_COUNT, UNIT_LEN};
 use super::guarded::place::Side;
-use super::state::{self, StateWord};
+pub(crate) use super::slot::Slot;
+use super::state::StateWord;
 use crate::sys::pages;
 
 /// A unit that belongs to no slab.
 const NO_SLAB: u16 = u16::MAX;
+/// Units of a group: what is trapped, and moved, by one system call.
+pub(super) const GROUP_UNITS: usize = 16;
+/// Length of a group in bytes.
+pub(super) const GROUP_LEN: usize = GROUP_UNITS * UNIT_LEN;
+/// Groups of a chunk.
+pub(super) const GROUP_COUNT: usize = UNIT_COUNT / GROUP_UNITS;
+/// Units of the largest slab whose memory goes with its group; those of larger blocks go at once.
+pub(super) const BATCHED_UNITS_MAX: usize = 4;
 
-/// What is known of one block, live or freed; all zero: the slot was never handed out.
-#[repr(C)]
-pub(crate) struct Slot {
-    /// State, alignment, fork epoch: see [`StateWord`].
-    pub(crate) state: state::AtomicU32,
-    /// Stack of the allocation.
-    pub(crate) allocated: AtomicU32,
-    /// Stack of the free.
-    pub(crate) freed: AtomicU32,
-    /// What the search for leaks found out about the block; see `process::scan`.
-    pub(crate) mark: AtomicU8,
-    /// The part of the program that the block belongs to, as a number; see `tag`.
-    pub(crate) tag: AtomicU8,
-    /// Size of the block in bytes.
-    pub(crate) size: AtomicUsize,
+/// Where the memory of a slab is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Memory {
+    /// Where its addresses are; once all blocks are freed, with junk in it.
+    Here = 0,
+    /// Gone. An access traps.
+    Trapped = 1,
+    /// Gone. The addresses are still mapped: a write brings a page back.
+    Given = 2,
 }
 
 /// A run of units cut into equal slots.
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Slab {
     /// Slot size in bytes; for a large block the length of its slab.
     pub(crate) slot_size: AtomicUsize,
+    /// The slots' records; null: given up, or never there.
+    pub(super) records: AtomicPtr<Slot>,
     /// Offset of slot 0's block from the slab's start in bytes: the redzone before it.
     pub(crate) lead: AtomicU32,
     /// Number of slots that may be handed out.
     pub(crate) count: AtomicU32,
     /// See [`classes::divide`]; 0 for a large block.
-    reciprocal: AtomicU32,
+    pub(super) reciprocal: AtomicU32,
     /// Slots freed so far. When it reaches `count` the slab is retired.
     pub(crate) freed: AtomicU32,
+    /// Size in bytes of the one block of a slab with a reciprocal of 0.
+    pub(super) large_size: AtomicUsize,
+    /// The slab that retired after this one, while its records are history. Under the growth lock.
+    pub(super) younger: AtomicPtr<Slab>,
     /// Number of units.
-    units: AtomicU32,
+    pub(super) units: AtomicU16,
     /// At which end of pages of its own each block lies; 0 if the slab has no guards. See `guarded`.
-    pub(super) side: AtomicU32,
-    /// Whether all blocks are freed and verified and the memory was given back; the addresses stay.
-    pub(crate) retired: AtomicBool,
+    pub(super) side: AtomicU8,
+    /// See [`Memory`].
+    memory: AtomicU8,
+    /// Tells the records from those of slabs that had the same memory before: part of each state.
+    pub(super) turn: AtomicU8,
+    /// Whether the memory was used before, so that it is not zero.
+    pub(super) is_used: AtomicBool,
 }
 
-/// The records of a chunk.
+impl Slab {
+    /// Where its memory is.
+    #[inline]
+    pub(crate) fn memory(&self) -> Memory {
+        // Acquire: pairs with the Release in `set_memory`.
+        match self.memory.load(Acquire) {
+            0 => Memory::Here,
+            1 => Memory::Trapped,
+            _ => Memory::Given,
+        }
+    }
+
+    pub(super) fn set_memory(&self, memory: Memory) {
+        // Release: pairs with the Acquire in `memory`.
+        self.memory.store(memory as u8, Release);
+    }
+
+    /// Takes the records away from the slab.
+    pub(super) fn take_records(&self) -> Option<NonNull<Slot>> {
+        // AcqRel: whoever finds the records used by another slab sees that they are not this one's.
+        NonNull::new(self.records.swap(ptr::null_mut(), AcqRel))
+    }
+
+    /// Bytes of its records.
+    pub(super) fn records_len(&self) -> usize {
+        self.count.load(Relaxed) as usize * size_of::<Slot>()
+    }
+}
+
+/// What a slab is cut into.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    lead: usize,
+    slot_size: usize,
+    pub(super) count: usize,
+    reciprocal: u32,
+    side: u8,
+}
+
+impl Shape {
+    /// Equal slots.
+    pub(super) const fn slots(slot_size: usize) -> Self {
+        let count = classes::slot_count(slot_size);
+        let reciprocal = classes::reciprocal(slot_size as u32);
+        Self { lead: slot_size, slot_size, count, reciprocal, side: 0 }
+    }
+
+    /// One block.
+    pub(super) const fn large(large: classes::Large) -> Self {
+        Self { lead: large.lead, slot_size: large.len, count: 1, reciprocal: 0, side: 0 }
+    }
+
+    /// Guarded blocks: `lead` bytes before the first slot, the slots' size with the page that traps,
+    /// their count.
+    pub(super) const fn guarded(
+        (lead, slot_size, count): (usize, usize, usize),
+        side: Side,
+    ) -> Self {
+        Self { lead, slot_size, count, reciprocal: 0, side: side as u8 }
+    }
+}
+
+/// The header of a chunk.
 #[repr(C)]
 pub(crate) struct Chunk {
     /// Address of the heap that the chunk belongs to: tells instances apart.
@@ -78,22 +157,24 @@ pub(crate) struct Chunk {
     pub(crate) base: NonNull<u8>,
     /// Length of the range in bytes.
     pub(crate) len: usize,
-    /// The mapping that this header starts: the provenance of every record's address.
+    /// The mapping that this header starts: the provenance of every slab's address.
     ///
-    /// Invariant: `records_len` bytes, mapped and zero at first, until `unmap`.
-    records: NonNull<u8>,
-    /// Length of this record's mapping in bytes.
-    records_len: usize,
+    /// Invariant: `header_len` bytes, mapped and zero at first, until `unmap`.
+    header: NonNull<u8>,
+    /// Length of the header's mapping in bytes.
+    header_len: usize,
     /// Whether the range holds one block only.
     pub(crate) single: bool,
-    /// Units whose slab is retired, or that are in none for ever.
-    pub(crate) units_retired: AtomicU32,
-    /// Whether all units are retired and the records count as history.
-    pub(crate) is_history: AtomicBool,
-    /// Whether the slots' records were given up: what was freed here has no stacks any more.
-    pub(crate) forgotten: AtomicBool,
-    /// Slots of all slabs of this chunk: what its history costs.
-    pub(crate) slots: AtomicU64,
+    /// Groups whose units are all done and verified, and that are not yet trapped: a bit for each.
+    pub(super) ready: AtomicU16,
+    /// Groups that are trapped. Under the growth lock.
+    pub(super) trapped: AtomicU16,
+    /// Groups whose memory was used before. Under the growth lock.
+    pub(super) used: AtomicU16,
+    /// Mappings that the chunk is cut into beyond one, about. Under the growth lock.
+    pub(super) splits: AtomicI32,
+    /// For each group, units whose slab is retired, or that are in none for ever.
+    pub(super) done: [AtomicU8; GROUP_COUNT],
     /// The chunk that the heap made before this one.
     pub(crate) older: AtomicPtr<Chunk>,
     /// For each unit the first unit of its slab, or `NO_SLAB`.
@@ -101,12 +182,11 @@ pub(crate) struct Chunk {
 }
 
 const SLABS_OFFSET: usize = size_of::<Chunk>().next_multiple_of(64);
-const SLOTS_OFFSET: usize =
+const HEADER_LEN: usize =
     (SLABS_OFFSET + UNIT_COUNT * size_of::<Slab>()).next_multiple_of(pages::PAGE_LEN);
-const SLOTS_STRIDE: usize = SLOT_COUNT_MAX * size_of::<Slot>();
-const RECORDS_LEN: usize = SLOTS_OFFSET + UNIT_COUNT * SLOTS_STRIDE;
-/// A single block's records: the header, one slab, one slot.
-const SINGLE_RECORDS_LEN: usize = SLOTS_OFFSET + pages::PAGE_LEN;
+/// A single block's header: one slab.
+const SINGLE_HEADER_LEN: usize =
+    (SLABS_OFFSET + size_of::<Slab>()).next_multiple_of(pages::PAGE_LEN);
 
 /// What an address is.
 #[derive(Clone, Copy)]
@@ -116,79 +196,18 @@ pub(crate) enum Place<'c> {
     Slot(BlockRef<'c>, isize),
     /// In a chunk, but in no slot that was ever handed out.
     Unused,
-}
-
-/// One slot, with all that belongs to it.
-#[derive(Clone, Copy)]
-pub(crate) struct BlockRef<'c> {
-    pub(crate) chunk: &'c Chunk,
-    pub(crate) slab: &'c Slab,
-    pub(crate) slot: &'c Slot,
-    /// First byte of the slab.
-    pub(crate) slab_base: NonNull<u8>,
-    /// Index of the slot in its slab.
-    pub(crate) index: u32,
-    /// First unit of the slab.
-    head: u16,
-}
-
-impl BlockRef<'_> {
-    /// Returns the first byte of the block.
-    #[inline]
-    pub(crate) fn start(&self) -> NonNull<u8> {
-        let slab = self.slab;
-        let offset =
-            slab.lead.load(Relaxed) as usize + self.index as usize * slab.slot_size.load(Relaxed);
-        let offset = offset + self.gap();
-        // SAFETY: `index < count`, and `count` slots after the lead lie inside the slab, which lies
-        // inside the chunk's mapping.
-        unsafe { self.slab_base.add(offset) }
-    }
-
-    /// Returns how many bytes the slot has from the block's start: block and canary.
-    #[inline]
-    pub(crate) fn room(&self) -> usize {
-        let slab = self.slab;
-        let slot_size = slab.slot_size.load(Relaxed);
-        if slab.reciprocal.load(Relaxed) != 0 {
-            slot_size
-        } else if self.is_guarded() {
-            self.pages_len() - self.gap()
-        } else {
-            slot_size - slab.lead.load(Relaxed) as usize
-        }
-    }
-
-    /// Returns the slot before or after this one in the slab, if there is one that can be handed
-    /// out.
-    pub(crate) fn neighbour(&self, index: Option<u32>) -> Option<Self> {
-        let index = index?;
-        (index < self.slab.count.load(Relaxed)).then(|| Self {
-            slot: self.chunk.slot(self.head as usize, index as usize),
-            index,
-            ..*self
-        })
-    }
-
-    /// Returns the slab's first byte and its length.
-    pub(crate) fn slab_range(&self) -> (NonNull<u8>, usize) {
-        (self.slab_base, self.chunk.slab_len(self.slab))
-    }
-
-    /// Returns the number of units of the slab.
-    pub(crate) fn units(&self) -> u32 {
-        self.slab.units.load(Relaxed)
-    }
+    /// Of a slab that was all freed so long ago that its records were given up.
+    Forgotten,
 }
 
 impl Chunk {
-    /// Maps a chunk for slabs and its records; it is not in the map yet.
+    /// Maps a chunk for slabs and its header; it is not in the map yet.
     pub(crate) fn map_shared(owner: usize) -> Option<&'static Chunk> {
         let base = pages::map_aligned(CHUNK_LEN, CHUNK_LEN)?;
-        Self::with_records(owner, base, CHUNK_LEN, false)
+        Self::with_header(owner, base, CHUNK_LEN, false)
     }
 
-    /// Maps a chunk for one block of `len` bytes with its redzones, and its records; it is not in
+    /// Maps a chunk for one block of `len` bytes with its redzones, and its header; it is not in
     /// the map yet. It spans whole chunk lengths, so that nothing else lies in its map entries.
     pub(crate) fn map_single(owner: usize, len: usize, align: usize) -> Option<&'static Chunk> {
         let align = if align < CHUNK_LEN { CHUNK_LEN } else { align };
@@ -197,163 +216,137 @@ impl Chunk {
             return None;
         }
         let base = pages::map_aligned(whole, align)?;
-        Self::with_records(owner, base, whole, true)
+        Self::with_header(owner, base, whole, true)
     }
 
-    fn with_records(
+    fn with_header(
         owner: usize,
         base: NonNull<u8>,
         len: usize,
         single: bool,
     ) -> Option<&'static Chunk> {
-        let records_len = if single { SINGLE_RECORDS_LEN } else { RECORDS_LEN };
-        let Some(records) = pages::map(records_len) else {
+        let header_len = if single { SINGLE_HEADER_LEN } else { HEADER_LEN };
+        let Some(header) = pages::map(header_len) else {
             // SAFETY: just mapped by the caller, unused.
             unsafe { pages::unmap(base, len) };
             return None;
         };
-        let chunk = records.cast::<Chunk>();
-        let header = Chunk {
+        let chunk = header.cast::<Chunk>();
+        let value = Chunk {
             owner,
             base,
             len,
-            records,
-            records_len,
+            header,
+            header_len,
             single,
-            units_retired: AtomicU32::new(0),
-            is_history: AtomicBool::new(false),
-            forgotten: AtomicBool::new(false),
-            slots: AtomicU64::new(0),
+            ready: AtomicU16::new(0),
+            trapped: AtomicU16::new(0),
+            used: AtomicU16::new(0),
+            splits: AtomicI32::new(0),
+            done: [const { AtomicU8::new(0) }; GROUP_COUNT],
             older: AtomicPtr::new(ptr::null_mut()),
             heads: [const { AtomicU16::new(NO_SLAB) }; UNIT_COUNT],
         };
         // SAFETY: a fresh mapping of at least the header's size, aligned to a page.
-        unsafe { chunk.write(header) };
+        unsafe { chunk.write(value) };
         // SAFETY: written above; it stays mapped until `unmap`, whose contract is that no reference
         // is used any more.
         Some(unsafe { chunk.as_ref() })
     }
 
-    /// Gives the chunk and its records back to the system.
+    /// Gives the chunk and its header back to the system.
     ///
     /// # Safety
     ///
     /// It was taken out of the map, and nobody uses it or a block in it any more.
     pub(crate) unsafe fn unmap(&'static self) {
         let (base, len) = (self.base, self.len);
-        let (records, records_len) = (self.records, self.records_len);
+        let (header, header_len) = (self.header, self.header_len);
         // SAFETY: mapped in `map_shared` or `map_single`, unused by this function's contract.
         unsafe { pages::unmap(base, len) };
-        // SAFETY: mapped in `with_records`, unused by this function's contract.
-        unsafe { pages::unmap(records, records_len) };
+        // SAFETY: mapped in `with_header`, unused by this function's contract.
+        unsafe { pages::unmap(header, header_len) };
     }
 
-    /// Returns the ranges of the chunk and of its records: start and length.
+    /// Returns the ranges of the chunk and of its header: start and length.
     pub(crate) fn ranges(&self) -> [(usize, usize); 2] {
-        [(self.base.addr().get(), self.len), (self.records.addr().get(), self.records_len)]
-    }
-
-    /// Returns the address of the record at `offset`, which lies inside the records.
-    #[inline]
-    fn record(&self, offset: usize) -> NonNull<u8> {
-        alloc_core::check!(offset < self.records_len, "record {offset} of {}", self.records_len);
-        // SAFETY: the offset lies inside the mapping (invariant on `records`): the callers compute
-        // it from a unit and a slot that the chunk has.
-        unsafe { self.records.add(offset) }
+        [(self.base.addr().get(), self.len), (self.header.addr().get(), self.header_len)]
     }
 
     /// Returns the slab whose first unit is `head`.
     #[inline]
     fn slab(&self, head: usize) -> &Slab {
-        let slab = self.record(SLABS_OFFSET + head * size_of::<Slab>()).cast::<Slab>();
-        // SAFETY: inside the records, aligned (64-byte offset, size a multiple of the alignment),
+        let offset = SLABS_OFFSET + head * size_of::<Slab>();
+        alloc_core::check!(offset < self.header_len, "slab at {offset} of {}", self.header_len);
+        // SAFETY: the offset lies inside the mapping (invariant on `header`): the callers pass a
+        // unit that the chunk has.
+        let slab = unsafe { self.header.add(offset) }.cast::<Slab>();
+        // SAFETY: inside the header, aligned (64-byte offset, size a multiple of the alignment),
         // and all zero bytes are a valid slab; only atomics are written later.
         unsafe { slab.as_ref() }
     }
 
-    /// Returns the record of slot `index` of the slab whose first unit is `head`.
+    /// Returns the record of slot `index` of a slab, which has more slots than that; `None` if its
+    /// records were given up.
     #[inline]
-    pub(crate) fn slot(&self, head: usize, index: usize) -> &Slot {
-        let offset = SLOTS_OFFSET + head * SLOTS_STRIDE + index * size_of::<Slot>();
-        let slot = self.record(offset).cast::<Slot>();
-        // SAFETY: inside the records, aligned, and all zero bytes are a valid slot; only atomics
-        // are written later.
-        unsafe { slot.as_ref() }
+    pub(crate) fn slot<'c>(&'c self, slab: &'c Slab, index: usize) -> Option<&'c Slot> {
+        // Acquire: pairs with the Release in `make_slab`: the records are blank or later.
+        let records = NonNull::new(slab.records.load(Acquire))?;
+        // SAFETY: a slab has as many records as slots.
+        let slot = unsafe { records.add(index) };
+        // SAFETY: records stay mapped while the heap does, also when they are another slab's by now;
+        // only atomics are written.
+        Some(unsafe { slot.as_ref() })
     }
 
-    fn slab_len(&self, slab: &Slab) -> usize {
+    pub(super) fn slab_len(&self, slab: &Slab) -> usize {
         if self.single { self.len } else { slab.units.load(Relaxed) as usize * UNIT_LEN }
     }
 
-    /// Makes a slab of `units` units at unit `head`: equal slots of `slot_size` bytes, or, with
-    /// `large`, one block. Called under the heap's lock.
-    pub(crate) fn make_slab(
+    /// Makes a slab of `units` units at unit `head`. `records` are blank, one for each slot, with
+    /// what tells them from others at their place. Called under the growth lock.
+    pub(super) fn make_slab(
         &self,
-        head: usize,
-        units: usize,
-        slot_size: usize,
-        large: Option<classes::Large>,
-    ) -> BlockRef<'_> {
-        let (size, lead, count, reciprocal) = match large {
-            Some(large) => (large.len, large.lead, 1, 0),
-            None => {
-                let count = units * UNIT_LEN / slot_size - 1;
-                (slot_size, slot_size, count, classes::reciprocal(slot_size as u32))
-            }
-        };
-        self.slab(head).reciprocal.store(reciprocal, Relaxed);
-        self.enter_slab(head, units, (lead, size, count))
-    }
-
-    /// Makes a slab of `units` units at unit `head` for guarded blocks: `lead` bytes before the first
-    /// slot, the slots' size with the page that traps, their count. Called under the heap's lock.
-    pub(super) fn make_guarded_slab(
-        &self,
-        head: usize,
-        units: usize,
-        shape: (usize, usize, usize),
-        side: Side,
-    ) -> BlockRef<'_> {
-        // Relaxed: as in `enter_slab`.
-        self.slab(head).side.store(side as u32, Relaxed);
-        self.enter_slab(head, units, shape)
-    }
-
-    /// Enters a slab of this shape: lead, slot size, count.
-    fn enter_slab(
-        &self,
-        head: usize,
-        units: usize,
-        (lead, slot_size, count): (usize, usize, usize),
-    ) -> BlockRef<'_> {
+        (head, units): (usize, usize),
+        shape: Shape,
+        (records, turn): (NonNull<Slot>, u8),
+    ) -> &Slab {
         let slab = self.slab(head);
-        // Relaxed: a sum that is read when the chunk is retired.
-        self.slots.fetch_add(count as u64, Relaxed);
-        // Relaxed: published by the Release of the slot's state, and of the heads below.
-        slab.slot_size.store(slot_size, Relaxed);
-        slab.lead.store(lead as u32, Relaxed);
-        slab.count.store(count as u32, Relaxed);
-        slab.units.store(units as u32, Relaxed);
+        // Relaxed, all: published by the Release of the slot's state, and of the heads below.
+        slab.slot_size.store(shape.slot_size, Relaxed);
+        slab.lead.store(shape.lead as u32, Relaxed);
+        slab.count.store(shape.count as u32, Relaxed);
+        slab.reciprocal.store(shape.reciprocal, Relaxed);
+        slab.side.store(shape.side, Relaxed);
+        slab.units.store(units as u16, Relaxed);
+        slab.turn.store(turn, Relaxed);
+        let (first, last) = (head / GROUP_UNITS, (head + units - 1) / GROUP_UNITS);
+        let used = (first..=last).any(|group| self.used.load(Relaxed) & 1 << group != 0);
+        slab.is_used.store(used && !self.single, Relaxed);
+        // Release: publishes the blank records; pairs with the Acquire in `slot`.
+        slab.records.store(records.as_ptr(), Release);
         let heads = if self.single { 0..1 } else { head..head + units };
         for unit in &self.heads[heads] {
             // Release: publishes the slab's fields; pairs with the Acquire in `place`.
-            unit.store(head as u16, core::sync::atomic::Ordering::Release);
+            unit.store(head as u16, Release);
         }
-        self.block_ref(head, 0)
+        slab
     }
 
-    /// Returns the slot `index` of the slab at unit `head`, which exists.
+    /// Returns the slot `index` of the slab at unit `head`, if that has so many and its records were
+    /// not given up.
     #[inline]
-    pub(crate) fn block_ref(&self, head: usize, index: u32) -> BlockRef<'_> {
-        BlockRef {
+    pub(crate) fn block_ref(&self, head: usize, index: u32) -> Option<BlockRef<'_>> {
+        let slab = self.slab(head);
+        Some(BlockRef {
             chunk: self,
-            slab: self.slab(head),
-            slot: self.slot(head, index as usize),
+            slab,
+            slot: self.slot(slab, index as usize)?,
             // SAFETY: `head` is a unit of the chunk: the offset lies inside its mapping.
             slab_base: unsafe { self.base.add(head * UNIT_LEN) },
             index,
             head: head as u16,
-        }
+        })
     }
 
     /// Says what the address `addr`, which the map leads to this chunk, is.
@@ -387,36 +380,38 @@ impl Chunk {
         if slab.count.load(Relaxed) as usize <= index {
             return Place::Unused;
         }
-        let block = self.block_ref(head, index as u32);
+        let Some(block) = self.block_ref(head, index as u32) else { return Place::Forgotten };
         // Acquire: pairs with the Release of the store that made the block live.
-        if StateWord::load(&block.slot.state, Acquire).is_unused() {
-            return Place::Unused;
+        let word = StateWord::load(&block.slot.state, Acquire);
+        if !block.is_current() || (word.turn() != slab.turn.load(Relaxed) && !word.is_unused()) {
+            return Place::Forgotten;
         }
-        Place::Slot(block, into)
+        if word.is_unused() { Place::Unused } else { Place::Slot(block, into) }
     }
 
     /// Says which guarded block the address is in, or nearest to where it traps.
     #[cold]
     #[inline(never)]
     fn place_guarded(&self, head: usize, in_slab: usize, addr: usize) -> Place<'_> {
-        let first = self.block_ref(head, 0);
+        let Some(first) = self.block_ref(head, 0) else { return Place::Forgotten };
         let slot_size = first.slab.slot_size.load(Relaxed);
         let in_slots = in_slab.saturating_sub(first.slab.lead.load(Relaxed) as usize);
         let last = first.slab.count.load(Relaxed) as usize - 1;
         let index = (in_slots / slot_size).min(last);
         let is_used = |block: &BlockRef<'_>| {
             // Acquire: pairs with the Release of the store that made the block live.
-            !StateWord::load(&block.slot.state, Acquire).is_unused()
+            let word = StateWord::load(&block.slot.state, Acquire);
+            !word.is_unused() && block.is_current() && word.turn() == block.slab.turn.load(Relaxed)
         };
         let start = |block: &BlockRef<'_>| block.start().addr().get();
-        let before = Some(self.block_ref(head, index as u32)).filter(is_used);
+        let before = self.block_ref(head, index as u32).filter(is_used);
         // In the page between two blocks: whose it is, the distance says.
         let is_between = first.pages_len() <= in_slots - index * slot_size;
         let after =
             first.neighbour(Some(index as u32 + 1)).filter(|next| is_between && is_used(next));
         let block = match (before, after) {
             (Some(before), Some(after)) => {
-                let past = addr.wrapping_sub(start(&before) + before.slot.size.load(Relaxed));
+                let past = addr.wrapping_sub(start(&before) + before.size());
                 if start(&after).wrapping_sub(addr) < past { after } else { before }
             }
             (Some(block), None) | (None, Some(block)) => block,
@@ -425,16 +420,25 @@ impl Chunk {
         Place::Slot(block, addr.wrapping_sub(start(&block)).cast_signed())
     }
 
-    /// Calls `visit` for the first slot of every slab.
-    pub(crate) fn for_each_slab<'c>(&'c self, mut visit: impl FnMut(BlockRef<'c>)) {
-        let mut unit = 0;
-        while unit < UNIT_COUNT {
-            // Acquire: pairs with the Release in `make_slab`.
-            let head = self.heads[unit].load(Acquire);
-            if head as usize == unit {
-                let block = self.block_ref(unit, 0);
-                visit(block);
-                unit += (block.units() as usize).max(1);
+    /// Returns the slab that a unit belongs to, and its first unit.
+    pub(super) fn slab_at(&self, unit: usize) -> Option<(&Slab, usize)> {
+        // Acquire: pairs with the Release in `make_slab`.
+        let head = self.heads[unit].load(Acquire);
+        (head != NO_SLAB).then(|| (self.slab(head.into()), head.into()))
+    }
+
+    /// Calls `visit` for every slab of the units, first unit first, that begins there.
+    pub(super) fn for_each_slab_in<'c>(
+        &'c self,
+        units: core::ops::Range<usize>,
+        mut visit: impl FnMut(&'c Slab, usize),
+    ) {
+        let mut unit = units.start;
+        while unit < units.end {
+            let slab = self.slab_at(unit);
+            if let Some((slab, head)) = slab.filter(|(_, head)| *head == unit) {
+                visit(slab, head);
+                unit += usize::from(slab.units.load(Relaxed)).max(1);
             } else {
                 unit += 1;
             }
@@ -444,20 +448,18 @@ impl Chunk {
         }
     }
 
-    /// Returns how many bytes [`forget`](Self::forget) gives back, once the chunk is retired.
-    pub(super) fn history_len(&self) -> usize {
-        // Relaxed: a sum; no slab is made in a retired chunk.
-        let slots = self.slots.load(Relaxed) as usize;
-        if self.single { self.records_len - SLOTS_OFFSET } else { slots * size_of::<Slot>() }
+    /// Calls `visit` for the first slot of every slab whose records were not given up.
+    pub(crate) fn for_each_slab<'c>(&'c self, mut visit: impl FnMut(BlockRef<'c>)) {
+        self.for_each_slab_in(0..UNIT_COUNT, |_, head| {
+            if let Some(block) = self.block_ref(head, 0) {
+                visit(block);
+            }
+        });
     }
 
-    /// Gives up the slots' records: no stacks and sizes for what was freed here.
-    ///
-    /// The addresses of the records stay, and read as never handed out from now on.
-    pub(crate) fn forget(&self) {
-        let slots = self.record(SLOTS_OFFSET);
-        // SAFETY: the record mapping is ours; the slots are atomics for which zero is valid, and
-        // all their blocks are dead (the chunk is retired).
-        unsafe { pages::discard(slots, self.records_len - SLOTS_OFFSET) };
+    /// Returns first byte and length of a run of units.
+    pub(super) fn units_range(&self, head: usize, count: usize) -> (NonNull<u8>, usize) {
+        // SAFETY: the callers pass units that the chunk has.
+        (unsafe { self.base.add(head * UNIT_LEN) }, count * UNIT_LEN)
     }
 }

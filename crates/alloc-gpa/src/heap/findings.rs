@@ -173,8 +173,7 @@ impl Heap {
                 describe(&mut finding, &block, offset);
                 finding.detail = Detail::from_args(format_args!("interior pointer"));
             }
-            // Relaxed: says what to print.
-            Place::Unused if chunk.forgotten.load(Relaxed) => {
+            Place::Forgotten => {
                 finding.kind = FindingKind::DoubleFree;
                 finding.detail = Detail::from_args(format_args!(
                     "the block was freed so long ago that its record was given up (see `history`)"
@@ -238,7 +237,7 @@ impl Heap {
             return;
         }
         // Relaxed: published with the state that the caller read.
-        let size = block.slot.size.load(Relaxed);
+        let size = block.size();
         if claim.size().is_some_and(|claimed| claimed != size) {
             tell(FindingKind::SizeMismatch, Detail::EMPTY);
         }
@@ -397,7 +396,7 @@ pub(super) fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isiz
     // Acquire: pairs with the Release that published the record.
     let word = StateWord::load(&block.slot.state, Acquire);
     // Relaxed, all: published with the state.
-    let size = block.slot.size.load(Relaxed);
+    let size = block.size();
     finding.block = Some(Block { addr: block.start().addr().get(), size, align: word.align() });
     finding.offset = offset;
     finding.allocated = StackId::from_raw(block.slot.allocated.load(Relaxed));

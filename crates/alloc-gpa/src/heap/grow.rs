@@ -1,17 +1,55 @@
-//! New slabs and chunks, and the way back: slabs that are all free give up their memory, chunks that
-//! are all done their page tables, and the oldest of those their records.
+//! New slabs and chunks.
 
-use core::ptr;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_core::AllocError;
 
-use super::chunk::{BlockRef, Chunk};
+use super::chunk::{BATCHED_UNITS_MAX, BlockRef, Chunk, GROUP_UNITS, Shape, Slab, Slot};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
-use super::{Current, Growth, Heap, fill_redzone, map};
-use crate::config::Guard;
-use crate::stack::StackId;
-use crate::sys::{guards, pages};
+use super::records::Records;
+use super::{Current, Heap, fill_redzone, map};
+
+/// Where new slabs come from, and where the memory of retired ones goes to. All zero: nothing yet.
+pub(super) struct Growth {
+    /// The chunk that slabs are cut from, or null.
+    pub(super) chunk: *const Chunk,
+    /// Its first unit that is in no slab.
+    pub(super) next_unit: usize,
+    /// Groups of the chunk up to here have memory, if no slab was cut from them yet: see `retire`.
+    pub(super) stocked: usize,
+    /// The chunk that comes next, or null; and its groups that have memory, from the first on.
+    pub(super) reserve: *const Chunk,
+    pub(super) reserve_stocked: usize,
+    pub(super) records: Records,
+    /// Counts slabs, to tell those apart that had the same records.
+    turns: u8,
+    /// How many ask that no memory goes; see `Heap::hold_memory`.
+    pub(super) holders: u32,
+    /// Retired slabs whose records are kept, oldest first, and bytes of these records.
+    pub(super) oldest: *const Slab,
+    pub(super) youngest: *const Slab,
+    pub(super) history_len: usize,
+    /// Whether the system was found to move no memory.
+    pub(super) moves_nothing: bool,
+}
+
+// SAFETY: the pointers lead to chunks and slabs, which any thread may use; the lock guards the rest.
+unsafe impl Send for Growth {}
+
+impl Growth {
+    /// Returns the chunk that slabs are cut from.
+    pub(super) fn current<'h>(&self, _heap: &'h Heap) -> Option<&'h Chunk> {
+        // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
+        unsafe { self.chunk.as_ref() }
+    }
+
+    /// Returns the chunk that comes next, if it is there already.
+    pub(super) fn reserve<'h>(&self, _heap: &'h Heap) -> Option<&'h Chunk> {
+        // SAFETY: as in `current`.
+        unsafe { self.reserve.as_ref() }
+    }
+}
 
 impl Heap {
     /// Cuts a new slab for a class.
@@ -20,13 +58,14 @@ impl Heap {
     pub(super) fn new_slab(&self, class: usize) -> Result<Current, AllocError> {
         let slot_size = classes::SLOT_SIZES[class] as usize;
         let units = classes::slab_len(slot_size) / UNIT_LEN;
+        let shape = Shape::slots(slot_size);
         let mut growth = self.growth.lock();
-        let (chunk, head) = self.take_units(&mut growth, units, 1)?;
-        let first = chunk.make_slab(head, units, slot_size, None);
+        let (chunk, head) = self.cut_slab(&mut growth, units, 1, shape)?;
         drop(growth);
-        fill_redzone(&first);
-        let count = classes::slot_count(slot_size) as u32;
-        Ok(Current { chunk, head: head as u32, next: 0, count })
+        if let Some(first) = chunk.block_ref(head, 0) {
+            fill_redzone(&first);
+        }
+        Ok(Current { chunk, head: head as u32, next: 0, count: shape.count as u32 })
     }
 
     /// Takes a slab for one block.
@@ -34,42 +73,103 @@ impl Heap {
     #[inline(never)]
     pub(super) fn take_large(&self, size: usize, align: usize) -> Result<BlockRef<'_>, AllocError> {
         let large = classes::large(size, align).ok_or(AllocError)?;
-        let block = if large.len <= LARGE_LEN_MAX && align <= LARGE_LEN_MAX {
+        let shape = Shape::large(large);
+        let (chunk, head) = if large.len <= LARGE_LEN_MAX && align <= LARGE_LEN_MAX {
             let units = large.len.div_ceil(UNIT_LEN);
             let mut growth = self.growth.lock();
-            let (chunk, head) = self.take_units(&mut growth, units, align.div_ceil(UNIT_LEN))?;
-            chunk.make_slab(head, units, 0, Some(large))
+            self.cut_slab(&mut growth, units, align.div_ceil(UNIT_LEN), shape)?
         } else {
-            let chunk = Chunk::map_single(self.id(), large.len, align).ok_or(AllocError)?;
-            let block = chunk.make_slab(0, 1, 0, Some(large));
-            let _growth = self.growth.lock();
-            if !self.enter(chunk) {
-                // SAFETY: in no map and no list: nobody else has seen it.
-                unsafe { chunk.unmap() };
-                return Err(AllocError);
-            }
-            block
+            (self.single(large.len, align, shape)?, 0)
         };
+        let block = chunk.block_ref(head, 0).ok_or(AllocError)?;
         fill_redzone(&block);
         self.count_alloc();
         Ok(block)
     }
 
+    /// Maps a chunk for one block.
+    pub(super) fn single(
+        &self,
+        len: usize,
+        align: usize,
+        shape: Shape,
+    ) -> Result<&Chunk, AllocError> {
+        let chunk = Chunk::map_single(self.id(), len, align).ok_or(AllocError)?;
+        let mut growth = self.growth.lock();
+        if let Some(records) = self.take_records(&mut growth, 1) {
+            let slab = chunk.make_slab((0, 1), shape, records);
+            if self.enter(chunk) {
+                return Ok(chunk);
+            }
+            slab.take_records().into_iter().for_each(|slots| growth.records.give(slots));
+        }
+        // SAFETY: in no map and no list: nobody else has seen it.
+        unsafe { chunk.unmap() };
+        Err(AllocError)
+    }
+
+    /// Cuts a slab off: `units` units, the first a multiple of `align`.
+    pub(super) fn cut_slab<'h>(
+        &'h self,
+        growth: &mut Growth,
+        units: usize,
+        align: usize,
+        shape: Shape,
+    ) -> Result<(&'h Chunk, usize), AllocError> {
+        let records = self.take_records(growth, shape.count).ok_or(AllocError)?;
+        match self.take_units(growth, units, align) {
+            Ok((chunk, head)) => {
+                chunk.make_slab((head, units), shape, records);
+                Ok((chunk, head))
+            }
+            Err(error) => {
+                growth.records.give(records.0);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes blank records, and the number that tells them from others at the same place.
+    fn take_records(&self, growth: &mut Growth, count: usize) -> Option<(NonNull<Slot>, u8)> {
+        growth.turns = growth.turns.wrapping_add(1) & 0xf;
+        Some((growth.records.take(count, &self.regions)?, growth.turns))
+    }
+
     /// Takes `count` units whose first is a multiple of `align` units, both powers of two or the
-    /// count of a large block.
-    pub(super) fn take_units<'h>(
+    /// count of a large block. Only large blocks' units lie in several groups.
+    fn take_units<'h>(
         &'h self,
         growth: &mut Growth,
         count: usize,
         align: usize,
     ) -> Result<(&'h Chunk, usize), AllocError> {
-        // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
-        let current = unsafe { growth.chunk.as_ref() };
-        let head = growth.next_unit.next_multiple_of(align.max(1));
+        let current = growth.current(self);
+        let mut head = growth.next_unit.next_multiple_of(align.max(1));
+        if count <= BATCHED_UNITS_MAX && GROUP_UNITS < head % GROUP_UNITS + count {
+            head = head.next_multiple_of(GROUP_UNITS).next_multiple_of(align.max(1));
+        }
         if let Some(chunk) = current.filter(|_| head + count <= UNIT_COUNT) {
-            self.lose_units(chunk, head - growth.next_unit);
+            let next = growth.next_unit;
             growth.next_unit = head + count;
+            self.lose_units(growth, chunk, next, head - next);
             return Ok((chunk, head));
+        }
+        let fresh = self.next_chunk(growth)?;
+        let next = growth.next_unit;
+        growth.chunk = fresh;
+        growth.next_unit = count;
+        growth.stocked = core::mem::take(&mut growth.reserve_stocked);
+        growth.reserve = ptr::null();
+        if let Some(full) = current {
+            self.lose_units(growth, full, next, UNIT_COUNT - next);
+        }
+        Ok((fresh, 0))
+    }
+
+    /// Returns the chunk that comes next, mapping it if need be; it becomes the reserve.
+    pub(super) fn next_chunk<'h>(&'h self, growth: &mut Growth) -> Result<&'h Chunk, AllocError> {
+        if let Some(chunk) = growth.reserve(self) {
+            return Ok(chunk);
         }
         let chunk = Chunk::map_shared(self.id()).ok_or(AllocError)?;
         if !self.enter(chunk) {
@@ -77,26 +177,22 @@ impl Heap {
             unsafe { chunk.unmap() };
             return Err(AllocError);
         }
-        let rest = UNIT_COUNT - growth.next_unit;
-        *growth = Growth { chunk, next_unit: count };
-        if let Some(full) = current {
-            self.lose_units(full, rest);
-        }
-        Ok((chunk, 0))
+        growth.reserve = chunk;
+        growth.reserve_stocked = 0;
+        Ok(chunk)
     }
 
-    /// Counts units that will never be in a slab.
-    fn lose_units(&self, chunk: &Chunk, count: usize) {
-        // A chunk that is used to its end may be done with already: it is counted once.
-        if count == 0 {
-            return;
+    /// Counts units as done that will never be in a slab.
+    fn lose_units(&self, growth: &mut Growth, chunk: &Chunk, head: usize, count: usize) {
+        if count != 0 {
+            self.finish_units(chunk, head, count);
+            self.trap_ready(growth, chunk);
         }
-        self.retire_units(chunk, count as u32);
     }
 
     /// Enters a chunk into the map and the heap's list; returns whether it could. Under the growth
     /// lock.
-    pub(super) fn enter(&self, chunk: &'static Chunk) -> bool {
+    fn enter(&self, chunk: &'static Chunk) -> bool {
         // Relaxed: only holders of the growth lock write the list.
         chunk.older.store(self.chunks.load(Relaxed), Relaxed);
         let entry = ptr::from_ref(chunk).cast_mut();
@@ -106,61 +202,6 @@ impl Heap {
             self.chunks.store(entry, Release);
         }
         entered
-    }
-
-    /// Gives the memory of a slab back whose blocks are all freed, and verifies it before.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn retire(&self, block: &BlockRef<'_>) {
-        let (base, len) = block.slab_range();
-        if block.is_guarded() {
-            self.close_slab(block);
-        } else {
-            if block.slab.count.load(Relaxed) != 1 {
-                self.verify_freed(block);
-            }
-            // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
-            unsafe { pages::discard(base, len) };
-        }
-        // Release: pairs with the Acquire of the audit.
-        block.slab.retired.store(true, Release);
-        let units = if block.chunk.single { UNIT_COUNT as u32 } else { block.units() };
-        self.retire_units(block.chunk, units);
-    }
-
-    /// Counts units of a chunk that are done with; gives up its page tables, and the oldest
-    /// history, when all are.
-    fn retire_units(&self, chunk: &Chunk, count: u32) {
-        // AcqRel: whoever counts the last unit sees what was done to all.
-        let retired = chunk.units_retired.fetch_add(count, AcqRel) + count;
-        if retired as usize != UNIT_COUNT {
-            return;
-        }
-        if self.config.guard == Guard::Off {
-            // SAFETY: every unit is retired or was never in a slab: nobody needs the bytes.
-            unsafe { pages::discard_with_tables(chunk.base, chunk.len) };
-        } else {
-            // What is closed stays closed, if the system cannot make it one mapping.
-            // SAFETY: as above.
-            unsafe { guards::close_for_good(chunk.base, chunk.len) };
-        }
-        let len = chunk.history_len();
-        // Relaxed: a sum; two threads that both find it too large both give up what is old.
-        let sum = self.history_len.fetch_add(len, Relaxed) + len;
-        // Release: what is given up was counted; pairs with the Acquire in `forget_old`.
-        chunk.is_history.store(true, Release);
-        if self.config.history < sum {
-            self.forget_old();
-        }
-    }
-
-    /// Tells of every freed block of a slab whose bytes were written after the free.
-    fn verify_freed(&self, any: &BlockRef<'_>) {
-        let mut next = any.neighbour(Some(0));
-        while let Some(block) = next {
-            self.check_freed(&block, StackId::NONE);
-            next = block.neighbour(Some(block.index + 1));
-        }
     }
 
     /// Calls `visit` for every chunk, newest first.
@@ -175,23 +216,8 @@ impl Heap {
         }
     }
 
-    /// Gives up the records of old retired chunks, so that half of the history is left: the list is
-    /// long, and is not walked for each chunk.
-    #[cold]
-    fn forget_old(&self) {
-        let mut kept = 0;
-        self.for_each_chunk(|chunk| {
-            // Acquire: pairs with the Release in `retire_units`.
-            if !chunk.is_history.load(Acquire) || chunk.forgotten.load(Relaxed) {
-                return;
-            }
-            let len = chunk.history_len();
-            kept += len;
-            // Relaxed: only decides which thread forgets it.
-            if self.config.history / 2 < kept && !chunk.forgotten.swap(true, Relaxed) {
-                self.history_len.fetch_sub(len, Relaxed);
-                chunk.forget();
-            }
-        });
+    /// Calls `visit` for every mapping that holds records: start and length.
+    pub(crate) fn for_each_region(&self, mut visit: impl FnMut((usize, usize))) {
+        self.regions.for_each(|start, len| visit((start.addr().get(), len)));
     }
 }

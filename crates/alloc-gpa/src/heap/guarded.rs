@@ -15,7 +15,7 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::canary::{self, Damage};
-use super::chunk::{BlockRef, Chunk};
+use super::chunk::{BlockRef, Shape};
 use super::classes::{LARGE_LEN_MAX, UNIT_LEN};
 use super::notes::Note;
 use super::state::{Origin, StateWord};
@@ -47,7 +47,7 @@ pub(super) struct Guards {
 #[derive(Clone, Copy)]
 pub(super) struct Setup {
     /// `None`: this system has no means.
-    means: Option<Means>,
+    pub(super) means: Option<Means>,
     side: Side,
     /// Guarded blocks that may be open at once.
     open_max: usize,
@@ -56,7 +56,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Finds out what this system can do, if there is anything to guard.
+    /// Finds out what this system can do.
     pub(super) fn new(config: &Config) -> Self {
         let side = match config.guard_align {
             GuardAlign::Right => Side::Right,
@@ -64,16 +64,14 @@ impl Setup {
             GuardAlign::Exact => Side::Exact,
         };
         let mut setup = Self { means: None, side, open_max: usize::MAX, note: None };
-        if config.guard == Guard::Off {
-            return setup;
-        }
+        let is_wanted = config.guard != Guard::Off;
         if !guards::page_len_fits() {
-            setup.note = Some(Note::NoGuards);
+            setup.note = is_wanted.then_some(Note::NoGuards);
             return setup;
         }
         let has_markers = config.guard_impl != GuardImpl::Mprotect && guards::has_markers();
         setup.means = Some(if has_markers { Means::Madvise } else { Means::Mprotect });
-        if !has_markers {
+        if !has_markers && is_wanted {
             setup.open_max = guards::map_count_max() / MAP_SHARE;
             if config.guard_impl == GuardImpl::Madvise {
                 setup.note = Some(Note::NoMarkers);
@@ -87,7 +85,7 @@ impl BlockRef<'_> {
     /// Returns the end of its pages that the block lies at; `None` if it is not guarded.
     #[inline]
     fn side(&self) -> Option<Side> {
-        Side::of(self.slab.side.load(Relaxed))
+        Side::of(self.slab.side.load(Relaxed).into())
     }
 
     /// Whether the block has pages of its own between pages that trap.
@@ -106,7 +104,7 @@ impl BlockRef<'_> {
     #[inline(never)]
     fn gap_slow(&self, side: Side) -> usize {
         // Relaxed, both: published with the state, which whoever knows the block has read.
-        let size = self.slot.size.load(Relaxed).min(self.pages_len());
+        let size = self.size().min(self.pages_len());
         side.gap(self.pages_len(), size, StateWord::load(&self.slot.state, Relaxed).align())
     }
 
@@ -134,7 +132,7 @@ impl Heap {
         layout: Layout,
         origin: Origin,
         here: StackId,
-    ) -> Option<NonNull<u8>> {
+    ) -> Option<BlockRef<'_>> {
         let setup = &self.guards.setup;
         if let Some(note) = setup.note {
             self.note(note);
@@ -169,15 +167,11 @@ impl Heap {
         unsafe { canary::fill_canary(start, gap) };
         // SAFETY: as above.
         unsafe { canary::fill_canary(end, pages_len - gap - size) };
-        // Relaxed, both: published by the Release of the state below.
-        block.slot.allocated.store(here.get(), Relaxed);
-        block.slot.size.store(size, Relaxed);
-        // Relaxed for the epoch: it changes in a forked child before any thread runs there.
-        let word = StateWord::live(align, self.epoch.load(Relaxed)).of(origin);
-        word.publish(&block.slot.state);
+        block.begin(here.get(), size);
+        self.word(&block, align, origin).publish(&block.slot.state);
         self.count_alloc();
         self.add_live(size);
-        Some(at)
+        Some(block)
     }
 
     /// Takes the next slot of so many pages and opens it.
@@ -192,7 +186,7 @@ impl Heap {
         // SAFETY: a current whose `next` is below its `count` names a chunk of this heap, which
         // stays mapped while the heap does.
         let chunk = unsafe { &*current.chunk };
-        let block = chunk.block_ref(current.head as usize, index);
+        let block = chunk.block_ref(current.head as usize, index)?;
         drop(currents);
         let (start, len) = block.pages();
         // SAFETY: closed with its slab, by the same means.
@@ -209,12 +203,13 @@ impl Heap {
     fn new_guarded_slab(&self, means: Means, page_count: usize) -> Option<Current> {
         let len = SLAB_UNITS * UNIT_LEN;
         let mut growth = self.growth.lock();
-        let (chunk, head) = self.take_units(&mut growth, SLAB_UNITS, 1).ok()?;
         let slot_size = (page_count + 1) * PAGE_LEN;
         let count = place::slot_count(len, page_count);
         let side = self.guards.setup.side;
-        let first = chunk.make_guarded_slab(head, SLAB_UNITS, (PAGE_LEN, slot_size, count), side);
+        let shape = Shape::guarded((PAGE_LEN, slot_size, count), side);
+        let (chunk, head) = self.cut_slab(&mut growth, SLAB_UNITS, 1, shape).ok()?;
         drop(growth);
+        let first = chunk.block_ref(head, 0)?;
         // SAFETY: units that were just taken hold nothing that is needed.
         if !unsafe { means.close(first.slab_base, len) } {
             self.note(Note::GuardsUsedUp);
@@ -238,23 +233,15 @@ impl Heap {
         align: usize,
     ) -> Option<BlockRef<'_>> {
         let (lead, slot_size) = (place::lead(align), (page_count + 1) * PAGE_LEN);
-        let (shape, side) = ((lead, slot_size, 1), self.guards.setup.side);
+        let shape = Shape::guarded((lead, slot_size, 1), self.guards.setup.side);
         let block = if lead + slot_size <= LARGE_LEN_MAX {
             let units = (lead + slot_size).div_ceil(UNIT_LEN);
             let mut growth = self.growth.lock();
-            let taken = self.take_units(&mut growth, units, align.div_ceil(UNIT_LEN));
-            let (chunk, head) = taken.ok()?;
-            chunk.make_guarded_slab(head, units, shape, side)
+            let cut = self.cut_slab(&mut growth, units, align.div_ceil(UNIT_LEN), shape);
+            let (chunk, head) = cut.ok()?;
+            chunk.block_ref(head, 0)?
         } else {
-            let chunk = Chunk::map_single(self.id(), lead + slot_size, align)?;
-            let block = chunk.make_guarded_slab(0, 1, shape, side);
-            let _growth = self.growth.lock();
-            if !self.enter(chunk) {
-                // SAFETY: in no map and no list: nobody else has seen it.
-                unsafe { chunk.unmap() };
-                return None;
-            }
-            block
+            self.single(lead + slot_size, align, shape).ok()?.block_ref(0, 0)?
         };
         let ((base, whole), (start, len)) = (block.slab_range(), block.pages());
         // SAFETY: the block's pages end inside the slab.
@@ -314,7 +301,7 @@ impl Heap {
 
     /// Tells of damage around a guarded block that was live when `word` was read.
     pub(super) fn audit_guarded(&self, block: &BlockRef<'_>, word: StateWord) {
-        let size = block.slot.size.load(Relaxed).min(block.pages_len());
+        let size = block.size().min(block.pages_len());
         let ((start, _), gap) = (block.pages(), block.gap());
         let start = start.addr().get();
         let before = damage_of(start, gap);
@@ -330,17 +317,6 @@ impl Heap {
         }
         if let Some(damage) = before {
             self.tell_underflow(block, gap, damage, StackId::NONE);
-        }
-    }
-
-    /// Makes a slab whose guarded blocks are all freed trap for ever.
-    pub(super) fn close_slab(&self, block: &BlockRef<'_>) {
-        let (base, len) = block.slab_range();
-        // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
-        if !unsafe { guards::close_for_good(base, len) } {
-            self.note(Note::GuardsUsedUp);
-            // SAFETY: as above.
-            unsafe { pages::discard(base, len) };
         }
     }
 }

@@ -16,11 +16,25 @@ pub(crate) enum Note {
     NoMarkers,
     /// A block or its freed pages could not be guarded: no mapping was to be had.
     GuardsUsedUp,
+    /// Freed memory could not be made to trap somewhere.
+    NotTrapped,
+    /// The system moves no memory to other addresses.
+    NotMoved,
+    /// The process has nearly as many mappings as it may have.
+    Mappings,
 }
 
 impl Note {
     /// All notes, by their numbers.
-    const ALL: [Self; 4] = [Self::MemoryLimit, Self::NoGuards, Self::NoMarkers, Self::GuardsUsedUp];
+    const ALL: [Self; 7] = [
+        Self::MemoryLimit,
+        Self::NoGuards,
+        Self::NoMarkers,
+        Self::GuardsUsedUp,
+        Self::NotTrapped,
+        Self::NotMoved,
+        Self::Mappings,
+    ];
 
     /// Returns the note's text. It begins with a word that the reader of records may count.
     pub(crate) const fn text(self) -> &'static str {
@@ -33,6 +47,15 @@ impl Note {
             }
             Self::GuardsUsedUp => {
                 "degraded: not every block is guarded: the system grants no more mappings"
+            }
+            Self::NotTrapped => {
+                "degraded: some freed memory could not be made to trap: reads of it are not seen"
+            }
+            Self::NotMoved => {
+                "degraded: the system moves no memory to new addresses: every page is a new one"
+            }
+            Self::Mappings => {
+                "degraded: many mappings: freed memory is guarded by markers, page tables stay"
             }
             Self::MemoryLimit => "limit: allocations failed because memory_limit was reached",
         }

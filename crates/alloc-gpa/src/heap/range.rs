@@ -1,6 +1,6 @@
 //! Bytes that somebody else is about to read or write for the program: libc, or the kernel.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
 
 use super::chunk::Place;
 use super::findings::{blank, describe};
@@ -80,7 +80,7 @@ impl Heap {
             State::Unused | State::Freeing => return,
         };
         // Relaxed: published with the state.
-        let size = block.slot.size.load(Relaxed);
+        let size = block.size();
         let Some((fault, at)) = fault_of(offset, len, size, is_freed) else { return };
         let start = block.start().addr().get();
         let mut finding = blank(fault.kind(access), start.wrapping_add_signed(at), None, stack());

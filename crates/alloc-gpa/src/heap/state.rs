@@ -59,7 +59,8 @@ impl Origin {
     }
 }
 
-/// State (8 bits), log2 of the alignment (6 bits), origin (2 bits), fork epoch (16 bits).
+/// State (4 bits), turn of the records (4 bits), log2 of the alignment (6 bits), origin (2 bits), fork
+/// epoch (16 bits).
 ///
 /// ```text
 ///   Unused -> Live <-> Resizing
@@ -94,6 +95,18 @@ impl StateWord {
         }
     }
 
+    /// The same block in records that are used for the `turn`th time, as far as four bits tell.
+    #[inline]
+    pub(crate) const fn at_turn(self, turn: u8) -> Self {
+        Self(self.0 & !0xf0 | (turn as u32 & 0xf) << 4)
+    }
+
+    /// What [`at_turn`](Self::at_turn) set.
+    #[inline]
+    pub(crate) const fn turn(self) -> u8 {
+        (self.0 >> 4 & 0xf) as u8
+    }
+
     /// Reads a word, and with `Acquire` sees what its writer published.
     #[inline]
     pub(crate) fn load(word: &AtomicU32, order: Ordering) -> Self {
@@ -103,7 +116,7 @@ impl StateWord {
     /// The same block in another state.
     #[inline]
     pub(crate) const fn with(self, state: State) -> Self {
-        Self(self.0 & !0xff | state as u32)
+        Self(self.0 & !0xf | state as u32)
     }
 
     /// Takes a live block out of the hands of all others: from `self`, which is live, to `Freeing` or
@@ -130,7 +143,7 @@ impl StateWord {
 
     #[inline]
     pub(crate) const fn state(self) -> State {
-        match self.0 & 0xff {
+        match self.0 & 0xf {
             0 => State::Unused,
             1 => State::Live,
             2 => State::Resizing,
@@ -141,12 +154,12 @@ impl StateWord {
 
     #[inline]
     pub(crate) const fn is_unused(self) -> bool {
-        self.0 & 0xff == State::Unused as u32
+        self.0 & 0xf == State::Unused as u32
     }
 
     #[inline]
     pub(crate) const fn is_live(self) -> bool {
-        self.0 & 0xff == State::Live as u32
+        self.0 & 0xf == State::Live as u32
     }
 
     /// Whether the block is live, or being resized, which is live too.
@@ -176,7 +189,8 @@ mod tests {
     fn fields_survive_every_state() {
         for log2 in 0..47 {
             for epoch in [0, 1, 7, u16::MAX] {
-                let live = StateWord::live(1 << log2, epoch);
+                let live = StateWord::live(1 << log2, epoch).at_turn(7).at_turn(epoch as u8 & 15);
+                assert_eq!(live.turn(), epoch as u8 & 15);
                 for origin in [Origin::NewArray, Origin::Moved, Origin::New, Origin::Malloc] {
                     let word = live.of(Origin::Moved).of(origin);
                     assert_eq!(

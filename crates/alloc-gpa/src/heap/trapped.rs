@@ -1,7 +1,7 @@
 //! What an access was that the processor refused, by the records of the heap.
 
 use core::ptr;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Acquire;
 
 use super::chunk::{Chunk, Place};
 use super::findings::{blank, describe};
@@ -17,11 +17,11 @@ impl Chunk {
             Place::Slot(block, offset) => {
                 // Acquire: pairs with the Release that published the record.
                 let word = StateWord::load(&block.slot.state, Acquire);
-                let size = block.slot.size.load(Relaxed);
+                let size = block.size();
                 let inside = usize::try_from(offset).is_ok_and(|offset| offset < size);
                 !(inside && word.is_allocated())
             }
-            Place::Unused => true,
+            Place::Unused | Place::Forgotten => true,
         }
     }
 }
@@ -48,9 +48,9 @@ impl Heap {
             "trapped{}",
             if access == Access::Code { ": a jump to it" } else { "" }
         ));
-        let Place::Slot(block, offset) = chunk.place(addr) else {
-            // Relaxed: says what to print.
-            let is_forgotten = chunk.forgotten.load(Relaxed);
+        let place = chunk.place(addr);
+        let Place::Slot(block, offset) = place else {
+            let is_forgotten = matches!(place, Place::Forgotten);
             finding.kind = if is_forgotten { after_free } else { behind };
             finding.detail = Detail::from_args(format_args!(
                 "{}: {}",
@@ -66,7 +66,7 @@ impl Heap {
         // Acquire: pairs with the Release that published the record.
         let word = StateWord::load(&block.slot.state, Acquire);
         describe(&mut finding, &block, offset);
-        let size = block.slot.size.load(Relaxed);
+        let size = block.size();
         finding.kind = match word.state() {
             State::Freeing | State::Freed => after_free,
             _ if offset < 0 => before,

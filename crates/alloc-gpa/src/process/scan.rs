@@ -97,6 +97,7 @@ pub(super) fn with_registers(work: WithRegisters, data: *mut core::ffi::c_void) 
 }
 
 const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
+const NOT_HELD: &str = "leaks: not counted: the heap was being changed when the process was copied";
 
 /// Finds what leaked. `registers` lies in the frame of the exit handler: the stack is searched from
 /// there on. The calling thread is inside the allocator.
@@ -107,6 +108,7 @@ const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
 pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'static str> {
     let turn = Turn::take(&heap.searcher);
     let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
+    let _held = heap.hold_memory().ok_or(NOT_HELD)?;
     let mut search = Search::begin(heap)?;
     let Search { marker, reader, .. } = &mut search;
     let stack_pointer = core::ptr::from_ref(registers).addr();
@@ -139,6 +141,7 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
 /// Why it could not, as a note.
 pub(crate) fn search_exact(heap: &Heap) -> Result<Leaks, &'static str> {
     let _turn = Turn::wait(&heap.searcher);
+    let _held = heap.hold_memory().ok_or(NOT_HELD)?;
     Search::begin(heap)?.end(Judgement::Exact)
 }
 
@@ -260,7 +263,7 @@ fn gather(heap: &Heap, is_certain: bool, leaks: &mut Leaks) {
             Mark::Reachable | Mark::Unseen | Mark::Unknown => LeakKind::Reachable,
         };
         // Relaxed: published with the state.
-        totals.add(kind, block.slot.size.load(Relaxed));
+        totals.add(kind, block.size());
         if kind != LeakKind::Reachable && mark != Mark::Indirect {
             marker::count(groups, kind, 0, block, mark);
         }

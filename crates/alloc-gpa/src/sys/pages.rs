@@ -99,19 +99,45 @@ pub(crate) unsafe fn discard(start: NonNull<u8>, len: usize) {
     }
 }
 
-/// As [`discard`], and gives the page tables back as well: for ranges that will not be used again.
+/// Asks for huge pages where the system has them.
 ///
 /// # Safety
 ///
-/// As [`discard`].
-pub(crate) unsafe fn discard_with_tables(start: NonNull<u8>, len: usize) {
-    // SAFETY: replaces a mapping of ours in one step, so the addresses are never free in between;
-    // its content may be lost (contract).
-    let fresh =
-        unsafe { libc::mmap(start.as_ptr().cast(), len, PROT_RW, FLAGS | libc::MAP_FIXED, -1, 0) };
-    if fresh == libc::MAP_FAILED {
-        // SAFETY: as this function's own contract.
-        unsafe { discard(start, len) };
+/// The range was mapped by this module.
+pub(crate) unsafe fn prefer_huge(start: NonNull<u8>, len: usize) {
+    // SAFETY: a mapping of ours; the advice changes no content.
+    unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+}
+
+/// What became of an attempt to move memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// The memory is at the new addresses; the old ones read as zero.
+    Yes,
+    /// This range cannot be moved; others may.
+    No,
+    /// The system moves nothing.
+    Never,
+}
+
+/// Moves the memory behind a range to other addresses. The old addresses stay mapped, without memory.
+///
+/// # Safety
+///
+/// Both ranges were mapped by this module, are `len` bytes long, and do not overlap; nobody needs the
+/// bytes of either, or uses them at the same time.
+pub(crate) unsafe fn move_memory(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Moved {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+    let to = to.as_ptr().cast::<libc::c_void>();
+    // SAFETY: the source stays mapped (DONTUNMAP), the destination is a mapping of ours that may be
+    // replaced (contract).
+    if unsafe { libc::mremap(from.as_ptr().cast(), len, len, flags, to) } != libc::MAP_FAILED {
+        return Moved::Yes;
+    }
+    match super::errno::get() {
+        // The range is of several mappings, or there is no memory for one more right now.
+        libc::EFAULT | libc::ENOMEM | libc::EAGAIN => Moved::No,
+        _ => Moved::Never,
     }
 }
 

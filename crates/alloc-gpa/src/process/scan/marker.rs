@@ -38,7 +38,7 @@ impl Mark {
     #[inline]
     pub(super) fn of(block: &BlockRef<'_>) -> Self {
         // Relaxed, here and below: only the searching thread uses marks.
-        match block.slot.mark.load(Relaxed) {
+        match block.slot.mark() {
             1 => Self::Unseen,
             2 => Self::Reachable,
             3 => Self::Candidate,
@@ -53,7 +53,7 @@ impl Mark {
     /// Marks a block.
     #[inline]
     pub(super) fn set(self, block: &BlockRef<'_>) {
-        block.slot.mark.store(self as u8, Relaxed);
+        block.slot.set_mark(self as u8);
     }
 }
 
@@ -199,7 +199,7 @@ impl<'h> Marker<'h> {
         self.found = found;
         mark.set(block);
         // Relaxed: published with the state.
-        self.push(block, block.slot.size.load(Relaxed));
+        self.push(block, block.size());
     }
 
     #[inline]
@@ -255,7 +255,7 @@ pub(super) fn count(
 ) {
     // Relaxed, all: published with the state.
     let stack = block.slot.allocated.load(Relaxed);
-    let size = block.slot.size.load(Relaxed);
+    let size = block.size();
     let tag = TagId::of_slot(block.slot);
     let loops = mark == Mark::LostLoop;
     let leaked = Leaked { addr: block.start().addr().get(), size, loops };

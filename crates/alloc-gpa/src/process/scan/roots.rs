@@ -53,6 +53,7 @@ impl Roots {
         let ranges = Mapped::new(RANGE_COUNT_MAX)?;
         let mut chunk_count = 0;
         heap.for_each_chunk(|_| chunk_count += 1);
+        heap.for_each_region(|_| chunk_count += 1);
         // Other threads may add some.
         let mut excluded = Mapped::<(usize, usize)>::new(2 * chunk_count + 4096)?;
         let mut count = 0;
@@ -69,6 +70,7 @@ impl Roots {
         exclude(dead_stack(stack_pointer));
         fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
         heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
+        heap.for_each_region(&mut exclude);
         let excluded = &mut excluded[..count];
         excluded.sort_unstable();
         let mut roots = Self { ranges, len: 0, complete: true };
