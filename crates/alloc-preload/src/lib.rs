@@ -60,6 +60,8 @@ mod calls;
 #[cfg(not(test))]
 mod loader;
 #[cfg(not(test))]
+mod questions;
+#[cfg(not(test))]
 mod decided;
 #[cfg(not(test))]
 mod signals;

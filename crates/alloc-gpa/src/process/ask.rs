@@ -190,6 +190,10 @@ pub fn print_growth(number: usize) -> bool {
 /// Prints leaks, and how many blocks of each kind there are. For C.
 #[doc(hidden)]
 pub fn print_leaks(leaks: &Leaks) {
+    if tell::mode() == Mode::Records {
+        // They are in the records.
+        return;
+    }
     with_heap(|heap| {
         tell::paragraph(|out| {
             text::leaks(leaks, leave::style(heap), out)?;
@@ -201,5 +205,10 @@ pub fn print_leaks(leaks: &Leaks) {
 /// Prints why leaks could not be looked for. For C.
 #[doc(hidden)]
 pub fn print_error(error: SearchError) {
-    with_heap(|_| tell::paragraph(|out| writeln!(out, "alloc-gpa: {error}")));
+    with_heap(|_| match tell::mode() {
+        Mode::Records => {
+            tell::with_records(|records, buffers| records.write_note(error.0, buffers));
+        }
+        _ => tell::paragraph(|out| writeln!(out, "alloc-gpa: {error}")),
+    });
 }

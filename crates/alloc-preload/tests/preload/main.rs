@@ -16,5 +16,6 @@ mod foreign;
 mod kinds;
 mod limits;
 mod programs;
+mod questions;
 mod startup;
 mod threads;
