@@ -91,7 +91,10 @@ pub(crate) fn read_dirs(dirs: &[&Path]) -> io::Result<Report> {
         vec![Frame::unresolved(module, raw.addr)]
     };
     report.frames = report.addresses.iter().map(unresolved).collect();
+    // Which frames will be shown is not known yet: only what is the same in all of them is one now.
+    report.shows_all_frames = true;
     report.join_equal();
+    report.shows_all_frames = false;
     Ok(report)
 }
 

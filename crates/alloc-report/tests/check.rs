@@ -325,6 +325,157 @@ fn files() {
     assert!(stderr(&output).contains("cannot write the report"));
 }
 
+/// Each format goes to the file that is named for it, several at once, or to standard output; one file
+/// takes one format.
+#[test]
+fn formats() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE, LOST]);
+    let files = ["--html", "r.html", "--pprof", "r.pb.gz", "--dhat", "r.dhat", "--json", "r.json"];
+    let output = setup.run(&files, &["exit", "0"]);
+    assert_eq!(output.status.code(), Some(23));
+    assert!(stderr(&output).starts_with("double free"), "text comes all the same");
+    let begins = |name: &str, bytes: &[u8]| {
+        let content = fs::read(setup.path(name)).unwrap();
+        assert!(content.starts_with(bytes), "{name}: {:?}", content.get(..20));
+        content
+    };
+    begins("r.pb.gz", &[0x1f, 0x8b]);
+    begins("r.json", b"{\"schema\":\"alloc-report\"");
+    begins("r.dhat", b"{\"dhatFileVersion\":2");
+    let page = String::from_utf8(begins("r.html", b"<!DOCTYPE html>")).unwrap();
+    let quoted = "<span class=\"now\"><i>15</i>    inner(); /* line 15 */</span>";
+    assert!(page.contains(quoted) && page.contains("<span class=\"fn\">outer</span>"));
+    setup.run(&["--html", "r.html", "--no-source"], &[]);
+    let page = fs::read_to_string(setup.path("r.html")).unwrap();
+    assert!(!page.contains("/* line 15 */") && page.contains("<span class=\"fn\">outer</span>"));
+
+    let output = setup.run(&["--dhat=-", "--output=r.txt"], &["name"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let (own, profile) = stdout.split_once('\n').unwrap();
+    assert!(own.ends_with("/program") && profile.starts_with("{\"dhatFileVersion\":2"), "{stdout}");
+    let output = setup.run(&["--json=x", "--html=x"], &["name"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert_eq!(stderr(&output), "alloc-check: x is named for two formats\n");
+    for option in ["--html", "--pprof", "--dhat"] {
+        let output = setup.run(&[option, "/dev/full"], &["exit", "0"]);
+        assert_eq!(output.status.code(), Some(2), "{option}");
+        assert!(stderr(&output).contains("alloc-check: cannot write the report as "));
+    }
+}
+
+/// Records that were kept are rendered again, as often as one likes, with what was run.
+#[test]
+fn kept_records_are_rendered() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE, LOST]);
+    let first = setup.run(&["--records", "kept", "--json", "1.json"], &["exit", "3"]);
+    assert_eq!(first.status.code(), Some(23));
+    setup.no_records_left();
+    assert_eq!(fs::metadata(setup.path("kept")).unwrap().permissions().mode() & 0o777, 0o700);
+    for _ in 0..2 {
+        let again = setup.bare().args(["render", "--json", "2.json", "kept"]).output().unwrap();
+        assert_eq!((again.status.code(), stderr(&again)), (Some(23), stderr(&first)));
+        assert_eq!(
+            fs::read(setup.path("1.json")).unwrap(),
+            fs::read(setup.path("2.json")).unwrap()
+        );
+    }
+    // Two runs as one report: what is the same in both is one finding, seen twice.
+    setup.run(&["--records", "other"], &["exit", "3"]);
+    let both = setup.bare().args(["render", "kept", "other"]).output().unwrap();
+    let text = stderr(&both);
+    assert!(
+        text.starts_with("double free of a 100-byte block (offset 0), 2 times  [app 7]\n"),
+        "{text}"
+    );
+    // Without the note of what was run the records themselves tell.
+    fs::remove_file(setup.path("kept/run.json")).unwrap();
+    let again = setup.bare().args(["render", "--json", "2.json", "kept"]).output().unwrap();
+    assert_eq!(again.status.code(), Some(23));
+    let json = fs::read(setup.path("2.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["run"]["command"], serde_json::json!(["app"]));
+    setup.record(&[]);
+    setup.run(&["--records", "clean"], &["exit", "3"]);
+    let clean = setup.bare().args(["render", "clean"]).output().unwrap();
+    assert_eq!((clean.status.code(), &*stderr(&clean)), (Some(0), CLEAN));
+}
+
+/// What cannot be kept or rendered is one line, before anything runs.
+#[test]
+fn records_that_cannot_be_used() {
+    let setup = Setup::new();
+    fs::create_dir(setup.path("full")).unwrap();
+    fs::write(setup.path("full/7-0.jsonl"), r#"{"t":"start","v":2,"pid":7}"#).unwrap();
+    fs::write(setup.path("file"), "").unwrap();
+    fs::create_dir(setup.path("empty")).unwrap();
+    for (dir, words) in
+        [("full", "it is not empty"), ("file", "Not a directory"), ("a/b", "No such")]
+    {
+        let output = setup.run(&["--records", dir], &["name"]);
+        let text = stderr(&output);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{text}");
+        assert!(
+            text.starts_with(&format!("alloc-check: cannot keep records in {dir}: {words}")),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+    for (dir, words) in [
+        ("missing", "cannot read missing: No such file"),
+        ("file", "cannot read file: Not a directory"),
+        ("empty", "no records in empty"),
+        ("full", "version 2 of the records; this reader knows version 1"),
+    ] {
+        let output = setup.bare().args(["render", "--json", "r.json", dir]).output().unwrap();
+        let text = stderr(&output);
+        assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+        assert!(text.contains(words), "{text}");
+        assert!(!setup.path("r.json").exists());
+    }
+}
+
+/// On request frames of the libraries and of what runs before `main` are shown, and tell leaks apart.
+#[test]
+fn full_stacks() {
+    let setup = Setup::new();
+    let mark = address(&setup.program, "mark") + 1;
+    let modules = [
+        format!(r#"{{"t":"module","id":0,"path":"{}"}}"#, setup.program.to_str().unwrap()),
+        r#"{"t":"module","id":1,"path":"/gone/liballoc_preload.so"}"#.to_owned(),
+    ];
+    let stack = |id: u32, inner: u32| {
+        format!(r#"{{"t":"stack","id":{id},"frames":[[1,{inner}],[0,{mark}]]}}"#)
+    };
+    let leak =
+        |id: u32| format!(r#"{{"t":"leak","kind":"lost","stack":{id},"count":1,"bytes":8}}"#);
+    let lines = [&modules[0], &modules[1], &stack(2, 16), &stack(3, 32), &leak(2), &leak(3)];
+    setup.record(&lines.map(String::as_str));
+    let text = stderr(&setup.run(&[], &[]));
+    assert!(text.contains("from 1 place") && !text.contains("liballoc_preload.so"), "{text}");
+    let text = stderr(&setup.run(&["--full-stacks"], &[]));
+    assert!(text.contains("from 2 places") && text.contains("liballoc_preload.so+0x10"), "{text}");
+}
+
+/// Colours in a pipe only when they are asked for, and never against `NO_COLOR`.
+#[test]
+fn colours() {
+    let setup = Setup::new();
+    setup.record(&[DOUBLE_FREE]);
+    for (variables, colored) in [
+        (&[][..], false),
+        (&[("CLICOLOR_FORCE", "1")], true),
+        (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+        (&[("NO_COLOR", "1")], false),
+    ] {
+        let mut command = setup.command(&[], &[]);
+        command.env_remove("CLICOLOR_FORCE").env_remove("CLICOLOR").env("TERM", "xterm");
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(stderr(&output).contains("\u{1b}["), colored, "{variables:?}");
+    }
+}
+
 /// Suppressed findings do not fail the run; a malformed file is refused before it.
 #[test]
 fn suppression_files() {

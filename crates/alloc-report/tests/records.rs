@@ -435,3 +435,122 @@ fn json() {
     assert_eq!(json["processes"][0]["outcome"], "ended");
     assert_eq!(json["processes"][0]["leaks_counted"], "scan");
 }
+
+/// What is known of a leak stands below its size: its tag, what it holds, its cycle, its first bytes.
+#[test]
+fn more_about_leaks() {
+    let records = Records::new();
+    let stack = |id: u32| format!(r#"{{"t":"stack","id":{id},"frames":[[-1,{}]]}}"#, id * 16);
+    let leak = |kind: &str, stack: u32, more: &str| {
+        format!(
+            r#"{{"t":"leak","kind":"{kind}","stack":{stack},"count":2,"bytes":40,"min":8,"max":32{more}}}"#
+        )
+    };
+    let dump = "48656c6c6f2c20776f726c64210a00ff41";
+    let lines = [
+        start(7),
+        stack(1),
+        stack(2),
+        stack(3),
+        leak(
+            "lost",
+            1,
+            &format!(r#","tag":"cache\u001b","cycle":[1,2],"addr":64,"dump":"{dump}""#),
+        ),
+        leak("lost", 2, r#","cycle":[2]"#),
+        leak("lost", 3, r#","dump":"zz""#),
+        leak("indirect", 3, r#","holder":1"#),
+        leak("indirect", 2, r#","holder":1"#),
+        leak("indirect", 2, r#","holder":0"#),
+        leak("indirect", 2, r#","holder":1"#),
+        END.to_owned(),
+    ];
+    write(&records, "7-0.jsonl", &lines);
+    let wanted = "\
+6 leaks, 120 bytes, from 3 places (blocks that nothing points to)
+  2 blocks, 40 bytes (8 to 32 each)
+    tagged cache\\x1b
+    with 6 more blocks, 120 bytes, that only these hold
+    a cycle of blocks that hold each other: 0x10 → 0x20 → the first
+    0x10
+      0000  48 65 6c 6c 6f 2c 20 77 6f 72 6c 64 21 0a 00 ff  Hello, world!...
+      0010  41                                               A
+
+  2 blocks, 40 bytes (8 to 32 each)
+    a cycle: blocks of this place hold each other
+    0x20
+
+  2 blocks, 40 bytes (8 to 32 each)
+    0x30
+
+8 blocks, 160 bytes, held only by lost ones
+";
+    let report = records.read();
+    let text = plain(&report);
+    assert!(text.starts_with(wanted), "{text}");
+    assert_eq!(report.leaks().len(), 6, "the same stack held by others is another leak");
+}
+
+/// A finding that was met more often than it was written counts as often as the process says.
+#[test]
+fn repeated_findings() {
+    let records = Records::new();
+    let finding = |kind: &str| format!(r#"{{"t":"finding","kind":"{kind}"}}"#);
+    let repeat = |finding: u32| format!(r#"{{"t":"repeat","finding":{finding},"count":9}}"#);
+    let lines = [
+        start(7),
+        finding("double_free"),
+        finding("overflow"),
+        finding("overflow"),
+        repeat(1),
+        repeat(5),
+        END.to_owned(),
+    ];
+    write(&records, "7-0.jsonl", &lines);
+    let report = records.read();
+    let counts: Vec<u64> = report.findings().iter().map(|finding| finding.count).collect();
+    assert_eq!(counts, [1, 10]);
+    assert!(plain(&report).contains("note: 1 line of the records could not be understood\n"));
+}
+
+/// Of a process that never came to its end, the last search for leaks counts, and a note says so.
+#[test]
+fn leaks_found_before_the_end() {
+    let found = |snapshot: u32, count: u32| {
+        format!(
+            r#"{{"t":"leak_at","snapshot":{snapshot},"kind":"lost","stack":0,"count":{count},"bytes":8}}"#
+        )
+    };
+    let mut lines = vec![start(i32::MAX), found(1, 50), found(2, 3), found(2, 4)];
+    let records = Records::new();
+    write(&records, "7-0.jsonl", &lines);
+    let report = records.read();
+    assert_eq!(report.totals().lost.blocks, 7);
+    assert!(plain(&report).contains("are of its last search, not of its end\n"));
+    lines.push(END.to_owned());
+    write(&records, "7-0.jsonl", &lines);
+    assert_eq!(records.read().totals().lost.blocks, 0);
+}
+
+/// Samples and snapshots are read; those that cannot be are counted.
+#[test]
+fn growth_is_read() {
+    let records = Records::new();
+    let sample = |ms: u64| format!(r#"{{"t":"sample","ms":{ms},"live_bytes":{}}}"#, ms * 2);
+    let mut lines = vec![start(7)];
+    lines.extend((0..10_000).map(sample));
+    lines.push(sample(3));
+    lines.push(r#"{"t":"live","snapshot":4,"stack":0,"blocks":1,"bytes":1}"#.to_owned());
+    lines.push(r#"{"t":"snapshot","id":4,"why":"every"}"#.to_owned());
+    lines.push(r#"{"t":"live","snapshot":4,"stack":0,"blocks":1,"bytes":1}"#.to_owned());
+    lines.push(END.to_owned());
+    write(&records, "7-0.jsonl", &lines);
+    let report = records.read();
+    let samples = &report.processes()[0].samples;
+    assert!((2_048..=4_096).contains(&samples.len()), "{}", samples.len());
+    let last = samples.last().unwrap();
+    assert_eq!((samples[0].ms, last.ms, last.live_bytes), (0, 9_999, 19_998));
+    assert!(samples.windows(2).all(|pair| pair[0].ms < pair[1].ms));
+    assert_eq!(report.snapshots()[0].live.len(), 1);
+    assert!(plain(&report).contains("note: 2 lines of the records could not be understood\n"));
+}
