@@ -3,14 +3,17 @@
 //! ```text
 //! capture ─► registers of the caller (assembly)
 //!    │
-//!    ▼            hit: 2 loads a frame
-//! unwind ──────► rules   (return address → how to find the next one)
-//!    │ miss         ▲
-//!    ▼              │
+//!    ▼          hit: all words on the stack that led to it are as they were
+//! memo ────────────────────────────────────────────────────────────► StackId, 4 bytes a block
+//!    │ miss        (per thread)                                         ▲
+//!    ▼            hit: 2 loads a frame                                  │
+//! unwind ──────► rules   (return address → how to find the next one)    │
+//!    │ miss         ▲                                                   │
+//!    ▼              │                                                   │
 //! modules ─► table ─┘    (.eh_frame_hdr → FDE → rule; frame pointer where there is none)
-//!    │
-//!    ▼
-//! Trace ─► Depot ─► StackId, 4 bytes a block
+//!    │                                                                  │
+//!    ▼                                                                  │
+//! Trace ─► Depot ───────────────────────────────────────────────────────┘
 //! ```
 //!
 //! All of it runs inside `malloc`: no lock is waited for, nothing is allocated from the process's
@@ -29,7 +32,9 @@ pub(crate) mod depot;
 pub(crate) mod bounds;
 mod elf;
 pub(crate) mod modules;
+mod memo;
 mod modules_build;
+mod pool;
 mod resolve;
 mod rule;
 mod rules;
@@ -39,11 +44,16 @@ mod trace;
 pub(crate) mod trim;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_memo;
 
 use depot::Depot;
 
-pub(crate) use capture::{Interrupted, capture, capture_interrupted};
+#[cfg(test)]
+pub(crate) use capture::capture;
+pub(crate) use capture::{Interrupted, capture_interrupted};
 pub use depot::StackId;
+pub(crate) use pool::counts;
 #[cfg(test)]
 pub(crate) use resolve::resolve;
 #[allow(unused_imports, reason = "for the process integration")]
@@ -69,12 +79,10 @@ pub(crate) fn depot() -> &'static Depot {
 }
 
 /// Captures the caller's stack, `max` frames beyond the allocator's own, and stores it. The calling
-/// thread should be inside the allocator.
+/// thread is inside the allocator.
 #[inline]
 pub(crate) fn capture_id(max: usize) -> StackId {
-    let mut trace = Trace::new();
-    capture(max.saturating_add(OWN_FRAMES), &mut trace);
-    depot().insert(&trace)
+    StackId(capture::capture_stored(max.saturating_add(OWN_FRAMES)))
 }
 
 /// As [`capture_id`], for code that a signal interrupted. Where it was is the first frame.

@@ -446,6 +446,9 @@ impl Records {
                 }
             }
         }
+        let (recalled, walked) = stack::counts();
+        line.number("stacks_recalled", recalled);
+        line.number("stacks_walked", walked);
         let rules = stack::modules::RULES.stats();
         line.number("rule_misses", rules.misses);
         line.number("rule_evictions", rules.evictions);

@@ -32,7 +32,15 @@ impl Window {
     /// stack's end; nothing if it is on another stack, a coroutine's or a signal's.
     #[inline]
     pub(crate) fn of_thread(sp: usize) -> Self {
-        let (low, high) = of_thread();
+        of_thread();
+        Self::if_known(sp)
+    }
+
+    /// As [`of_thread`](Self::of_thread), and nothing if it was not asked before where the stack is.
+    #[inline]
+    pub(crate) fn if_known(sp: usize) -> Self {
+        let state = thread::current();
+        let (low, high) = (state.stack_low.load(Relaxed), state.stack_high.load(Relaxed));
         if low <= sp && sp < high && sp.is_multiple_of(WORD) {
             Self { start: sp, word_count: (high - sp) / WORD }
         } else {
@@ -54,6 +62,26 @@ impl Window {
         // this thread's stack (invariant 2 of `stack`): it is mapped, readable and aligned (checked
         // above). Whatever is read is only taken for an address, after checks.
         Some(unsafe { word.read_volatile() })
+    }
+
+    /// Whether nothing may be read.
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.word_count == 0
+    }
+
+    /// Returns the word that lies so many words above the window's start, if the window holds it.
+    #[inline(always)]
+    pub(crate) fn at(self, offset: usize) -> Option<usize> {
+        if self.word_count <= offset {
+            return None;
+        }
+        self.load(self.start + offset * WORD)
+    }
+
+    /// Returns how many words above the window's start the word at `addr` lies, if the window holds it.
+    pub(crate) fn offset(self, addr: usize) -> Option<usize> {
+        self.load(addr).map(|_| (addr - self.start) / WORD)
     }
 
     /// Returns the word at `addr`, of the window by a load, of anything else by a checked read.

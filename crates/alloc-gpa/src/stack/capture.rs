@@ -7,7 +7,7 @@ use crate::sys::{errno::KeepErrno, thread};
 /// call returns to. The thread should be inside the allocator; if it is not, it is for this call.
 ///
 /// Never fails: where the stack cannot be followed, the trace ends.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[unsafe(naked)]
 pub(crate) extern "C" fn capture(max: usize, trace: &mut Trace) {
     // The callee-saved registers are still the caller's here: they are handed over before any Rust
@@ -30,6 +30,30 @@ pub(crate) extern "C" fn capture(max: usize, trace: &mut Trace) {
     );
 }
 
+/// Captures the caller's stack as [`capture`] does, and returns its id in the process's depot. The thread
+/// is inside the allocator.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[unsafe(naked)]
+pub(crate) extern "C" fn capture_stored(max: usize) -> u32 {
+    // As above. (AArch64: not run.)
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "mov rsi, qword ptr [rsp]",
+        "lea rdx, [rsp + 8]",
+        "mov rcx, rbp",
+        "jmp {recall}",
+        recall = sym unwind::recall,
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "mov x1, x30",
+        "mov x2, sp",
+        "mov x3, x29",
+        "b {recall}",
+        recall = sym unwind::recall,
+    );
+}
+
 /// Captures the caller's stack through the `backtrace` crate, which is slower, at most `max` frames.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn capture(max: usize, trace: &mut Trace) {
@@ -45,6 +69,14 @@ pub(crate) fn capture(max: usize, trace: &mut Trace) {
             usize::from(trace.len) < max
         });
     }
+}
+
+/// Captures the caller's stack and returns its id in the process's depot.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) fn capture_stored(max: usize) -> u32 {
+    let mut trace = Trace::new();
+    capture(max, &mut trace);
+    super::depot().insert(&trace).0
 }
 
 /// Where a signal interrupted a thread.
@@ -67,12 +99,16 @@ pub(crate) fn capture_interrupted(interrupted: Interrupted, max: usize, trace: &
 mod unwind {
     use super::{FRAMES_MAX, Interrupted, KeepErrno, Trace, thread};
     use crate::stack::bounds::Window;
+    use crate::stack::depot::StackId;
+    use crate::stack::memo::{Ended, Memo, Miss, Start};
     use crate::stack::modules::{self, Snapshot};
+    use crate::stack::pool;
     use crate::stack::rule::{Lost, Registers, Rule, strip};
     use crate::stack::rules::View;
     use crate::stack::table::{self, Found};
 
-    /// Where [`capture`](super::capture) goes on, with the registers as they are in its caller.
+    /// Where [`capture`](super::capture()) goes on, with the registers as they are in its caller.
+    #[cfg(test)]
     pub(super) extern "C" fn walk_from(
         max: usize,
         trace: &mut Trace,
@@ -84,8 +120,8 @@ mod unwind {
         let _errno = KeepErrno::new();
         trace.len = 0;
         let Some(snapshot) = modules::snapshot() else { return };
-        let walk = Walk { window: Window::of_thread(sp), snapshot, rules: modules::RULES.view() };
-        walk.run(Registers { pc: strip(pc), sp, fp }, 1, max.min(FRAMES_MAX), trace);
+        let walk = Walk::new(snapshot, Window::of_thread(sp));
+        walk.run(Registers { pc: strip(pc), sp, fp }, 1, max.min(FRAMES_MAX), trace, None);
     }
 
     /// Captures from registers that a signal saved.
@@ -97,8 +133,8 @@ mod unwind {
         let Some(snapshot) = modules::snapshot() else { return };
         let Interrupted { pc, sp, fp } = interrupted;
         let window = Window::of_thread(sp);
-        let walk = || Walk { window, snapshot, rules: modules::RULES.view() };
-        walk().run(Registers { pc, sp, fp }, 0, max, trace);
+        let walk = || Walk::new(snapshot, window);
+        walk().run(Registers { pc, sp, fp }, 0, max, trace, None);
         if trace.len != 0 {
             trace.frames[0] += 1;
             return;
@@ -108,9 +144,63 @@ mod unwind {
         let registers =
             Registers { pc: strip(caller), sp: sp.wrapping_add(size_of::<usize>()), fp };
         let mut callers = Trace::new();
-        walk().run(registers, 1, max - 1, &mut callers);
+        walk().run(registers, 1, max - 1, &mut callers, None);
         trace.push(pc.wrapping_add(1));
         callers.as_slice().iter().for_each(|frame| trace.push(*frame));
+    }
+
+    /// Where [`capture_stored`](super::capture_stored) goes on, likewise.
+    pub(super) extern "C" fn recall(max: usize, pc: usize, sp: usize, fp: usize) -> u32 {
+        let start = Start {
+            registers: Registers { pc: strip(pc), sp, fp },
+            max: max.min(FRAMES_MAX),
+            window: Window::if_known(sp),
+        };
+        let found = match pool::mine() {
+            Some(memo) if memo.is_for(modules::stamp()) && !start.window.is_empty() => {
+                memo.find(&start)
+            }
+            _ => return first(start),
+        };
+        match found {
+            Ok(id) => id.0,
+            Err(miss) => walk_and_store(&start, Some(miss)),
+        }
+    }
+
+    /// Captures without a memo, or with one that has become old.
+    #[cold]
+    #[inline(never)]
+    fn first(start: Start) -> u32 {
+        let _errno = KeepErrno::new();
+        // Asked before the modules are: if these change in between, the memo is renewed once more.
+        let stamp = modules::stamp();
+        let start = Start { window: Window::of_thread(start.registers.sp), ..start };
+        let memo = pool::mine_or_new().filter(|_| !start.window.is_empty());
+        if modules::snapshot().is_none() {
+            return StackId::NONE.0;
+        }
+        let miss = memo.and_then(|memo| {
+            memo.renew(stamp);
+            memo.find(&start).err()
+        });
+        walk_and_store(&start, miss)
+    }
+
+    /// Captures by a walk, and has it remembered where it was missed.
+    #[inline(never)]
+    fn walk_and_store(start: &Start, miss: Option<Miss>) -> u32 {
+        let _errno = KeepErrno::new();
+        let Some(snapshot) = modules::snapshot() else { return StackId::NONE.0 };
+        let mut trace = Trace::new();
+        let memo = if miss.is_some() { pool::mine() } else { None };
+        let walk = Walk::new(snapshot, start.window);
+        let (steps, ended) = walk.run(start.registers, 1, start.max, &mut trace, memo);
+        let id = crate::stack::depot().insert(&trace);
+        if let (Some(memo), Some(miss)) = (memo, miss) {
+            memo.remember(miss, start, steps, ended, id);
+        }
+        id.0
     }
 
     struct Walk {
@@ -119,59 +209,97 @@ mod unwind {
         rules: View<'static>,
     }
 
+    /// Where a step leads.
+    enum Step {
+        /// To the caller; by a packed rule, or by something that was computed.
+        Next(Registers, table::Interrupted, Option<u32>),
+        /// Nowhere: the frame is the last one, for this reason.
+        Last(Ended),
+        /// The address is not code: there is no frame.
+        NotCode,
+        /// Nothing is known about the address.
+        Lost,
+    }
+
     impl Walk {
-        /// Walks from `registers` on. `called` is 1 if `pc` is a return address, which may already
-        /// belong to the next function, and 0 if it is the instruction itself.
+        fn new(snapshot: &'static Snapshot, window: Window) -> Self {
+            Self { window, snapshot, rules: modules::RULES.view() }
+        }
+
+        /// Walks from the registers up. `called` is 1 if `pc` is a return address, which may already belong
+        /// to the next function, and 0 if it is the instruction itself. Returns how many steps led to what the trace holds, all noted in
+        /// `memo`, and how it ended.
         fn run(
             mut self,
             mut registers: Registers,
             mut called: usize,
             max: usize,
             trace: &mut Trace,
-        ) {
-            let mut len = 0;
+            memo: Option<&Memo>,
+        ) -> (usize, Ended) {
+            let (mut len, mut steps, mut ended) = (0, 0, Ended::Outermost);
             while len < max {
                 let lookup = registers.pc.wrapping_sub(called);
                 let known = self.rules.get(lookup);
                 let quick = known.and_then(|rule| {
-                    Rule::step_packed(rule, registers, |addr| self.window.load(addr))
+                    let next = Rule::step_packed(rule, registers, |addr| self.window.load(addr))?;
+                    Some(Step::Next(next, table::Interrupted::No, Some(rule)))
                 });
-                if let Some(next) = quick {
-                    trace.frames[len] = registers.pc;
-                    (len, registers, called) = (len + 1, next, 1);
-                    continue;
+                let step = match quick {
+                    Some(step) => step,
+                    None => self.step(known, lookup, registers),
+                };
+                if matches!(step, Step::NotCode | Step::Lost) {
+                    let is_sure = matches!(step, Step::NotCode);
+                    ended = if is_sure { ended } else { Ended::Unsure };
+                    break;
                 }
-                let Some((next, interrupted)) = self.step(known, lookup, registers) else { break };
                 trace.frames[len] = registers.pc;
                 len += 1;
-                let Some(next) = next else { break };
+                let (next, interrupted, rule) = match step {
+                    Step::Next(next, interrupted, rule) => (next, interrupted, rule),
+                    Step::Last(why) if ended != Ended::Unsure => {
+                        ended = why;
+                        break;
+                    }
+                    _ => break,
+                };
+                match (rule, memo) {
+                    (Some(rule), Some(memo)) => memo.note(steps, rule, next),
+                    (None, _) => ended = Ended::Unsure,
+                    (Some(_), None) => {}
+                }
+                steps += 1;
                 (registers, called) = (next, usize::from(interrupted == table::Interrupted::No));
             }
             // At most `FRAMES_MAX`, as `max` is.
             trace.len = len as u8;
+            // A step out of the last frame that was wanted decides nothing.
+            (if len == max { steps.min(len.saturating_sub(1)) } else { steps }, ended)
         }
 
-        /// Takes any step: returns the caller's registers, or `None` for them if they are not known;
-        /// `None` at all if `lookup` is not code.
+        /// Takes any step.
         #[inline(never)]
-        fn step(
-            &mut self,
-            known: Option<u32>,
-            lookup: usize,
-            registers: Registers,
-        ) -> Option<(Option<Registers>, table::Interrupted)> {
+        fn step(&mut self, known: Option<u32>, lookup: usize, registers: Registers) -> Step {
             let rule = match known {
                 Some(bits) => Rule::unpack(bits),
-                None => match self.find(lookup, registers).ok()? {
-                    Found::Rule(rule) => rule,
-                    Found::Step(next, interrupted) => return Some((Some(next), interrupted)),
+                None => match self.find(lookup, registers) {
+                    Ok(Found::Rule(rule)) => rule,
+                    Ok(Found::Step(next, interrupted)) => {
+                        return Step::Next(next, interrupted, None);
+                    }
+                    Err(Lost) => return Step::Lost,
                 },
             };
             if rule == Rule::NotCode {
-                return None;
+                return Step::NotCode;
             }
-            let next = rule.step(registers, |addr| self.window.read(addr));
-            Some((next.unwrap_or(None), table::Interrupted::No))
+            match rule.step(registers, |addr| self.window.read(addr)) {
+                Ok(Some(next)) => Step::Next(next, table::Interrupted::No, rule.pack()),
+                Ok(None) if rule == Rule::FramePointer => Step::Last(Ended::NoFramePointer),
+                Ok(None) => Step::Last(Ended::Outermost),
+                Err(Lost) => Step::Last(Ended::Unsure),
+            }
         }
 
         /// Finds what stands at an address that the table does not know, and has it remembered.

@@ -11,7 +11,7 @@
 //! | --- | --- | --- |
 //! | `SNAPSHOT` | `Release` store by the refresher | `Acquire` load |
 //! | `RECORDS` | `Release` store by the refresher | `Acquire` load |
-//! | `WANTED`, `Snapshot::wanted` | `Relaxed` | none: a thread that sees it late uses the old snapshot |
+//! | `WANTED`, `STAMP`, `Snapshot::wanted` | `Relaxed` | none: a thread that sees it late uses the old snapshot |
 //! | `BACKOFF` and `SKIPS` | `Relaxed` | none: they only limit how often is looked |
 
 use core::ptr::{self, NonNull};
@@ -91,6 +91,8 @@ static SNAPSHOT: AtomicPtr<Snapshot> = AtomicPtr::new(ptr::null_mut());
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
 /// Counts the calls of [`invalidate`].
 static WANTED: AtomicU32 = AtomicU32::new(0);
+/// Changes whenever a capture may come out otherwise than before: see [`stamp`].
+static STAMP: AtomicU32 = AtomicU32::new(1);
 /// The logarithm of how many calls are let pass after the next look that finds nothing new.
 static BACKOFF: AtomicU32 = AtomicU32::new(0);
 /// How many calls are still let pass.
@@ -116,8 +118,17 @@ pub(crate) static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(R
 pub(crate) fn invalidate() {
     // Relaxed: see the module's table.
     WANTED.fetch_add(1, Relaxed);
+    STAMP.fetch_add(1, Relaxed);
     BACKOFF.store(0, Relaxed);
     SKIPS.store(0, Relaxed);
+}
+
+/// Returns a number that differs from the last one if modules were said to come or go since, or were seen
+/// to.
+#[inline]
+pub(crate) fn stamp() -> u32 {
+    // Relaxed: see the module's table.
+    STAMP.load(Relaxed)
 }
 
 /// A forked child's first step: it has one thread, so nobody is refreshing.
@@ -212,6 +223,10 @@ fn refresh(refresher: &mut Refresher) -> Option<&'static Snapshot> {
     snapshot.wanted.store(wanted, Relaxed);
     // Release: publishes the snapshot. Pairs with the Acquire in `newest`.
     SNAPSHOT.store(ptr::from_ref(snapshot).cast_mut(), Release);
+    if is_new {
+        // Relaxed: see the module's table.
+        STAMP.fetch_add(1, Relaxed);
+    }
     Some(snapshot)
 }
 

@@ -184,9 +184,22 @@ impl Rule {
     }
 }
 
+/// Whether a step by the packed rule reads the caller's frame pointer from the stack.
+pub(crate) fn has_fp(bits: u32) -> bool {
+    bits & HAS_FP != 0 || bits & 7 == TAG_FRAME_POINTER
+}
+
+/// Whether where it goes depends on the frame pointer.
+pub(crate) fn uses_fp(bits: u32) -> bool {
+    matches!(bits & 7, TAG_FP | TAG_FRAME_POINTER)
+}
+
 /// Returns how many words below the CFA return address and frame pointer lie, by a packed rule.
 #[inline(always)]
-fn saved_words(bits: u32) -> (u32, u32) {
+pub(crate) fn saved_words(bits: u32) -> (u32, u32) {
+    if bits & 7 == TAG_FRAME_POINTER {
+        return (1, 2);
+    }
     let saved = bits >> SAVED_SHIFT & ((1 << SAVED_BITS) - 1);
     if cfg!(target_arch = "aarch64") { (saved, saved + 1) } else { (1, saved) }
 }

@@ -97,8 +97,8 @@ fn errno_is_kept() {
 }
 
 /// A C library that was compiled and opened; closed, and its files removed, when dropped.
-struct Library {
-    handle: *mut libc::c_void,
+pub(super) struct Library {
+    pub(super) handle: *mut libc::c_void,
     dir: std::path::PathBuf,
 }
 
@@ -113,7 +113,7 @@ impl Drop for Library {
 }
 
 /// Writes a C source, compiles it with `options` to a library, and opens that.
-fn open_c(name: &str, source: &str, options: &[&str]) -> Library {
+pub(super) fn open_c(name: &str, source: &str, options: &[&str]) -> Library {
     let dir = std::env::temp_dir().join(format!("alloc-gpa-{}/{name}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a temporary directory");
     let (code, library) = (dir.join("code.c"), dir.join("code.so"));

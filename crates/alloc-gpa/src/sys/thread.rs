@@ -8,7 +8,7 @@
 
 use core::marker::PhantomData;
 use core::sync::atomic::{
-    AtomicU32, AtomicUsize,
+    AtomicPtr, AtomicU32, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     compiler_fence,
 };
@@ -32,6 +32,8 @@ pub(crate) struct ThreadState {
     pub(crate) stack_high: AtomicUsize,
     /// The thread's alternate stack of which the program knows nothing; 0: none; see `fault`.
     pub(crate) alternate: AtomicUsize,
+    /// What the thread remembers of captures; see `stack::pool`.
+    pub(crate) memo: AtomicPtr<u8>,
     /// Keeps `&ThreadState` on its thread.
     _not_sync: PhantomData<*mut ()>,
 }
@@ -143,7 +145,9 @@ mod slot {
     not(miri)
 )))]
 mod slot {
-    use super::{AtomicU32, AtomicUsize, PhantomData, ThreadState};
+    use core::ptr::null_mut;
+
+    use super::{AtomicPtr, AtomicU32, AtomicUsize, PhantomData, ThreadState};
 
     std::thread_local! {
         static STATE: ThreadState = const {
@@ -155,6 +159,7 @@ mod slot {
                 stack_low: AtomicUsize::new(0),
                 stack_high: AtomicUsize::new(0),
                 alternate: AtomicUsize::new(0),
+                memo: AtomicPtr::new(null_mut()),
                 _not_sync: PhantomData,
             }
         };
