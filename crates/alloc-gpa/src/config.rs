@@ -1,5 +1,7 @@
 //! Settings: for an explicit instance by the builder, for a process by `ALLOC_GPA`.
 
+use core::num::NonZeroU32;
+
 mod told;
 
 pub(crate) use told::DUMP_LEN_MAX;
@@ -26,6 +28,15 @@ pub enum Guard {
     Off,
     /// Every block: some microseconds and a page for each.
     Every,
+    /// One block in so many, picked at random: for production. All others come from the system's
+    /// malloc at the cost of a count, and get no check of leaks, stacks or canaries, which the report
+    /// says; a process is not searched for leaks at all. [`SAMPLE_RATE_MAX`](Guard::SAMPLE_RATE_MAX) is the largest number.
+    Sampled(NonZeroU32),
+}
+
+impl Guard {
+    /// The largest number that [`Sampled`](Self::Sampled) takes; what is above counts as this.
+    pub const SAMPLE_RATE_MAX: u32 = 1 << 30;
 }
 
 /// At which end of its own pages a guarded block lies: the bytes between it and the page that traps hold
@@ -78,6 +89,9 @@ pub struct Config {
     pub history: usize,
     /// Which blocks lie between pages that trap.
     pub guard: Guard,
+    /// What `guard=sampled` picks blocks by: the same blocks for the same seed, as far as a program
+    /// asks for the same in the same threads. `None`: others in each run.
+    pub guard_seed: Option<u64>,
     /// At which end of its own pages a guarded block lies.
     pub guard_align: GuardAlign,
     /// How pages are made to trap.
@@ -118,8 +132,13 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "guard",
-        valid: "off, every",
+        valid: "off, every, sampled:1 to sampled:1073741824",
         set: |config, value| parse_guard(value).map(|guard| config.guard = guard),
+    },
+    Key {
+        name: "guard_seed",
+        valid: "random, or a number",
+        set: |config, value| parse_seed(value).map(|seed| config.guard_seed = seed),
     },
     Key {
         name: "guard_align",
@@ -174,6 +193,7 @@ impl Config {
         stacks: STACK_DEPTH_DEFAULT,
         history: 256 << 20,
         guard: Guard::Off,
+        guard_seed: None,
         guard_align: GuardAlign::Right,
         guard_impl: GuardImpl::Auto,
         memory_limit: None,
@@ -188,7 +208,8 @@ impl Config {
     /// | --- | --- |
     /// | `stacks` | `off`, or a number of frames from 1 to 32 |
     /// | `history` | bytes, with an optional `K`, `M` or `G` |
-    /// | `guard` | `off`, `every`: which blocks lie between pages that trap |
+    /// | `guard` | `off`, `every`, `sampled:N`: which blocks lie between pages that trap |
+    /// | `guard_seed` | `random`, or a number: what `sampled` picks blocks by |
     /// | `guard_align` | `right`, `left`, `exact`: at which end of its own pages a guarded block lies |
     /// | `guard_impl` | `auto`, `madvise`, `mprotect`: how pages are made to trap |
     /// | `memory_limit` | `off`, or bytes as above: what may be live at once |
@@ -208,6 +229,11 @@ impl Config {
             let wrong = |valid| ConfigError { key: name, value, valid };
             let key = KEYS.iter().find(|key| key.name == name).ok_or(wrong(""))?;
             (key.set)(&mut self, value).ok_or(wrong(key.valid))?;
+        }
+        if self.memory_limit.is_some() && matches!(self.guard, Guard::Sampled(_)) {
+            // Whose bytes nobody counts cannot be limited.
+            let valid = "off while guard is sampled";
+            return Err(ConfigError { key: "memory_limit", value: "a limit", valid });
         }
         Ok(self)
     }
@@ -265,8 +291,18 @@ fn parse_guard(value: &str) -> Option<Guard> {
     Some(match value {
         "off" => Guard::Off,
         "every" => Guard::Every,
-        _ => return None,
+        _ => {
+            let rate = value.strip_prefix("sampled:")?.parse::<NonZeroU32>().ok()?;
+            if Guard::SAMPLE_RATE_MAX < rate.get() {
+                return None;
+            }
+            Guard::Sampled(rate)
+        }
     })
+}
+
+fn parse_seed(value: &str) -> Option<Option<u64>> {
+    if value == "random" { Some(None) } else { value.parse().ok().map(Some) }
 }
 
 fn parse_guard_align(value: &str) -> Option<GuardAlign> {
@@ -330,6 +366,14 @@ mod tests {
         let (right, auto) = (GuardAlign::Right, GuardImpl::Auto);
         assert_eq!(read("guard=every"), guarded(every, right, auto));
         assert_eq!(read("guard=every,guard=off"), guarded(off, right, auto));
+        let sampled = Guard::Sampled(NonZeroU32::new(1000).unwrap());
+        assert_eq!(read("guard=sampled:1000"), guarded(sampled, right, auto));
+        for wrong in ["sampled:0", "sampled", "sampled:", "sampled:-1", "sampled:1073741825"] {
+            assert_eq!(parse_guard(wrong), None, "{wrong}");
+        }
+        assert!(read("guard=sampled:9,memory_limit=1M").is_err());
+        assert_eq!(read("guard_seed=7"), Ok(Config { guard_seed: Some(7), ..default }));
+        assert_eq!(read("guard_seed=7,guard_seed=random"), Ok(default));
         for (name, align) in [
             ("guard_align=right", right),
             ("guard_align=left", GuardAlign::Left),
@@ -379,7 +423,10 @@ mod tests {
                 "memory_limit=lots",
                 "`lots` is no value of `memory_limit`; it takes off, or a number of bytes, such as 64M",
             ),
-            ("guard=all", "`all` is no value of `guard`; it takes off, every"),
+            (
+                "guard=all",
+                "`all` is no value of `guard`; it takes off, every, sampled:1 to sampled:1073741824",
+            ),
             ("guard_align=up", "`up` is no value of `guard_align`; it takes right, left, exact"),
             ("guard_impl=x", "`x` is no value of `guard_impl`; it takes auto, madvise, mprotect"),
             ("junk=256", "`256` is no value of `junk`; it takes a byte, such as 0x5a or 90"),

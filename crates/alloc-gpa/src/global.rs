@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 
 use alloc_core::Allocator;
 
+use crate::process::sampled::{self, Sampled};
 use crate::process::{ProcessHeap, Start};
 
 /// Checks a whole Rust program: findings are told as they are made, leaks when it exits.
@@ -28,14 +29,26 @@ impl Global {
 // keeps the bytes.
 unsafe impl GlobalAlloc for Global {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if sampled::is_on(Start::Global) {
+            // SAFETY: the same contract.
+            return unsafe { Sampled.alloc(layout) };
+        }
         ProcessHeap::alloc(layout, Start::Global).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if sampled::is_on(Start::Global) {
+            // SAFETY: the same contract.
+            return unsafe { Sampled.alloc_zeroed(layout) };
+        }
         ProcessHeap::alloc_zeroed(layout, Start::Global).map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if sampled::is_on(Start::Global) {
+            // SAFETY: the same contract.
+            return unsafe { Sampled.dealloc(block, layout) };
+        }
         if let Some(block) = NonNull::new(block) {
             // SAFETY: a live block that fits `layout`, by the contract of `dealloc`.
             unsafe { ProcessHeap.raw_free(block, layout) };
@@ -43,6 +56,10 @@ unsafe impl GlobalAlloc for Global {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if sampled::is_on(Start::Global) {
+            // SAFETY: the same contract.
+            return unsafe { Sampled.realloc(block, layout, new_size) };
+        }
         let (Some(block), Ok(new)) =
             (NonNull::new(block), Layout::from_size_align(new_size, layout.align()))
         else {

@@ -46,7 +46,7 @@ pub(crate) mod classes;
 mod findings;
 mod fork;
 mod grow;
-mod guarded;
+pub(crate) mod guarded;
 mod kept;
 pub(crate) mod map;
 pub(crate) mod notes;
@@ -226,7 +226,12 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn note(&self, note: Note) {
-        if !self.notes.add(note) {
+        self.note_to(note, true);
+    }
+
+    /// Enters a note, and says it if it is new and `is_urgent`.
+    pub(crate) fn note_to(&self, note: Note, is_urgent: bool) {
+        if !self.notes.add(note) || !is_urgent {
             return;
         }
         // Acquire: pairs with the Release in `set_note_sink`.
@@ -331,7 +336,8 @@ impl Heap {
             self.note(Note::MemoryLimit);
             return Err(AllocError);
         }
-        if self.config.guard == config::Guard::Every
+        // Where blocks are sampled, only those that were picked come here.
+        if self.config.guard != config::Guard::Off
             && let Some(block) = self.alloc_guarded(layout, origin, here)
         {
             return Ok(block);

@@ -76,6 +76,7 @@ mod stack;
 mod stack_id;
 mod text;
 mod told;
+mod sample;
 mod lock;
 mod sys;
 

@@ -23,6 +23,7 @@ mod line;
 mod set;
 mod records;
 mod tell;
+pub(crate) mod sampled;
 mod start;
 mod fork;
 mod ask;

@@ -29,6 +29,12 @@ impl Checked {
     #[cfg(not(test))]
     pub(crate) const NEW_ARRAY: Self = Self { origin: Origin::NewArray };
 
+    #[cfg(not(test))]
+    /// Returns which functions the blocks belong to.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
+    }
+
     /// Lets a block that another family just gave belong to this one.
     #[cfg(not(test))]
     pub(crate) fn adopt(&self, block: NonNull<u8>) {

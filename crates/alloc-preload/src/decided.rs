@@ -4,6 +4,8 @@ use core::fmt::Write;
 use core::sync::atomic::AtomicU8;
 use core::sync::atomic::Ordering::Relaxed;
 
+use alloc_gpa::ProcessHeap;
+
 use crate::line::Line;
 use crate::strategy::{Circumstances, Strategy};
 use crate::{environment, exports, foreign, operators};
@@ -28,6 +30,7 @@ pub(crate) fn strategy() -> Strategy {
         0 => decide(),
         1 => Strategy::Gpa,
         2 => Strategy::Glibc,
+        4 => Strategy::Sampled,
         _ => Strategy::Own,
     }
 }
@@ -56,6 +59,7 @@ pub(crate) fn circumstances() -> Circumstances<'static> {
 fn decide() -> Strategy {
     let circumstances = circumstances();
     let chosen = circumstances.choose().unwrap_or_else(|value| refuse(value));
+    let chosen = chosen.sampled_if(|| ProcessHeap.is_sampled());
     if chosen == Strategy::Gpa {
         foreign::remember_early();
     }

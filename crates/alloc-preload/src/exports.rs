@@ -6,6 +6,7 @@ use crate::checked::Checked;
 use crate::decided::strategy;
 use crate::family;
 use crate::glibc::GLIBC;
+use crate::sampled::{self, Sampled};
 use crate::strategy::Strategy;
 use crate::symbols;
 
@@ -19,6 +20,10 @@ macro_rules! serve {
             }
             Strategy::Glibc | Strategy::Own => {
                 let $heap = &GLIBC;
+                $call
+            }
+            Strategy::Sampled => {
+                let $heap = &Sampled::MALLOC;
                 $call
             }
         }
@@ -35,12 +40,18 @@ pub(crate) fn is_any_replaced() -> bool {
 /// `void *malloc(size_t size)`: see malloc(3).
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn malloc(size: usize) -> *mut c_void {
+    if strategy() == Strategy::Sampled {
+        return sampled::malloc(size);
+    }
     serve!(heap => family::malloc(heap, size))
 }
 
 /// `void *calloc(size_t count, size_t size)`: see malloc(3).
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    if strategy() == Strategy::Sampled {
+        return sampled::calloc(count, size);
+    }
     serve!(heap => family::calloc(heap, count, size))
 }
 
@@ -51,6 +62,10 @@ pub(crate) extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// As C's: null or a live block. (Under `gpa` anything else is told.)
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn free(block: *mut c_void) {
+    if strategy() == Strategy::Sampled {
+        // SAFETY: the same contract.
+        return unsafe { sampled::free(block) };
+    }
     // SAFETY: the same contract.
     serve!(heap => unsafe { family::free(heap, block) });
 }
@@ -95,6 +110,10 @@ pub(crate) unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: us
 /// As [`free`].
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    if strategy() == Strategy::Sampled {
+        // SAFETY: the same contract.
+        return unsafe { sampled::realloc(block, size) };
+    }
     // SAFETY: the same contract.
     serve!(heap => unsafe { family::realloc(heap, block, size) })
 }

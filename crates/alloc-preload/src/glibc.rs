@@ -8,11 +8,11 @@ use core::sync::atomic::Ordering::Relaxed;
 use alloc_c::{CAllocatorWith, CFunctions};
 
 unsafe extern "C" {
-    fn __libc_malloc(size: usize) -> *mut c_void;
-    fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
+    pub(crate) fn __libc_malloc(size: usize) -> *mut c_void;
+    pub(crate) fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
     fn __libc_memalign(align: usize, size: usize) -> *mut c_void;
-    fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
-    fn __libc_free(block: *mut c_void);
+    pub(crate) fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
+    pub(crate) fn __libc_free(block: *mut c_void);
 }
 
 static FUNCTIONS: CFunctions = CFunctions {

@@ -43,6 +43,8 @@ extern crate std;
 mod family;
 mod strategy;
 mod checked;
+#[cfg(not(test))]
+mod sampled;
 mod glibc;
 mod foreign;
 mod environment;

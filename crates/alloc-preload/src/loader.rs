@@ -28,7 +28,7 @@ pub(crate) unsafe extern "C-unwind" fn dlclose(handle: *mut c_void) -> c_int {
     let next = unsafe { mem::transmute::<*mut c_void, Close>(next) };
     // SAFETY: the same contract.
     let result = unsafe { next(handle) };
-    if strategy() == Strategy::Gpa {
+    if matches!(strategy(), Strategy::Gpa | Strategy::Sampled) {
         alloc_gpa::library_closed();
     }
     result

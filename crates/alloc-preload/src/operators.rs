@@ -16,6 +16,7 @@ use crate::decided::{operators_are_replaced, strategy};
 use crate::family::{self, ALIGN_MIN};
 use crate::glibc::GLIBC;
 use crate::line::Line;
+use crate::sampled::Sampled;
 use crate::strategy::Strategy;
 use crate::symbols::{self, Next, global_address};
 
@@ -160,6 +161,7 @@ fn get(checked: &Checked, size: usize, align: usize) -> *mut c_void {
     match strategy() {
         Strategy::Gpa => family::allocate(checked, size, align),
         Strategy::Glibc => family::allocate(&GLIBC, size, align),
+        Strategy::Sampled => family::allocate(&Sampled::of(*checked), size, align),
         Strategy::Own => get_own(size.max(1), align),
     }
 }
@@ -196,6 +198,10 @@ unsafe fn put(checked: &Checked, block: *mut c_void, size: Option<usize>, align:
         Strategy::Gpa => unsafe { family::free_told(checked, block, size, align) },
         // SAFETY: the same contract.
         Strategy::Glibc => unsafe { family::free(&GLIBC, block) },
+        // SAFETY: the same contract.
+        Strategy::Sampled => unsafe {
+            family::free_told(&Sampled::of(*checked), block, size, align);
+        },
         // SAFETY: the same contract.
         Strategy::Own => unsafe { put_own(block) },
     }
@@ -252,7 +258,7 @@ unsafe fn nothrow(checked: &Checked, size: usize, align: usize) -> *mut c_void {
     let block = unsafe { nothrow_slow(size, align) };
     // The block is of the form that was called there.
     if let Some(block) = NonNull::new(block.cast())
-        && strategy() == Strategy::Gpa
+        && matches!(strategy(), Strategy::Gpa | Strategy::Sampled)
     {
         checked.adopt(block);
     }

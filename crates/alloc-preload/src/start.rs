@@ -16,7 +16,7 @@ extern "C" fn start() {
     operators::look_up();
     calls::look_up();
     match strategy() {
-        Strategy::Gpa => alloc_gpa::start(alloc_gpa::Start::Preload),
+        Strategy::Gpa | Strategy::Sampled => alloc_gpa::start(alloc_gpa::Start::Preload),
         Strategy::Own if circumstances().asks_for_checks() => tell_own(),
         Strategy::Glibc | Strategy::Own => {}
     }

@@ -10,6 +10,15 @@ pub(crate) enum Strategy {
     Glibc = 2,
     /// The program itself, and glibc for the names that it leaves to it, as without this library.
     Own = 3,
+    /// glibc, but for one block in so many, which the checking heap guards.
+    Sampled = 4,
+}
+
+impl Strategy {
+    /// The strategy, where the checking heap's settings are known.
+    pub(crate) fn sampled_if(self, is_sampled: impl FnOnce() -> bool) -> Self {
+        if self == Self::Gpa && is_sampled() { Self::Sampled } else { self }
+    }
 }
 
 /// What the strategy depends on.
@@ -72,6 +81,16 @@ mod tests {
         for value in [None, Some(&b"gpa"[..]), Some(b"c"), Some(b"wrong")] {
             let secure = Circumstances { is_secure: true, value, ..USUAL };
             assert_eq!(secure.choose(), Ok(Strategy::Glibc));
+        }
+    }
+
+    /// Only a process that is checked reads the settings for it.
+    #[test]
+    fn the_checking_heap_may_sample() {
+        assert_eq!(Strategy::Gpa.sampled_if(|| true), Strategy::Sampled);
+        assert_eq!(Strategy::Gpa.sampled_if(|| false), Strategy::Gpa);
+        for other in [Strategy::Glibc, Strategy::Own] {
+            assert_eq!(other.sampled_if(|| panic!("not asked")), other);
         }
     }
 

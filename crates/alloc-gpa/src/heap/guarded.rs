@@ -127,7 +127,7 @@ impl Heap {
     /// Hands out a block with pages of its own; `None` if it has to do without.
     #[cold]
     #[inline(never)]
-    pub(super) fn alloc_guarded(
+    pub(crate) fn alloc_guarded(
         &self,
         layout: Layout,
         origin: Origin,

@@ -10,8 +10,8 @@
 //! needed and never go away.
 
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
 use super::chunk::Chunk;
 use super::classes::CHUNK_LEN;
@@ -42,6 +42,17 @@ pub(crate) fn lookup(addr: usize) -> *mut Chunk {
     leaf.0[(addr >> CHUNK_BITS) & (LEAF_COUNT - 1)].load(Acquire)
 }
 
+/// The range of addresses that all chunks lie in, which only grows: from the lowest to the highest.
+static LOWEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the address lies between the chunks of all heaps: `false` is certain.
+#[inline]
+pub(crate) fn may_hold(addr: usize) -> bool {
+    // Relaxed, both: whoever has a block's address has it from a thread that saw the range with it.
+    LOWEST.load(Relaxed) <= addr && addr < HIGHEST.load(Relaxed)
+}
+
 /// Enters `chunk` (or null, to take it out) for the range `[addr, addr + len)`, a whole number of
 /// chunk-sized ranges. Returns whether the table has room; on `false` nothing is entered.
 pub(crate) fn set(addr: usize, len: usize, chunk: *mut Chunk) -> bool {
@@ -52,6 +63,11 @@ pub(crate) fn set(addr: usize, len: usize, chunk: *mut Chunk) -> bool {
     // First all leaves, then all entries: a failure leaves nothing half entered.
     let all_there = (addr..end).step_by(CHUNK_LEN).all(|addr| leaf_for(addr).is_some());
     if all_there {
+        if !chunk.is_null() {
+            // Relaxed: see `may_hold`.
+            LOWEST.fetch_min(addr, Relaxed);
+            HIGHEST.fetch_max(end, Relaxed);
+        }
         for addr in (addr..end).step_by(CHUNK_LEN) {
             if let Some(leaf) = leaf_for(addr) {
                 // Release: publishes the chunk's header; pairs with the Acquire in `lookup`.

@@ -22,11 +22,13 @@ pub(crate) enum Note {
     NotMoved,
     /// The process has nearly as many mappings as it may have.
     Mappings,
+    /// Most blocks were not checked.
+    Sampled,
 }
 
 impl Note {
     /// All notes, by their numbers.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::MemoryLimit,
         Self::NoGuards,
         Self::NoMarkers,
@@ -34,11 +36,15 @@ impl Note {
         Self::NotTrapped,
         Self::NotMoved,
         Self::Mappings,
+        Self::Sampled,
     ];
 
     /// Returns the note's text. It begins with a word that the reader of records may count.
     pub(crate) const fn text(self) -> &'static str {
         match self {
+            Self::Sampled => {
+                "sampled: only blocks that guard=sampled picked were checked, and none for leaks"
+            }
             Self::NoGuards => {
                 "degraded: no block is guarded: the system's pages are not 4,096 bytes long"
             }

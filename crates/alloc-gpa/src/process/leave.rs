@@ -12,8 +12,9 @@ use super::records::End;
 use super::scan;
 use super::tell::{self, Mode};
 use super::{PROCESS, fork, growth};
-use crate::config::OnFinding;
+use crate::config::{Guard, OnFinding};
 use crate::heap::Heap;
+use crate::heap::notes::Note;
 use crate::leaks::{Leaks, Sum, Totals};
 use crate::stack::thread;
 use crate::text::{self, Style};
@@ -91,6 +92,10 @@ extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
     };
     heap.audit_damage();
     growth::at_exit(heap);
+    if let Guard::Sampled(_) = heap.config.guard {
+        end_sampled(heap, status);
+        return;
+    }
     let lost = match scan::search(heap, registers) {
         Ok(leaks) => {
             report(heap, &leaks, status);
@@ -127,6 +132,18 @@ fn end_uncounted(heap: &Heap, status: c_int, why: &str) {
         write_end(heap, "none", None, status);
     } else {
         tell::paragraph(|out| writeln!(out, "alloc-gpa: {why}"));
+    }
+}
+
+/// Ends the report of a process of which some blocks were checked. Its memory is not searched for leaks:
+/// that takes as long as there is much of it, and few blocks could be found lost.
+fn end_sampled(heap: &Heap, status: c_int) {
+    let findings = heap.findings.count();
+    if tell::mode() == Mode::Records {
+        write_end(heap, "none", None, status);
+    } else if findings != 0 {
+        let note = Note::Sampled.text();
+        tell::paragraph(|out| writeln!(out, "alloc-gpa: findings: {findings}\nalloc-gpa: {note}"));
     }
 }
 

@@ -11,9 +11,10 @@ use super::line::Line;
 use super::records::End;
 use super::tell::{self, Mode};
 use super::{PROCESS, fork, growth, leave};
-use crate::config::{Config, OnFinding};
+use crate::config::{Config, Guard, OnFinding};
 use crate::fault;
 use crate::heap::Heap;
+use crate::heap::notes::Note;
 use crate::stack::{self, thread};
 use crate::sys;
 
@@ -90,23 +91,13 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
 
 /// Maps the heap, with settings from the environment.
 fn map(kind: Start) -> Result<&'static Heap, AllocError> {
-    let rights = Rights::of_process();
-    let mut options = [0; OPTIONS_LEN_MAX];
-    let found = env::variable(rights, b"ALLOC_GPA", &mut options);
-    let is_checked = find_records(rights);
+    let is_checked = find_records(Rights::of_process());
     let mode = match kind {
         _ if is_checked => Mode::Records,
         Start::Preload => Mode::Addresses,
         Start::Global => Mode::Resolved,
     };
-    let config = match settings(defaults(kind, is_checked), found, &options) {
-        Ok(config) => config,
-        Err(refusal) => refuse(refusal),
-    };
-    let config = match kind {
-        Start::Preload => config,
-        Start::Global => Config { guard_align: config.guard_align.for_layouts(), ..config },
-    };
+    let config = read_config_over(defaults(kind, is_checked), kind);
     tell::set_mode(mode);
     let heap = PROCESS.heap_slow(config)?;
     heap.set_sink(tell::finding);
@@ -116,7 +107,30 @@ fn map(kind: Start) -> Result<&'static Heap, AllocError> {
         // Opens the file: a process without findings is counted as well.
         tell::with_records(|_, _| ());
     }
+    if let Guard::Sampled(_) = config.guard {
+        // A text says so at its end, if there is one.
+        heap.note_to(Note::Sampled, mode == Mode::Records);
+    }
     Ok(heap)
+}
+
+/// Reads the settings of the environment; what they do not say is as by default.
+pub(super) fn read_config(kind: Start) -> Config {
+    read_config_over(Config::DEFAULT, kind)
+}
+
+/// Reads the settings over others; what cannot be ends the process.
+fn read_config_over(defaults: Config, kind: Start) -> Config {
+    let mut options = [0; OPTIONS_LEN_MAX];
+    let found = env::variable(Rights::of_process(), b"ALLOC_GPA", &mut options);
+    let config = match settings(defaults, found, &options) {
+        Ok(config) => config,
+        Err(refusal) => refuse(refusal),
+    };
+    match kind {
+        Start::Preload => config,
+        Start::Global => Config { guard_align: config.guard_align.for_layouts(), ..config },
+    }
 }
 
 /// What holds where the environment says nothing.

@@ -8,7 +8,7 @@
 
 use core::marker::PhantomData;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU32, AtomicUsize,
+    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
     compiler_fence,
 };
@@ -34,6 +34,10 @@ pub(crate) struct ThreadState {
     pub(crate) alternate: AtomicUsize,
     /// What the thread remembers of captures; see `stack::pool`.
     pub(crate) memo: AtomicPtr<u8>,
+    /// What distances of guarded blocks are drawn from; 0: nothing drawn yet; see `process::sampled`.
+    pub(crate) random: AtomicU64,
+    /// Allocations up to the next guarded one.
+    pub(crate) countdown: AtomicU32,
     /// Keeps `&ThreadState` on its thread.
     _not_sync: PhantomData<*mut ()>,
 }
@@ -147,7 +151,7 @@ mod slot {
 mod slot {
     use core::ptr::null_mut;
 
-    use super::{AtomicPtr, AtomicU32, AtomicUsize, PhantomData, ThreadState};
+    use super::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, PhantomData, ThreadState};
 
     std::thread_local! {
         static STATE: ThreadState = const {
@@ -160,6 +164,8 @@ mod slot {
                 stack_high: AtomicUsize::new(0),
                 alternate: AtomicUsize::new(0),
                 memo: AtomicPtr::new(null_mut()),
+                random: AtomicU64::new(0),
+                countdown: AtomicU32::new(0),
                 _not_sync: PhantomData,
             }
         };
