@@ -416,7 +416,7 @@ mod tests {
         for (text, line) in [
             (
                 "stack=3",
-                "unknown key `stack`; the keys are stacks, history, guard, guard_align, guard_impl, \
+                "unknown key `stack`; the keys are stacks, history, guard, guard_seed, guard_align, guard_impl, \
                  memory_limit, junk, on_finding, dump, live, every, sample",
             ),
             (
