@@ -136,7 +136,8 @@ fn alloc_picked(layout: Layout, origin: Origin, kind: Start) -> Option<NonNull<u
     let inside = thread::enter()?;
     let _errno = KeepErrno::new();
     let heap = ProcessHeap::heap(kind).ok()?;
-    heap.alloc_guarded(layout, origin, heap.stack(&inside))
+    let block = heap.alloc_guarded(layout, origin, heap.stack(&inside))?;
+    Some(block.start())
 }
 
 /// Whether the address lies in a chunk of the process's heap.
