@@ -13,6 +13,7 @@ use crate::finding::{Check, Finding, LeakTotals};
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::process::scan;
+use crate::registry;
 use crate::snapshot::Snapshot;
 use crate::stack::{StackId, thread};
 use crate::tag::{TagStats, Tagged};
@@ -45,6 +46,8 @@ pub struct Gpa {
     /// Whether `deinit` and drop print a report to standard error if there is something to tell.
     print: bool,
     callback: Option<fn(&Finding)>,
+    /// Whether it ends: all but the process's own.
+    ends: bool,
 }
 
 /// Settings of a [`Gpa`], one after the other.
@@ -171,7 +174,7 @@ impl Builder {
     #[must_use]
     pub const fn build(self) -> Gpa {
         let Self { config, print, callback } = self;
-        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print, callback }
+        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print, callback, ends: true }
     }
 }
 
@@ -189,7 +192,13 @@ impl Gpa {
 
     /// Changes the settings of an allocator that has not been used yet.
     pub(crate) const fn with_config(config: Config) -> Self {
-        Self { heap: AtomicPtr::new(ptr::null_mut()), config, print: false, callback: None }
+        Self {
+            heap: AtomicPtr::new(ptr::null_mut()),
+            config,
+            print: false,
+            callback: None,
+            ends: false,
+        }
     }
 
     /// Returns the heap, if there was an allocation.
@@ -219,9 +228,15 @@ impl Gpa {
         let fresh = Heap::map(config).ok_or(AllocError)?;
         // SAFETY: just mapped, and initialised; nobody else has seen it.
         unsafe { fresh.as_ref() }.callback.set(self.callback);
+        if self.ends {
+            registry::enter(fresh);
+        }
         // AcqRel: publishes the heap, or sees the winner's; pairs with the Acquire in `heap`.
         let set = self.heap.compare_exchange(ptr::null_mut(), fresh.as_ptr(), AcqRel, Acquire);
         if set.is_err() {
+            if self.ends {
+                registry::leave(fresh);
+            }
             // SAFETY: just mapped, and nobody has seen it.
             unsafe { Heap::unmap(fresh) };
         }
@@ -377,6 +392,9 @@ impl Gpa {
     fn unmap(&self) {
         // AcqRel: takes the heap out once.
         if let Some(heap) = NonNull::new(self.heap.swap(ptr::null_mut(), AcqRel)) {
+            if self.ends {
+                registry::leave(heap);
+            }
             // SAFETY: invariant on `heap`; the callers own `self`, so nobody borrows from it.
             unsafe { Heap::unmap(heap) };
         }

@@ -31,6 +31,7 @@ use alloc_core::AllocError;
 use crate::config::{self, Config, OnFinding};
 use crate::finding::{Block, Detail, Finding, FindingKind, Thread};
 use crate::lock::{Guard, Lock};
+use crate::registry::{self, Link};
 use crate::stack::{self, StackId};
 use crate::sys::{self, pages};
 use crate::tag::{TagFigures, TagId};
@@ -134,6 +135,8 @@ pub(crate) struct Heap {
     pub(crate) searcher: AtomicI32,
     /// What belongs to each named part of the program.
     pub(crate) tags: TagFigures,
+    /// Its place among the explicit heaps.
+    pub(crate) link: Link,
     /// Told of every finding that is new; null: nobody. A `fn(&Heap, &Finding)`.
     sink: AtomicPtr<()>,
     /// Called as the heap grows; null: nobody. A [`Pulse`].
@@ -191,16 +194,20 @@ impl Heap {
         {
             // SAFETY: mapped and initialised by `map`.
             let heap = unsafe { heap.as_ref() };
+            heap.for_each_chunk(|chunk| {
+                map::set(chunk.base.addr().get(), chunk.len, ptr::null_mut());
+            });
+            let quiet = registry::wait_for_lookers();
             // Acquire: pairs with the Release in `enter`.
             let mut next = heap.chunks.load(Acquire);
             // SAFETY: chunks of the list are mapped until the loop unmaps them.
             while let Some(chunk) = unsafe { next.as_ref() } {
                 // Relaxed: nobody else uses the heap any more (contract).
                 next = chunk.older.load(Relaxed);
-                map::set(chunk.base.addr().get(), chunk.len, ptr::null_mut());
                 retire::forget_splits(chunk);
-                // SAFETY: out of the map; unused by this function's contract.
-                unsafe { chunk.unmap() };
+                // SAFETY: out of the map; unused by this function's contract. Other heaps look at
+                // headers at most, and do not, if it is quiet.
+                unsafe { chunk.unmap(quiet) };
             }
             heap.findings.unmap();
             // SAFETY: no chunk is left to lead to a record.
@@ -614,9 +621,17 @@ impl Heap {
 
     /// Whether the address lies in a chunk of this heap.
     pub(crate) fn owns(&self, addr: usize) -> bool {
-        // SAFETY: chunks in the map are mapped.
-        let chunk = unsafe { map::lookup(addr).as_ref() };
-        chunk.is_some_and(|chunk| chunk.owner == self.id())
+        let is_ours = || {
+            // SAFETY: chunks in the map are mapped; those of a heap that is ending stay so while
+            // somebody looks.
+            let chunk = unsafe { map::lookup(addr).as_ref() };
+            chunk.is_some_and(|chunk| chunk.owner == self.id())
+        };
+        if map::lookup(addr).is_null() {
+            return false;
+        }
+        // The process's own heap never ends, and mostly there is no other.
+        if registry::may_end() { registry::looking(is_ours) } else { is_ours() }
     }
 
     /// Finds the live block at `addr`, or tells what is wrong with the address. A wrong layout is

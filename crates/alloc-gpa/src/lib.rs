@@ -63,6 +63,7 @@ mod global;
 pub mod process;
 mod side;
 mod heap;
+mod registry;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod fault;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

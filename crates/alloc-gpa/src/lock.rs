@@ -94,6 +94,17 @@ impl<T> Lock<T> {
         guard.map(core::mem::ManuallyDrop::new).is_some()
     }
 
+    /// Returns the value.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread holds the lock by [`acquire`](Self::acquire), and changes nothing while it
+    /// uses the result.
+    pub(crate) unsafe fn peek(&self) -> &T {
+        // SAFETY: the contract: nobody writes it.
+        unsafe { &*self.value.get() }
+    }
+
     /// Releases what [`acquire`](Self::acquire) took, in the parent or in the child.
     ///
     /// # Safety

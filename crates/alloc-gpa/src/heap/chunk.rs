@@ -254,18 +254,21 @@ impl Chunk {
         Some(unsafe { chunk.as_ref() })
     }
 
-    /// Gives the chunk and its header back to the system.
+    /// Gives the chunk and, with `header_too`, its header back to the system.
     ///
     /// # Safety
     ///
-    /// It was taken out of the map, and nobody uses it or a block in it any more.
-    pub(crate) unsafe fn unmap(&'static self) {
+    /// It was taken out of the map, and nobody uses a block in it any more, nor the header, if that
+    /// goes.
+    pub(crate) unsafe fn unmap(&'static self, header_too: bool) {
         let (base, len) = (self.base, self.len);
         let (header, header_len) = (self.header, self.header_len);
         // SAFETY: mapped in `map_shared` or `map_single`, unused by this function's contract.
         unsafe { pages::unmap(base, len) };
-        // SAFETY: mapped in `with_header`, unused by this function's contract.
-        unsafe { pages::unmap(header, header_len) };
+        if header_too {
+            // SAFETY: mapped in `with_header`, unused by this function's contract.
+            unsafe { pages::unmap(header, header_len) };
+        }
     }
 
     /// Returns the ranges of the chunk and of its header: start and length.

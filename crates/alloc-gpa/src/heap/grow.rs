@@ -104,7 +104,7 @@ impl Heap {
             slab.take_records().into_iter().for_each(|slots| growth.records.give(slots));
         }
         // SAFETY: in no map and no list: nobody else has seen it.
-        unsafe { chunk.unmap() };
+        unsafe { chunk.unmap(true) };
         Err(AllocError)
     }
 
@@ -174,7 +174,7 @@ impl Heap {
         let chunk = Chunk::map_shared(self.id()).ok_or(AllocError)?;
         if !self.enter(chunk) {
             // SAFETY: in no map and no list: nobody else has seen it.
-            unsafe { chunk.unmap() };
+            unsafe { chunk.unmap(true) };
             return Err(AllocError);
         }
         growth.reserve = chunk;
