@@ -37,6 +37,14 @@ pub enum Guard {
 impl Guard {
     /// The largest number that [`Sampled`](Self::Sampled) takes; what is above counts as this.
     pub const SAMPLE_RATE_MAX: u32 = 1 << 30;
+
+    /// The same with a rate that is none too large.
+    pub(crate) const fn capped(self) -> Self {
+        match (self, NonZeroU32::new(Self::SAMPLE_RATE_MAX)) {
+            (Self::Sampled(rate), Some(max)) if max.get() < rate.get() => Self::Sampled(max),
+            _ => self,
+        }
+    }
 }
 
 /// At which end of its own pages a guarded block lies: the bytes between it and the page that traps hold

@@ -1,6 +1,6 @@
 //! `Gpa`: a checking heap that a program makes, passes on, and ends.
 
-use core::alloc::Layout;
+use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
@@ -10,14 +10,18 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 
 use crate::config::{Config, Guard, GuardAlign, GuardImpl, OnFinding};
 use crate::finding::{Check, Finding, LeakTotals};
+use crate::heap::notes::Note;
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::process::scan;
 use crate::registry;
+use crate::sample::Sampler;
 use crate::snapshot::Snapshot;
 use crate::stack::{StackId, thread};
 use crate::tag::{TagStats, Tagged};
 use crate::text;
+
+mod sampled;
 
 /// A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, writes past
 /// the end, before the start, and after the free, each with the stacks of allocation and free.
@@ -48,6 +52,8 @@ pub struct Gpa {
     callback: Option<fn(&Finding)>,
     /// Whether it ends: all but the process's own.
     ends: bool,
+    /// Which blocks are guarded, if some are.
+    sampler: Sampler,
 }
 
 /// Settings of a [`Gpa`], one after the other.
@@ -78,8 +84,19 @@ impl Builder {
     /// A guarded block costs some microseconds, a page of memory at least, and two of addresses.
     /// What cannot be guarded (alignments above 1 MiB; see also [`GuardImpl::Mprotect`]) is a block
     /// like any other; [`Gpa::notes`] says so.
+    ///
+    /// With [`Guard::Sampled`] all other blocks come from std's `System`, and are not this
+    /// allocator's: they are not counted, not limited, not checked, and not freed when it ends. What
+    /// it is asked to free that is in no heap of this crate goes to the system.
     pub const fn guard(mut self, guard: Guard) -> Self {
-        self.config.guard = guard;
+        self.config.guard = guard.capped();
+        self
+    }
+
+    /// What [`Guard::Sampled`] picks blocks by: the same blocks in each run for the same seed. Other
+    /// blocks in each run unless told otherwise.
+    pub const fn guard_seed(mut self, seed: u64) -> Self {
+        self.config.guard_seed = Some(seed);
         self
     }
 
@@ -174,7 +191,14 @@ impl Builder {
     #[must_use]
     pub const fn build(self) -> Gpa {
         let Self { config, print, callback } = self;
-        Gpa { heap: AtomicPtr::new(ptr::null_mut()), config, print, callback, ends: true }
+        Gpa {
+            heap: AtomicPtr::new(ptr::null_mut()),
+            config,
+            print,
+            callback,
+            ends: true,
+            sampler: Sampler::new(),
+        }
     }
 }
 
@@ -198,6 +222,7 @@ impl Gpa {
             print: false,
             callback: None,
             ends: false,
+            sampler: Sampler::new(),
         }
     }
 
@@ -240,7 +265,11 @@ impl Gpa {
             // SAFETY: just mapped, and nobody has seen it.
             unsafe { Heap::unmap(fresh) };
         }
-        self.heap().ok_or(AllocError)
+        let heap = self.heap().ok_or(AllocError)?;
+        if let Guard::Sampled(_) = config.guard {
+            heap.enter_note(Note::Sampled);
+        }
+        Ok(heap)
     }
 
     /// Ends the allocator: checks all blocks once more, prints a report to standard error if there
@@ -436,6 +465,7 @@ pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
 }
 
 // SAFETY: by number:
+//   Blocks of the system's (`sampled`): as std promises of `System`.
 // 1 Fit: a slot has room for the block and its canary at the block's alignment (`classes`, tested
 //   exhaustively); a zero size is served as a slot whose block has no bytes.
 // 2 Exclusive: a slot is handed out once, under a shard's lock; records lie in other mappings.
@@ -448,16 +478,33 @@ pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
 //   slot is taken.
 unsafe impl Allocator for Gpa {
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let unpicked = self.alloc_unpicked(layout, |system, layout| {
+            // SAFETY: the caller's contract, that of `System::alloc`.
+            unsafe { system.alloc(layout) }
+        });
+        if let Some(block) = unpicked {
+            return block;
+        }
         let heap = self.heap_or_map()?;
         with_stack(heap, |here| heap.alloc(layout, here))
     }
 
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let unpicked = self.alloc_unpicked(layout, |system, layout| {
+            // SAFETY: as in `raw_alloc`.
+            unsafe { system.alloc_zeroed(layout) }
+        });
+        if let Some(block) = unpicked {
+            return block;
+        }
         let heap = self.heap_or_map()?;
         with_stack(heap, |here| heap.alloc_zeroed(layout, here))
     }
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
+        if self.is_systems(block) {
+            return new_size <= layout.size();
+        }
         let Ok(heap) = self.heap_or_map() else { return false };
         with_stack(heap, |here| heap.resize(block, Some(layout), new_size, here))
     }
@@ -468,12 +515,21 @@ unsafe impl Allocator for Gpa {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
+        if self.is_systems(block) {
+            let new_layout = Layout::from_size_align(new_size, layout.align()).ok()?;
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::realloc_systems(block, new_layout) }.ok();
+        }
         let heap = self.heap_or_map().ok()?;
         let resized = with_stack(heap, |here| heap.resize(block, Some(layout), new_size, here));
         resized.then_some(block)
     }
 
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
+        if self.is_systems(block) {
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::free_systems(block) };
+        }
         if let Ok(heap) = self.heap_or_map() {
             with_stack(heap, |here| heap.free(block, Some(layout), here));
         }
@@ -483,17 +539,28 @@ unsafe impl Allocator for Gpa {
 // SAFETY: the record of a block holds its size.
 unsafe impl UnsizedFree for Gpa {
     unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        if self.is_systems(block) {
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::usable_size_of_systems(block) };
+        }
         self.heap().and_then(|heap| heap.size_of_live(block)).unwrap_or(0)
     }
 
     unsafe fn free_unsized(&self, block: NonNull<u8>) {
+        if self.is_systems(block) {
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::free_systems(block) };
+        }
         if let Ok(heap) = self.heap_or_map() {
             with_stack(heap, |here| heap.free(block, None, here));
         }
     }
 
     fn owns(&self, ptr: *const u8) -> bool {
-        self.heap().is_some_and(|heap| heap.owns(ptr.addr()))
+        // The system keeps no map that could be asked: a guess.
+        let is_systems =
+            |ptr: *const u8| NonNull::new(ptr.cast_mut()).is_some_and(|ptr| self.is_systems(ptr));
+        is_systems(ptr) || self.heap().is_some_and(|heap| heap.owns(ptr.addr()))
     }
 
     unsafe fn realloc_unsized(
@@ -501,6 +568,10 @@ unsafe impl UnsizedFree for Gpa {
         block: NonNull<u8>,
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
+        if self.is_systems(block) {
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::realloc_systems(block, new_layout) };
+        }
         let heap = self.heap_or_map()?;
         with_stack(heap, |here| heap.realloc(block, None, new_layout, here))
     }

@@ -229,16 +229,16 @@ impl Heap {
         self.note_sink.store(sink as *mut (), Release);
     }
 
+    /// Enters what the report says and nobody is told at once.
+    pub(crate) fn enter_note(&self, note: Note) {
+        self.notes.add(note);
+    }
+
     /// Says something once.
     #[cold]
     #[inline(never)]
     fn note(&self, note: Note) {
-        self.note_to(note, true);
-    }
-
-    /// Enters a note, and says it if it is new and `is_urgent`.
-    pub(crate) fn note_to(&self, note: Note, is_urgent: bool) {
-        if !self.notes.add(note) || !is_urgent {
+        if !self.notes.add(note) {
             return;
         }
         // Acquire: pairs with the Release in `set_note_sink`.

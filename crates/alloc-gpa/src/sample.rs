@@ -1,5 +1,8 @@
 //! Which blocks are picked: at pseudo-random distances, so that no rhythm of a program escapes.
 
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
 /// Returns the seed of thread `index`: never 0, and another for each.
 pub(crate) const fn seed_of_thread(seed: u64, index: u32) -> u64 {
     mix(seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
@@ -37,6 +40,42 @@ pub(crate) fn seed_of_process() -> u64 {
     u64::from_ne_bytes(unsafe { at.read() })
 }
 
+/// Picks blocks of one instance, whichever thread asks for them.
+pub(crate) struct Sampler {
+    /// What distances are drawn from; 0: nothing drawn yet.
+    random: AtomicU64,
+    /// Allocations up to the next that is picked; not above 0 while a thread draws.
+    countdown: AtomicU32,
+}
+
+impl Sampler {
+    pub(crate) const fn new() -> Self {
+        Self { random: AtomicU64::new(0), countdown: AtomicU32::new(0) }
+    }
+
+    /// Counts an allocation; returns whether it is picked.
+    pub(crate) fn picks(&self, rate: u32, seed: impl FnOnce() -> u64) -> bool {
+        // Relaxed, all: numbers that publish nothing. Exactly one thread meets each 1, and draws; what
+        // others count meanwhile is lost.
+        let left = self.countdown.fetch_sub(1, Relaxed);
+        if left != 1 && left != 0 {
+            return false;
+        }
+        let mut random = self.random.load(Relaxed);
+        let is_first = random == 0;
+        if is_first {
+            random = seed_of_thread(seed(), 0);
+        }
+        let (random, distance) = distance(random, rate);
+        self.random.store(random, Relaxed);
+        // The first allocation is the first of the first distance.
+        let is_picked = if is_first { distance == 1 } else { left == 1 };
+        let rest = if is_first && !is_picked { distance - 1 } else { distance };
+        self.countdown.store(rest, Relaxed);
+        is_picked
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -59,6 +98,21 @@ mod tests {
         }
         let (_, largest) = distance(1, u32::MAX / 2);
         assert!(0 < largest);
+    }
+
+    /// An instance picks its share, the same for the same seed, and every block at a rate of 1.
+    #[test]
+    fn a_sampler_picks_its_share() {
+        let picks = |rate, seed| {
+            let sampler = Sampler::new();
+            (0..100_000).map(|_| sampler.picks(rate, || seed)).collect::<std::vec::Vec<_>>()
+        };
+        let count = |picks: &[bool]| picks.iter().filter(|picked| **picked).count();
+        assert_eq!(count(&picks(1, 7)), 100_000);
+        let picked = picks(100, 7);
+        assert!((900..1100).contains(&count(&picked)), "{}", count(&picked));
+        assert_eq!(picked, picks(100, 7));
+        assert_ne!(picked, picks(100, 8));
     }
 
     #[test]

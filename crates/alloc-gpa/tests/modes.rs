@@ -1,5 +1,6 @@
 //! Each mode of an explicit `Gpa`: what it keeps, what it finds, what it refuses.
 
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use alloc_core::{Allocator, AllocatorExt, Layout, UnsizedFree};
@@ -319,4 +320,58 @@ fn guarded_blocks_move() {
     assert!(bytes.iter().all(|byte| *byte == 7));
     free(&gpa, moved, 90);
     assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// About one block in so many is guarded, wherever it lies; the others are the system's, and come and go
+/// by every path without a finding.
+#[test]
+fn one_block_in_so_many_is_guarded() {
+    let rate = NonZeroU32::new(10).unwrap();
+    let gpa = quiet().guard(Guard::Sampled(rate)).guard_seed(1).build();
+    let mut guarded = 0;
+    for round in 0..1000usize {
+        let (size, align) = (round % 300, 1 << (round % 7));
+        let block = match round % 2 {
+            0 => gpa.raw_alloc(layout(size, align)).unwrap(),
+            _ => gpa.raw_alloc_zeroed(layout(size, align)).unwrap(),
+        };
+        assert_eq!(block.addr().get() % align, 0);
+        assert!(gpa.owns(block.as_ptr()));
+        // SAFETY: live.
+        assert!(size <= unsafe { gpa.usable_size(block) });
+        // SAFETY: live, of this size.
+        unsafe { block.write_bytes(7, size) };
+        // SAFETY: live; the size is not zero.
+        let block = unsafe { gpa.realloc_unsized(block, layout(size + 100, align)) }.unwrap();
+        // SAFETY: live, and that long; the bytes came along.
+        let bytes = unsafe { NonNull::slice_from_raw_parts(block, size).as_ref() };
+        assert!(bytes.iter().all(|byte| *byte == 7));
+        let is_guarded = gpa.stats().live_bytes != 0;
+        guarded += usize::from(is_guarded);
+        match round % 3 {
+            // SAFETY: live.
+            0 => unsafe { gpa.free_unsized(block) },
+            // SAFETY: live, with this layout.
+            _ => unsafe { gpa.raw_free(block, layout(size + 100, align)) },
+        }
+        assert!(!is_guarded || traps(block, 0));
+    }
+    assert!((70..130).contains(&guarded), "{guarded}");
+    assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// What is picked is checked as all guarded blocks are; at a rate of 1 all are picked.
+#[test]
+fn picked_blocks_are_checked() {
+    let one = NonZeroU32::new(1).unwrap();
+    let gpa = quiet().guard(Guard::Sampled(one)).build();
+    let block = alloc(&gpa, 100);
+    assert!(traps(block, 100));
+    free(&gpa, block, 100);
+    free(&gpa, block, 100);
+    let leaked = alloc(&gpa, 50);
+    assert!(traps(leaked, 50));
+    assert_eq!(gpa.detect_leaks().count, 1);
+    assert!(gpa.notes().eq(["sampled: only the blocks that guard=sampled picked were checked"]));
+    assert_eq!(gpa.findings().next().unwrap().kind, FindingKind::DoubleFree);
 }

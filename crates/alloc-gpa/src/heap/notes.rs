@@ -42,9 +42,7 @@ impl Note {
     /// Returns the note's text. It begins with a word that the reader of records may count.
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            Self::Sampled => {
-                "sampled: only blocks that guard=sampled picked were checked, and none for leaks"
-            }
+            Self::Sampled => "sampled: only the blocks that guard=sampled picked were checked",
             Self::NoGuards => {
                 "degraded: no block is guarded: the system's pages are not 4,096 bytes long"
             }

@@ -140,6 +140,8 @@ fn end_uncounted(heap: &Heap, status: c_int, why: &str) {
 fn end_sampled(heap: &Heap, status: c_int) {
     let findings = heap.findings.count();
     if tell::mode() == Mode::Records {
+        let why = "leaks: not looked for: blocks are sampled";
+        tell::with_records(|records, buffers| records.write_note(why, buffers));
         write_end(heap, "none", None, status);
     } else if findings != 0 {
         let note = Note::Sampled.text();

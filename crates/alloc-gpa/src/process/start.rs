@@ -107,9 +107,11 @@ fn map(kind: Start) -> Result<&'static Heap, AllocError> {
         // Opens the file: a process without findings is counted as well.
         tell::with_records(|_, _| ());
     }
-    if let Guard::Sampled(_) = config.guard {
+    if let Guard::Sampled(_) = config.guard
+        && mode == Mode::Records
+    {
         // A text says so at its end, if there is one.
-        heap.note_to(Note::Sampled, mode == Mode::Records);
+        tell::note(Note::Sampled.text());
     }
     Ok(heap)
 }
