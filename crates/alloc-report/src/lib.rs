@@ -9,8 +9,8 @@
 //!
 //! ```text
 //!   process 1 ─┐  *.jsonl   ┌──────┐  ┌───────────┐  ┌──────────┐  ┌─► text
-//!   process 2 ─┼──────────► │ read ├─►│ symbolise ├─►│ suppress ├──┤
-//!   process 3 ─┘            └──────┘  └─────┬─────┘  └──────────┘  └─► JSON
+//!   process 2 ─┼──────────► │ read ├─►│ symbolise ├─►│ suppress ├──┼─► HTML, JSON
+//!   process 3 ─┘            └──────┘  └─────┬─────┘  └──────────┘  └─► pprof, DHAT
 //!                            joins by       │ joins by
 //!                            address        │ function, file, line
 //!                                     modules, DWARF,
@@ -43,7 +43,8 @@
 //! 2. Every index in a stack names one of the report's addresses, and every address has at least one
 //!    frame.
 //! 3. Records are hostile: reading them neither panics, waits, follows links, nor loads what is not a
-//!    regular file; text that goes to a terminal has no control characters of strangers.
+//!    regular file; text that goes to a terminal or a page has no control characters of strangers, and
+//!    in a page nothing of theirs is anything but text.
 //! 4. A count is never lost: what is not shown in full is shown in a total.
 //!
 //! # Drawbacks
