@@ -11,29 +11,33 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::{cargo, library_name, target_dir};
 
-/// The two files that checking a program needs.
+/// The files that checking a program needs.
 pub(crate) struct Checker {
     /// The program `alloc-check`.
     pub(crate) program: PathBuf,
     /// The library that it preloads.
     pub(crate) library: PathBuf,
+    /// The library that it preloads with `--intercept`, in the same folder.
+    pub(crate) intercept: PathBuf,
 }
 
 /// How long a build may take before it says so.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Checker {
-    /// Builds both in release. Says nothing unless it takes long or fails.
+    /// Builds them in release. Says nothing unless it takes long or fails.
     pub(crate) fn build() -> Result<Self> {
         build_quietly("alloc-preload")?;
+        build_quietly("alloc-intercept")?;
         build_quietly("alloc-report")?;
         let dir = target_dir()?.join("release");
         let suffix = std::env::consts::EXE_SUFFIX;
         let checker = Self {
             program: dir.join(format!("alloc-check{suffix}")),
             library: dir.join(library_name("alloc_preload")),
+            intercept: dir.join(library_name("alloc_intercept")),
         };
-        for file in [&checker.program, &checker.library] {
+        for file in [&checker.program, &checker.library, &checker.intercept] {
             if !file.is_file() {
                 bail!("the build did not make {}", file.display());
             }
@@ -54,13 +58,15 @@ impl Checker {
             .context(format!("running {}", self.program.display()))
     }
 
-    /// Copies both below `root`, as `bin/` and `lib/`; returns where they are.
-    pub(crate) fn install(&self, root: &Path) -> Result<[PathBuf; 2]> {
+    /// Copies them below `root`, as `bin/` and `lib/`; returns where they are.
+    pub(crate) fn install(&self, root: &Path) -> Result<[PathBuf; 3]> {
         let program = root.join("bin").join(file_name(&self.program));
         let library = root.join("lib").join(file_name(&self.library));
+        let intercept = root.join("lib").join(file_name(&self.intercept));
         replace(&self.program, &program)?;
         replace(&self.library, &library)?;
-        Ok([program, library])
+        replace(&self.intercept, &intercept)?;
+        Ok([program, library, intercept])
     }
 }
 
@@ -135,18 +141,22 @@ mod tests {
         std::fs::create_dir_all(dir.join("root/bin")).unwrap();
         let program = dir.join("alloc-check");
         let library = dir.join("liballoc_preload.so");
+        let intercept = dir.join("liballoc_intercept.so");
         std::fs::write(&program, "new").unwrap();
         std::fs::write(&library, "library").unwrap();
+        std::fs::write(&intercept, "second").unwrap();
         std::fs::write(dir.join("root/bin/alloc-check"), "old").unwrap();
         let mut old = std::fs::File::open(dir.join("root/bin/alloc-check")).unwrap();
 
-        let checker = Checker { program, library };
-        let [program, library] = checker.install(&dir.join("root")).unwrap();
+        let checker = Checker { program, library, intercept };
+        let [program, library, intercept] = checker.install(&dir.join("root")).unwrap();
 
         assert_eq!(program, dir.join("root/bin/alloc-check"));
         assert_eq!(library, dir.join("root/lib/liballoc_preload.so"));
         assert_eq!(std::fs::read(&program).unwrap(), b"new");
         assert_eq!(std::fs::read(&library).unwrap(), b"library");
+        assert_eq!(intercept, dir.join("root/lib/liballoc_intercept.so"));
+        assert_eq!(std::fs::read(&intercept).unwrap(), b"second");
         let mut seen = String::new();
         std::io::Read::read_to_string(&mut old, &mut seen).unwrap();
         assert_eq!(seen, "old");

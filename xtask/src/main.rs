@@ -102,9 +102,9 @@ fn check(args: &[OsString]) -> Result<ExitCode> {
 
 fn install(root: Option<PathBuf>) -> Result<ExitCode> {
     let root = root.map_or_else(checker::default_root, Ok)?;
-    let [program, library] = Checker::build()?.install(&std::path::absolute(root)?)?;
-    println!("installed {}", program.display());
-    println!("installed {}", library.display());
+    for file in Checker::build()?.install(&std::path::absolute(root)?)? {
+        println!("installed {}", file.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

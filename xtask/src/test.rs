@@ -73,6 +73,9 @@ pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Packages whose tests preload the libraries.
+const LIBRARY_USERS: [&str; 3] = ["alloc-preload", "alloc-intercept", "alloc-report"];
+
 /// Unit, integration and doc tests of `packages` in one mode.
 fn mode_tests(steps: &mut Steps, mode: Mode, packages: &[&str], options: &Options) -> Result<()> {
     if packages.is_empty() {
@@ -82,8 +85,7 @@ fn mode_tests(steps: &mut Steps, mode: Mode, packages: &[&str], options: &Option
         Mode::Fast => "fast",
         Mode::Check => "check",
     };
-    let needs_library =
-        packages.iter().any(|name| ["alloc-preload", "alloc-report"].contains(name));
+    let needs_library = packages.iter().any(|name| LIBRARY_USERS.contains(name));
     let library = match needs_library {
         true if !cfg!(target_os = "linux") => {
             steps.skip(&format!("preload library, {label}"), "preloading is for Linux");
@@ -113,9 +115,11 @@ fn mode_tests(steps: &mut Steps, mode: Mode, packages: &[&str], options: &Option
     Ok(())
 }
 
-/// Builds the library that the preload tests load, and returns where it will be.
+/// Builds the libraries that the preload tests load, and returns where the first will be; the other is
+/// beside it.
 fn build_library(steps: &mut Steps, mode: Mode, label: &str) -> Result<PathBuf> {
-    let mut build = cargo("build --locked --release --package alloc-preload");
+    let packages = "--package alloc-preload --package alloc-intercept";
+    let mut build = cargo(&format!("build --locked --release {packages}"));
     let target = in_mode(&mut build, mode)?;
     steps.command(&format!("preload library, {label}"), build);
     Ok(target.join("release").join(library_name("alloc_preload")))

@@ -103,7 +103,7 @@ pub mod signals {
     pub use crate::sys::signal::{Action, mask_of, set_mask_of};
 }
 #[doc(hidden)]
-pub use process::{check_range, check_start, library_closed, note_unchecked};
+pub use process::{check_range, check_start, library_closed, note_unchecked, room_at};
 pub use side::SideHeap;
 pub use snapshot::{Diff, Entry, Growth, Snapshot};
 pub use stack::StackId;

@@ -35,7 +35,7 @@ pub(crate) mod scan;
 pub use ask::{SearchError, detect_leaks, flush, set_sink, snapshot, stats};
 #[doc(hidden)]
 pub use ask::{keep_snapshot, print_error, print_growth, print_leaks};
-pub use range::{check_range, check_start};
+pub use range::{check_range, check_start, room_at};
 pub use start::{Start, library_closed, note_unchecked, start};
 
 /// The process's heap; its settings come from the environment at the first allocation.

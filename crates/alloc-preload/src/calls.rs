@@ -40,7 +40,7 @@ macro_rules! calls {
                 }
                 // SAFETY: the function of this name has this type.
                 let next = unsafe { mem::transmute::<*mut c_void, Function>(next) };
-                if strategy() != Strategy::Gpa {
+                if !matches!(strategy(), Strategy::Gpa | Strategy::Sampled) {
                     // SAFETY: the same contract.
                     return unsafe { next($($arg),*) };
                 }

@@ -118,7 +118,8 @@ fn is_entry_name(name: &str) -> bool {
 }
 
 fn is_preload(frame: &Frame) -> bool {
-    file_name(&frame.module).starts_with("liballoc_preload")
+    let file = file_name(&frame.module);
+    file.starts_with("liballoc_preload") || file.starts_with("liballoc_intercept")
 }
 
 fn is_machinery(frame: &Frame) -> bool {

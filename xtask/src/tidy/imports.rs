@@ -42,6 +42,7 @@ const TABLE: &[Row] = &[
     row("alloc-testing-macros", &[], &["proc-macro2", "quote", "syn"]),
     row("alloc-collections", &["alloc-core"], &["hashbrown"]),
     row("alloc-preload", &["alloc-core", "alloc-gpa", "alloc-smp", "alloc-c"], &["libc"]),
+    row("alloc-intercept", &[], &["libc"]),
     free_row("alloc-bench", &[ANY]),
     free_row("alloc-examples", &[ANY]),
     free_row("xtask", &["alloc-report"]),

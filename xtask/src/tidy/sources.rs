@@ -61,7 +61,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Crates whose code may run inside a malloc.
-const MALLOC_CRATES: &[&str] = &["alloc-gpa", "alloc-preload", "alloc-smp"];
+const MALLOC_CRATES: &[&str] = &["alloc-gpa", "alloc-intercept", "alloc-preload", "alloc-smp"];
 
 /// Crates that are allocators, or the contract: nothing in them may panic for lack of care.
 const ALLOCATOR_CRATES: &[&str] = &[
@@ -74,6 +74,7 @@ const ALLOCATOR_CRATES: &[&str] = &[
     "alloc-gpa",
     "alloc-smp",
     "alloc-preload",
+    "alloc-intercept",
 ];
 
 /// Crates that print, because a person started them or a test of theirs.

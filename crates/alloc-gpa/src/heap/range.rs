@@ -79,9 +79,22 @@ impl Heap {
             // Another thread is at it: what it will be is not known.
             State::Unused | State::Freeing => return,
         };
-        // Relaxed: published with the state.
         let size = block.size();
         let Some((fault, at)) = fault_of(offset, len, size, is_freed) else { return };
+        // What begins nearer to the next live block than to the end of this one is before that.
+        let after = block.neighbour(Some(block.index + 1)).filter(|after| {
+            // Acquire: pairs with the Release that made it live.
+            StateWord::load(&after.slot.state, Acquire).is_live()
+                && fault == Fault::PastEnd
+                && after.start().addr().get() - addr <= at.abs_diff(size.cast_signed())
+        });
+        let (block, fault, at) = match after {
+            None => (block, fault, at),
+            Some(after) => {
+                let before = after.start().addr().get() - addr;
+                (after, Fault::BeforeStart, -before.cast_signed())
+            }
+        };
         let start = block.start().addr().get();
         let mut finding = blank(fault.kind(access), start.wrapping_add_signed(at), None, stack());
         describe(&mut finding, &block, at);
@@ -92,6 +105,28 @@ impl Heap {
             Fault::Freed | Fault::BeforeStart => Detail::from_args(format_args!("in {user}")),
         };
         self.tell(finding);
+    }
+}
+
+impl Heap {
+    /// Returns how many bytes there are from `addr` to the end of its live block: none if the block
+    /// is freed, or the address before or past it; `None` if the address is none of a block's.
+    pub(crate) fn room_at(&self, addr: usize) -> Option<usize> {
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(addr).as_ref() }?;
+        let Place::Slot(block, offset) = chunk.place(addr) else { return None };
+        if chunk.owner != self.id() {
+            return None;
+        }
+        // Acquire: pairs with the Release that published the state.
+        match StateWord::load(&block.slot.state, Acquire).state() {
+            State::Unused | State::Freeing => None,
+            State::Freed => Some(0),
+            State::Live | State::Resizing => {
+                let size = block.size();
+                Some(usize::try_from(offset).map_or(0, |offset| size.saturating_sub(offset)))
+            }
+        }
     }
 }
 

@@ -28,6 +28,18 @@ pub fn check_start(addr: usize, access: Access, user: &str) {
     }
 }
 
+/// Returns how many bytes there are from `addr` to the end of its live block in the process's heap:
+/// none if the block is freed, or the address before or past it; `usize::MAX` if the address is none
+/// of a block's, or it is the allocator itself that asks.
+#[doc(hidden)]
+#[must_use]
+pub fn room_at(addr: usize) -> usize {
+    if map::lookup(addr).is_null() || thread::is_inside() {
+        return usize::MAX;
+    }
+    PROCESS.heap().and_then(|heap| heap.room_at(addr)).unwrap_or(usize::MAX)
+}
+
 #[inline(never)]
 fn check(addr: usize, len: usize, access: Access, user: &str) {
     let Some(inside) = thread::enter() else { return };

@@ -308,7 +308,7 @@ pub(crate) fn enter() -> Option<Guard> {
 }
 
 /// Whether the calling thread is inside the allocator.
-#[cfg(test)]
+#[inline]
 pub(crate) fn is_inside() -> bool {
     current().inside.load(Relaxed) != 0
 }

@@ -87,6 +87,9 @@ pub(crate) struct Check {
     /// Keep the records in this directory, which is made if it is not there, for `render`
     #[arg(long, value_name = "DIR")]
     pub(crate) records: Option<PathBuf>,
+    /// Look at libc's memcpy, strlen and their like, too: every such call gets slower
+    #[arg(long)]
+    pub(crate) intercept: bool,
     /// The preload library, liballoc_preload.so
     #[arg(long, value_name = "PATH")]
     pub(crate) library: Option<PathBuf>,

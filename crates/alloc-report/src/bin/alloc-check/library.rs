@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 const NAME: &str = "liballoc_preload.so";
+const INTERCEPT_NAME: &str = "liballoc_intercept.so";
 const VARIABLE: &str = "ALLOC_CHECK_LIBRARY";
 
 /// The library that was asked for, or the one that was installed or built with this program.
@@ -23,6 +24,15 @@ pub(crate) fn find(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
         bail!("no {NAME} beside {}; name it with --library or {VARIABLE}", program.display());
     };
     usable(&found, NAME)
+}
+
+/// The library that looks at libc's functions on memory and strings: beside the preload library.
+pub(crate) fn find_intercept(library: &Path) -> anyhow::Result<PathBuf> {
+    let path = library.with_file_name(INTERCEPT_NAME);
+    if !path.is_file() {
+        bail!("no {INTERCEPT_NAME} beside {}", library.display());
+    }
+    usable(&path, INTERCEPT_NAME)
 }
 
 /// The absolute path, if the loader can take it: `LD_PRELOAD` separates names by space and colon.

@@ -69,7 +69,10 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
         Err(refusal) => bail!("{refusal}"),
     };
     let settings = run::settings(&args.gpa)?;
-    let library = library::find(args.library.as_deref())?;
+    let mut libraries = vec![library::find(args.library.as_deref())?];
+    if args.intercept {
+        libraries.push(library::find_intercept(&libraries[0])?);
+    }
     let outputs = Outputs::open(reporting)?;
     let records = match &args.records {
         Some(path) => RecordDir::keep(path)?,
@@ -80,7 +83,7 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
         Command::new(&program.path)
             .arg0(name)
             .args(&args.command_line[1..])
-            .envs(run::environment(&library, records.path(), settings)),
+            .envs(run::environment(&libraries, records.path(), settings)),
     )
     .with_context(|| format!("cannot run {}", program.path.display()))?;
     let run = Run {

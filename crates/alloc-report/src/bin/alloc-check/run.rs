@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::ptr;
 
@@ -17,11 +17,12 @@ const FORWARDED: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::S
 
 /// The environment variables of the child that differ from ours.
 pub(crate) fn environment(
-    library: &Path,
+    libraries: &[PathBuf],
     records: &Path,
     settings: OsString,
 ) -> Vec<(&'static str, OsString)> {
-    let mut preload = library.as_os_str().to_owned();
+    let ours = libraries.iter().map(|library| library.as_os_str());
+    let mut preload = ours.collect::<Vec<_>>().join(OsStr::new(":"));
     if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
         preload.push(":");
         preload.push(others);
