@@ -5,7 +5,9 @@
 //! * `chunk`, `block`, `slot`: chunks and slabs, a block with all that belongs to it, its record.
 //! * `state`: the word that decides who frees a block.
 //! * `canary`: the bytes that belong to no live block.
+//! * `check`: that what stands around a block is intact.
 //! * `claim`: what a caller says of a block that it gives back.
+//! * `shards`: what each thread allocates from, and what it counts.
 //! * `records`: memory for the slots' records.
 //! * `grow`: new slabs and chunks.
 //! * `retire`: what happens to slabs that are all free.
@@ -18,29 +20,31 @@
 //! * `guarded`: blocks between pages that trap.
 //! * `budget`: how much may be live at once.
 //! * `notes`: what had to be given up.
+//! * `resize`: other sizes for blocks.
 //!
-//! This file: allocation, free and resize.
+//! This file: allocation and free.
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32};
 
 use alloc_core::AllocError;
 
 use crate::config::{self, Config, OnFinding};
 use crate::finding::{Block, Detail, Finding, FindingKind, Thread};
-use crate::lock::{Guard, Lock};
+use crate::lock::Lock;
 use crate::registry::{self, Link};
 use crate::stack::{self, StackId};
 use crate::sys::{self, pages};
-use crate::tag::{TagFigures, TagId};
+use crate::tag::TagFigures;
 use crate::told::Callback;
 
 pub(crate) mod audit;
 mod block;
 mod budget;
 pub(crate) mod canary;
+mod check;
 pub(crate) mod chunk;
 pub(crate) mod claim;
 pub(crate) mod classes;
@@ -53,49 +57,25 @@ pub(crate) mod map;
 pub(crate) mod notes;
 pub(crate) mod range;
 mod records;
+mod resize;
 mod retire;
+mod shards;
 mod slot;
 pub(crate) mod state;
 mod trapped;
 
 use budget::Budget;
-use canary::Damage;
+use check::{REDZONE_LEN, fill_redzone, redzone_damage};
 use chunk::{BlockRef, Chunk, Place};
 use claim::Claim;
-use classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use findings::Findings;
 use grow::Growth;
 use guarded::{Guards, Setup};
 use notes::{Note, Notes};
 use records::Regions;
+use shards::{Shards, Taken};
 pub use state::Origin;
 use state::{State, StateWord};
-
-/// Shards: more than threads that allocate at once on a small machine, so that they seldom meet.
-const SHARD_COUNT: usize = 16;
-/// Bytes of the redzone before the first block of a slab that are checked.
-const REDZONE_LEN: usize = 16;
-
-/// Where the next block of a class comes from. All zero: nowhere yet.
-#[derive(Clone, Copy)]
-struct Current {
-    chunk: *const Chunk,
-    head: u32,
-    /// Index of the next slot to hand out.
-    next: u32,
-    count: u32,
-}
-
-/// What threads allocate from without waiting for each other.
-#[repr(align(128))]
-struct Shard {
-    currents: Lock<[Current; CLASS_COUNT]>,
-    allocations: AtomicU64,
-    frees: AtomicU64,
-}
-
-// SAFETY: the pointer leads to a chunk, which any thread may use; the lock guards the rest.
-unsafe impl Send for Current {}
 
 /// Numbers about one heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,14 +93,12 @@ pub struct Stats {
 /// One heap. It lives in a mapping of its own and never moves; all zero bytes are an empty one,
 /// but for its settings.
 pub(crate) struct Heap {
-    shards: [Shard; SHARD_COUNT],
+    shards: Shards,
     growth: Lock<Growth>,
     /// The newest chunk; the list leads to the oldest.
     pub(crate) chunks: AtomicPtr<Chunk>,
     pub(crate) config: Config,
     pub(crate) findings: Findings,
-    live_bytes: AtomicUsize,
-    peak_bytes: AtomicUsize,
     /// Where the slots' records are.
     regions: Regions,
     /// Groups that are ready to be trapped, in all chunks.
@@ -158,6 +136,19 @@ pub(crate) type NoteSink = fn(&str);
 
 /// What is called as a heap grows.
 pub(crate) type Pulse = fn(&Heap);
+
+/// A block that was handed out, and whether its memory was used before.
+struct Fresh {
+    start: NonNull<u8>,
+    is_used: bool,
+}
+
+impl Fresh {
+    fn of(block: &BlockRef<'_>) -> Self {
+        // Relaxed: written before the block was taken.
+        Self { start: block.start(), is_used: block.slab.is_used.load(Relaxed) }
+    }
+}
 
 /// What a free or a resize found at the address it was given.
 struct Target<'h> {
@@ -255,20 +246,6 @@ impl Heap {
         self.notes.iter().map(Note::text)
     }
 
-    /// Returns the heap's numbers; each is exact, all together only while nobody allocates.
-    pub(crate) fn stats(&self) -> Stats {
-        // Relaxed, all: sums of counters that order nothing.
-        let sum = |field: fn(&Shard) -> &AtomicU64| {
-            self.shards.iter().map(|shard| field(shard).load(Relaxed)).sum()
-        };
-        Stats {
-            allocations: sum(|shard| &shard.allocations),
-            frees: sum(|shard| &shard.frees),
-            live_bytes: self.live_bytes.load(Relaxed),
-            peak_bytes: self.peak_bytes.load(Relaxed),
-        }
-    }
-
     /// Captures the caller's stack, if stacks are on. The calling thread is inside the allocator.
     #[inline]
     pub(crate) fn stack(&self, _inside: &stack::thread::Guard) -> StackId {
@@ -276,26 +253,6 @@ impl Heap {
             0 => StackId::NONE,
             depth => stack::capture_id(depth as usize),
         }
-    }
-
-    /// This thread's shard. Threads may share one.
-    #[inline]
-    fn shard_index() -> usize {
-        stack::thread::current().index() as usize % SHARD_COUNT
-    }
-
-    /// Takes the lock of this thread's shard, or of the next that is free.
-    #[inline]
-    fn lock_shard(&self) -> (&Shard, Guard<'_, [Current; CLASS_COUNT]>) {
-        let own = Self::shard_index();
-        for step in 0..SHARD_COUNT {
-            let shard = &self.shards[(own + step) % SHARD_COUNT];
-            if let Some(guard) = shard.currents.try_lock() {
-                return (shard, guard);
-            }
-        }
-        let shard = &self.shards[own];
-        (shard, shard.currents.lock())
     }
 
     /// Hands out a block.
@@ -312,7 +269,7 @@ impl Heap {
         origin: Origin,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
-        self.alloc_block(layout, origin, here).map(|block| block.start())
+        self.alloc_fresh(layout, origin, here).map(|fresh| fresh.start)
     }
 
     /// Hands out a block whose bytes are zero.
@@ -321,10 +278,9 @@ impl Heap {
         layout: Layout,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
-        let block = self.alloc_block(layout, Origin::Malloc, here)?;
-        let start = block.start();
-        // Relaxed: written before the block was taken. Addresses are never used twice, memory is.
-        if block.slab.is_used.load(Relaxed) {
+        let Fresh { start, is_used } = self.alloc_fresh(layout, Origin::Malloc, here)?;
+        // Addresses are never used twice, memory is.
+        if is_used {
             // SAFETY: just allocated with that size.
             unsafe { start.write_bytes(0, layout.size()) };
         }
@@ -332,12 +288,31 @@ impl Heap {
     }
 
     #[inline]
-    fn alloc_block(
+    fn alloc_fresh(
         &self,
         layout: Layout,
         origin: Origin,
         here: StackId,
-    ) -> Result<BlockRef<'_>, AllocError> {
+    ) -> Result<Fresh, AllocError> {
+        let (size, align) = (layout.size(), layout.align());
+        if self.config.memory_limit.is_some() || self.config.guard != config::Guard::Off {
+            return self.alloc_limited(layout, origin, here);
+        }
+        match classes::class_of(size, align) {
+            Some(class) => self.alloc_small(class, layout, origin, here),
+            None => self.alloc_large(layout, origin, here),
+        }
+    }
+
+    /// As `alloc_fresh`, where there is a limit, or blocks are guarded.
+    #[cold]
+    #[inline(never)]
+    fn alloc_limited(
+        &self,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<Fresh, AllocError> {
         let (size, align) = (layout.size(), layout.align());
         if !self.budget.take(self.config.memory_limit, size) {
             self.note(Note::MemoryLimit);
@@ -347,40 +322,70 @@ impl Heap {
         if self.config.guard != config::Guard::Off
             && let Some(block) = self.alloc_guarded(layout, origin, here)
         {
-            return Ok(block);
+            return Ok(Fresh::of(&block));
         }
-        let block = match classes::class_of(size, align) {
-            Some(class) => self.take_slot(class),
-            None => self.take_large(size, align),
+        let fresh = match classes::class_of(size, align) {
+            Some(class) => self.alloc_small(class, layout, origin, here),
+            None => self.alloc_large(layout, origin, here),
         };
-        let block = match block {
-            Ok(block) => block,
-            Err(error) => {
-                self.budget.give(self.config.memory_limit, size);
-                return Err(error);
-            }
-        };
+        if fresh.is_err() {
+            self.budget.give(self.config.memory_limit, size);
+        }
+        fresh
+    }
+
+    #[inline]
+    fn alloc_small(
+        &self,
+        class: usize,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<Fresh, AllocError> {
+        let (size, align) = (layout.size(), layout.align());
+        let taken = self.take_slot(class, size)?;
+        let Taken { start, slot, .. } = taken;
+        slot.begin(here.get(), size);
+        // SAFETY: the slot holds the block and more.
+        let end = unsafe { start.add(size) };
+        // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
+        unsafe { canary::fill_canary(end, taken.slot_size - size) };
+        // Publishes the record and the canary.
+        self.word(taken.turn, align, origin).publish(&slot.state);
+        if taken.is_first {
+            self.beat();
+        }
+        Ok(Fresh { start, is_used: taken.is_used })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_large(
+        &self,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<Fresh, AllocError> {
+        let (size, align) = (layout.size(), layout.align());
+        let block = self.take_large(size, align)?;
         block.begin(here.get(), size);
         // SAFETY: `room` bytes from the start are the slot's, of which the block takes `size`.
         let end = unsafe { block.start().add(size) };
-        // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
+        // SAFETY: the rest of the slot, which nobody else has: it was just taken.
         unsafe { canary::fill_canary(end, block.room() - size) };
-        // Publishes the record and the canary.
-        self.word(&block, align, origin).publish(&block.slot.state);
-        self.add_live(size);
-        if block.index == 0 {
-            self.beat();
-        }
-        Ok(block)
+        self.count_allocated(1, size);
+        // Relaxed: written before the block is taken. Publishes the record and the canary.
+        let turn = block.slab.turn.load(Relaxed);
+        self.word(turn, align, origin).publish(&block.slot.state);
+        self.beat();
+        Ok(Fresh::of(&block))
     }
 
     /// The state of a block that is live from now on.
     #[inline]
-    fn word(&self, block: &BlockRef<'_>, align: usize, origin: Origin) -> StateWord {
-        // Relaxed, both: the epoch changes in a forked child before any thread runs there; the turn
-        // is written before the block is taken.
-        let word = StateWord::live(align, self.epoch.load(Relaxed)).of(origin);
-        word.at_turn(block.slab.turn.load(Relaxed))
+    fn word(&self, turn: u8, align: usize, origin: Origin) -> StateWord {
+        // Relaxed: it changes in a forked child before any thread runs there.
+        StateWord::live(align, self.epoch.load(Relaxed)).of(origin).at_turn(turn)
     }
 
     /// A slab's first slot was taken: tells whoever watches the heap's growth.
@@ -402,42 +407,9 @@ impl Heap {
         self.pulse.store(pulse as *mut (), Release);
     }
 
-    /// Takes the next slot of a class.
-    #[inline]
-    fn take_slot(&self, class: usize) -> Result<BlockRef<'_>, AllocError> {
-        let (shard, mut currents) = self.lock_shard();
-        let current = &mut currents[class];
-        if current.next == current.count {
-            *current = self.new_slab(class)?;
-        }
-        let index = current.next;
-        current.next += 1;
-        // Relaxed: a counter that orders nothing.
-        shard.allocations.fetch_add(1, Relaxed);
-        // SAFETY: a current whose `next` is below its `count` names a chunk of this heap, which
-        // stays mapped while the heap does.
-        let chunk = unsafe { &*current.chunk };
-        chunk.block_ref(current.head as usize, index).ok_or(AllocError)
-    }
-
     /// What tells this heap from others: the address of its mapping.
     pub(crate) fn id(&self) -> usize {
         ptr::from_ref(self).addr()
-    }
-
-    /// Counts an allocation that no shard's lock is held for.
-    fn count_alloc(&self) {
-        // Relaxed: a counter that orders nothing.
-        self.shards[Self::shard_index()].allocations.fetch_add(1, Relaxed);
-    }
-
-    #[inline]
-    fn add_live(&self, size: usize) {
-        // Relaxed: counters that order nothing.
-        let live = self.live_bytes.fetch_add(size, Relaxed) + size;
-        if self.peak_bytes.load(Relaxed) < live {
-            self.peak_bytes.fetch_max(live, Relaxed);
-        }
     }
 
     /// Takes a block back. `claimed` is the layout that the caller says it has, if it says one.
@@ -487,108 +459,12 @@ impl Heap {
         }
         // Publishes the junk and the stack.
         word.with(State::Freed).publish(&block.slot.state);
-        // Relaxed: counters that order nothing.
-        self.live_bytes.fetch_sub(size, Relaxed);
         self.budget.give(self.config.memory_limit, size);
-        self.shards[Self::shard_index()].frees.fetch_add(1, Relaxed);
+        self.count_freed(1, size);
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
             self.retire(block);
         }
-    }
-
-    /// Changes the size of a block inside its slot; returns whether it did.
-    pub(crate) fn resize(
-        &self,
-        addr: NonNull<u8>,
-        claimed: Option<Layout>,
-        new: usize,
-        here: StackId,
-    ) -> bool {
-        let claim = Claim::of(claimed);
-        let Some(target) = self.find(addr, claim, here, Operation::Resize) else { return false };
-        self.resize_found(&target, new, here)
-    }
-
-    /// Changes the size of what was found; returns whether it did.
-    fn resize_found(&self, target: &Target<'_>, new: usize, here: StackId) -> bool {
-        let &Target { block, word } = target;
-        if let Err(now) = word.begin(&block.slot.state, State::Resizing) {
-            self.tell_dead(&block, now, Claim::NONE, here, Operation::Resize);
-            return false;
-        }
-        let resized = self.resize_begun(&block, new, here);
-        // Publishes the size and the canary.
-        word.publish(&block.slot.state);
-        resized
-    }
-
-    /// Changes the size of a block that this thread took out of the hands of all others; returns
-    /// whether it did. If not, nothing was changed.
-    fn resize_begun(&self, block: &BlockRef<'_>, new: usize, here: StackId) -> bool {
-        // Where a guarded block lies is told by its size.
-        if new == 0 || block.is_guarded() || block.room().saturating_sub(CANARY_LEN_MIN) < new {
-            return false;
-        }
-        let old = block.size();
-        self.check_canary(block, old, here);
-        if !self.budget.take(self.config.memory_limit, new.saturating_sub(old)) {
-            self.note(Note::MemoryLimit);
-            return false;
-        }
-        block.set_size(new);
-        self.tags.resized(block.slot, old, new);
-        // SAFETY: `new` is less than the slot's room.
-        let end = unsafe { block.start().add(new) };
-        // SAFETY: the rest of the slot; what the block loses is no longer its owner's.
-        unsafe { canary::fill_canary(end, block.room() - new) };
-        // Relaxed: a counter that orders nothing.
-        self.live_bytes.fetch_sub(old, Relaxed);
-        self.budget.give(self.config.memory_limit, old.saturating_sub(new));
-        self.add_live(new);
-        true
-    }
-
-    /// Gives a block another size: in its slot if it keeps its alignment, else as a new block. What
-    /// is no live block is told, and is an error; so is a `claimed` layout that it does not have, and
-    /// the block's own is used.
-    pub(crate) fn realloc(
-        &self,
-        addr: NonNull<u8>,
-        claimed: Option<Layout>,
-        new: Layout,
-        here: StackId,
-    ) -> Result<NonNull<u8>, AllocError> {
-        let claim = Claim::of(claimed);
-        let target = self.find(addr, claim, here, Operation::Resize).ok_or(AllocError)?;
-        let Target { block, word } = target;
-        // Nobody else frees it, so that its memory stays, until it is copied.
-        if let Err(now) = word.begin(&block.slot.state, State::Resizing) {
-            self.tell_dead(&block, now, claim, here, Operation::Resize);
-            return Err(AllocError);
-        }
-        let old_size = block.size();
-        let shrinks = word.align() == new.align() && new.size() <= old_size;
-        // In place a large block would keep all its memory, full of canary.
-        let wastes = block.is_large() && new.size() < old_size / 2;
-        if shrinks && !wastes && self.resize_begun(&block, new.size(), here) {
-            word.publish(&block.slot.state);
-            return Ok(addr);
-        }
-        let fresh = match self.alloc_as(new, word.origin(), here) {
-            Ok(fresh) => fresh,
-            Err(error) => {
-                let in_place = shrinks && self.resize_begun(&block, new.size(), here);
-                word.publish(&block.slot.state);
-                return if in_place { Ok(addr) } else { Err(error) };
-            }
-        };
-        // SAFETY: the old block is live, with `old_size` bytes; the new one has `new.size()`; two
-        // blocks never overlap.
-        unsafe { fresh.copy_from_nonoverlapping(addr, old_size.min(new.size())) };
-        self.set_tag(fresh, TagId::of_slot(block.slot));
-        self.end_block(&block, word.of(Origin::Moved), here);
-        Ok(fresh)
     }
 
     /// Lets a block that was just allocated belong to other functions; nobody else uses it yet.
@@ -651,12 +527,22 @@ impl Heap {
             self.tell_foreign(at, chunk, claim, here);
             return None;
         };
-        let Place::Slot(block, 0) = chunk.place(at) else {
-            self.tell_no_start(at, chunk, claim, here);
-            return None;
+        let block = match chunk.block_at(at) {
+            Some(block) => block,
+            None => match chunk.place(at) {
+                Place::Slot(block, 0) => block,
+                _ => {
+                    self.tell_no_start(at, chunk, claim, here);
+                    return None;
+                }
+            },
         };
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
+        if !block.is_current() || word.turn() != block.slab.turn.load(Relaxed) {
+            self.tell_no_start(at, chunk, claim, here);
+            return None;
+        }
         if !word.is_live() {
             self.tell_dead(&block, word, claim, here, operation);
             return None;
@@ -666,53 +552,6 @@ impl Heap {
         }
         Some(Target { block, word })
     }
-
-    /// Checks the bytes behind a block that `here` is freeing or resizing.
-    #[inline]
-    fn check_canary(&self, block: &BlockRef<'_>, size: usize, here: StackId) {
-        // SAFETY: `size <= room`.
-        let end = unsafe { block.start().add(size) };
-        // SAFETY: the rest of the slot is mapped.
-        if let Some(damage) = unsafe { canary::canary_damage(end, block.room() - size) } {
-            self.tell_overflow(block, size, damage, here);
-        }
-    }
-
-    /// Checks the bytes just before a block: the redzone, or the canary of the block before it.
-    #[inline]
-    fn check_before(&self, block: &BlockRef<'_>, here: StackId) {
-        let Some(before) = block.index.checked_sub(1) else {
-            if let Some(damage) = redzone_damage(block) {
-                self.tell_underflow(block, REDZONE_LEN, damage, here);
-            }
-            return;
-        };
-        let Some(before) = block.neighbour(Some(before)) else { return };
-        // Acquire: pairs with the Release that made it live.
-        let word = StateWord::load(&before.slot.state, Acquire);
-        if !word.is_live() {
-            return;
-        }
-        let size = before.size();
-        let slack = before.room() - size.min(before.room());
-        let len = slack.min(CANARY_LEN_MIN);
-        // SAFETY: the bytes before a block that is not the first lie in the slot before it.
-        let start = unsafe { block.start().sub(len) };
-        // SAFETY: mapped.
-        let Some(damage) = (unsafe { canary::canary_damage(start, len) }) else { return };
-        // Acquire: orders this read after the canary's. A block that was resized or freed in the
-        // meantime has other bytes there, rightly.
-        core::sync::atomic::fence(Acquire);
-        let unchanged =
-            StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
-        // Only damage at the far end: what comes from the block before starts at its end.
-        let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
-        if unchanged && !whole_slack_hit && damage.last + 1 == len {
-            // The bytes stay as they are: another thread may be growing the block before. When that
-            // is freed, the log knows the damage.
-            self.tell_underflow(block, len, damage, here);
-        }
-    }
 }
 
 /// What a caller wants with a block.
@@ -720,25 +559,4 @@ impl Heap {
 enum Operation {
     Free,
     Resize,
-}
-
-/// Fills the redzone before the first block of a slab.
-fn fill_redzone(first: &BlockRef<'_>) {
-    if first.slab.lead.load(Relaxed) as usize >= REDZONE_LEN {
-        // SAFETY: the lead before the first block is at least that long.
-        let start = unsafe { first.start().sub(REDZONE_LEN) };
-        // SAFETY: it belongs to no block.
-        unsafe { canary::fill_canary(start, REDZONE_LEN) };
-    }
-}
-
-/// Returns where the redzone before the first block of a slab is damaged.
-fn redzone_damage(first: &BlockRef<'_>) -> Option<Damage> {
-    if (first.slab.lead.load(Relaxed) as usize) < REDZONE_LEN {
-        return None;
-    }
-    // SAFETY: the lead before the first block is at least that long.
-    let start = unsafe { first.start().sub(REDZONE_LEN) };
-    // SAFETY: mapped.
-    unsafe { canary::canary_damage(start, REDZONE_LEN) }
 }

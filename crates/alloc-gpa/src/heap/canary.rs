@@ -20,6 +20,16 @@ const CANARY_WORD: u64 = {
     u64::from_ne_bytes(bytes)
 };
 
+/// The pattern of eight bytes as it stands at any address.
+#[inline]
+const fn word_at(addr: usize, word: u64) -> u64 {
+    if cfg!(target_endian = "little") {
+        word.rotate_right((addr as u32 & 7) * 8)
+    } else {
+        word.rotate_left((addr as u32 & 7) * 8)
+    }
+}
+
 /// Fills `[start, start + len)` with the canary.
 ///
 /// # Safety
@@ -27,52 +37,60 @@ const CANARY_WORD: u64 = {
 /// The bytes may be written, and are read by nobody else at the same time.
 #[inline]
 pub(crate) unsafe fn fill_canary(start: NonNull<u8>, len: usize) {
-    // SAFETY: the caller's contract.
-    unsafe { fill(start, len, CANARY_WORD) };
+    let Some(last) = len.checked_sub(8) else {
+        // SAFETY: the caller's contract.
+        return unsafe { fill_short(start, len) };
+    };
+    let addr = start.addr().get();
+    let word = word_at(addr, CANARY_WORD);
+    let mut offset = 0;
+    while offset < last {
+        // SAFETY: `offset + 8 <= len`.
+        let at = unsafe { start.add(offset) }.cast::<u64>();
+        // SAFETY: inside the range, which may be written.
+        unsafe { at.write_unaligned(word) };
+        offset += 8;
+    }
+    // SAFETY: the last eight bytes; some are written twice.
+    let at = unsafe { start.add(last) }.cast::<u64>();
+    // SAFETY: as above.
+    unsafe { at.write_unaligned(word_at(addr + last, CANARY_WORD)) };
 }
 
-/// Fills `[start, start + len)` with `junk`, what freed bytes are filled with.
+/// The same, for fewer than eight bytes.
+///
+/// # Safety
+///
+/// As [`fill_canary`].
+#[cold]
+unsafe fn fill_short(start: NonNull<u8>, len: usize) {
+    for offset in 0..len {
+        // SAFETY: inside the range.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: the range may be written.
+        unsafe { at.write(canary_byte(at.addr().get())) };
+    }
+}
+
+/// Fills `[start, start + len)`, a multiple of 16 that begins at one, with `junk`, what freed bytes are
+/// filled with.
 ///
 /// # Safety
 ///
 /// As [`fill_canary`].
 #[inline]
 pub(crate) unsafe fn fill_junk(start: NonNull<u8>, len: usize, junk: u8) {
-    // SAFETY: the caller's contract.
-    unsafe { start.write_bytes(junk, len) };
-}
-
-/// Fills with a pattern of eight bytes that is laid out from a multiple of eight.
-///
-/// # Safety
-///
-/// As [`fill_canary`].
-#[inline]
-unsafe fn fill(start: NonNull<u8>, len: usize, word: u64) {
-    let bytes = word.to_ne_bytes();
-    let mut offset = 0;
-    while offset < len && (start.addr().get() + offset) & 7 != 0 {
-        let byte = bytes[(start.addr().get() + offset) & 7];
-        // SAFETY: `offset < len`.
-        let at = unsafe { start.add(offset) };
-        // SAFETY: inside the range, which may be written.
-        unsafe { at.write(byte) };
-        offset += 1;
+    // Longer ones are worth a call.
+    if 256 < len || !len.is_multiple_of(16) {
+        // SAFETY: the caller's contract.
+        return unsafe { start.write_bytes(junk, len) };
     }
-    while offset + 8 <= len {
-        // SAFETY: `offset + 8 <= len`.
-        let at = unsafe { start.add(offset) }.cast::<u64>();
-        // SAFETY: eight bytes inside the range, aligned by the loop above.
-        unsafe { at.write(word) };
-        offset += 8;
-    }
-    while offset < len {
-        let byte = bytes[(start.addr().get() + offset) & 7];
-        // SAFETY: `offset < len`.
-        let at = unsafe { start.add(offset) };
-        // SAFETY: inside the range, which may be written.
-        unsafe { at.write(byte) };
-        offset += 1;
+    let word = u128::from_ne_bytes([junk; 16]);
+    for index in 0..len / 16 {
+        // SAFETY: inside the range.
+        let at = unsafe { start.cast::<u128>().add(index) };
+        // SAFETY: as above.
+        unsafe { at.write_unaligned(word) };
     }
 }
 
@@ -92,8 +110,30 @@ pub(crate) struct Damage {
 /// The bytes may be read.
 #[inline]
 pub(crate) unsafe fn canary_damage(start: NonNull<u8>, len: usize) -> Option<Damage> {
+    let Some(last) = len.checked_sub(8) else {
+        // SAFETY: the caller's contract.
+        return unsafe { locate(start, len, CANARY_WORD) };
+    };
+    let addr = start.addr().get();
+    let word = word_at(addr, CANARY_WORD);
+    let mut differs = 0;
+    let mut offset = 0;
+    while offset < last {
+        // SAFETY: `offset + 8 <= len`.
+        let at = unsafe { start.add(offset) }.cast::<u64>();
+        // SAFETY: inside the range, which may be read.
+        differs |= unsafe { at.read_unaligned() } ^ word;
+        offset += 8;
+    }
+    // SAFETY: the last eight bytes.
+    let at = unsafe { start.add(last) }.cast::<u64>();
+    // SAFETY: as above.
+    differs |= unsafe { at.read_unaligned() } ^ word_at(addr + last, CANARY_WORD);
+    if differs == 0 {
+        return None;
+    }
     // SAFETY: the caller's contract.
-    unsafe { damage(start, len, CANARY_WORD) }
+    unsafe { locate(start, len, CANARY_WORD) }
 }
 
 /// Returns where `[start, start + len)` differs from `junk`, if it does.
@@ -107,33 +147,32 @@ pub(crate) unsafe fn junk_damage(start: NonNull<u8>, len: usize, junk: u8) -> Op
     unsafe { damage(start, len, u64::from_ne_bytes([junk; 8])) }
 }
 
-/// Returns where a range differs from a pattern.
+/// Returns where a range differs from a pattern of eight bytes.
 ///
 /// # Safety
 ///
 /// The bytes may be read. A program that writes there at the same time is at fault, and is what we
-/// look for: hence the volatile reads.
+/// look for.
 #[inline]
 unsafe fn damage(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
-    let addr = start.addr().get();
-    let head = (addr.wrapping_neg() & 7).min(len);
-    let words = (len - head) / 8;
-    let mut clean = true;
-    for offset in 0..head {
+    const PIECE: usize = 8;
+    let pattern = word_at(start.addr().get(), word);
+    let pieces = len / (8 * PIECE);
+    let mut differs = 0;
+    for index in 0..pieces {
         // SAFETY: inside the range.
-        clean &= unsafe { differs(start, offset, word) }.is_none();
+        let at = unsafe { start.cast::<[u64; PIECE]>().add(index) };
+        // SAFETY: as above, which may be read.
+        let words = unsafe { at.read_unaligned() };
+        differs |= words.iter().fold(0, |sum, word| sum | (word ^ pattern));
     }
-    for index in 0..words {
-        // SAFETY: eight bytes inside the range: `head + words * 8 <= len`.
-        let at = unsafe { start.add(head + index * 8) }.cast::<u64>();
-        // SAFETY: inside the range, aligned by `head`.
-        clean &= unsafe { at.read_volatile() } == word;
-    }
-    for offset in head + words * 8..len {
-        // SAFETY: inside the range.
-        clean &= unsafe { differs(start, offset, word) }.is_none();
-    }
-    if clean {
+    let rest = pieces * 8 * PIECE;
+    // SAFETY: inside the range, or its end.
+    let tail = unsafe { start.add(rest) };
+    if differs == 0
+        // SAFETY: the rest of the range.
+        && unsafe { locate(tail, len - rest, word) }.is_none()
+    {
         return None;
     }
     // SAFETY: the caller's contract.
@@ -155,7 +194,6 @@ pub(crate) unsafe fn first_nonzero(start: NonNull<u8>, len: usize) -> Option<usi
 /// # Safety
 ///
 /// As [`damage`].
-#[cold]
 #[inline(never)]
 unsafe fn locate(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
     // SAFETY: inside the range.

@@ -103,7 +103,7 @@ pub(crate) const fn reciprocal(slot_size: u32) -> u32 {
 /// `reciprocal(slot_size)`.
 #[inline]
 pub(crate) const fn divide(offset: usize, reciprocal: u32) -> usize {
-    ((offset as u64 * reciprocal as u64) >> 32) as usize
+    ((offset as u64).wrapping_mul(reciprocal as u64) >> 32) as usize
 }
 
 /// Where a block of its own lies: `lead` bytes after the start of its slab.

@@ -8,9 +8,8 @@ use crate::lock::Lock;
 impl Heap {
     /// All locks: their bits in what `before_fork` returns are in this order.
     fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
-        let shards = self.shards.iter().map(|shard| &shard.currents as &dyn ForkLock);
-        let others = [&self.guards.currents as &dyn ForkLock, &self.growth, &self.findings.lock];
-        (0..).zip(shards.chain(others))
+        let locks = [&self.shards.common as &dyn ForkLock, &self.growth, &self.findings.lock];
+        (0..).zip(locks)
     }
 
     /// Takes all locks, so that a fork copies a heap that nobody is changing; returns a bit for each

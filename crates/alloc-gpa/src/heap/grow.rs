@@ -8,7 +8,8 @@ use alloc_core::AllocError;
 use super::chunk::{BATCHED_UNITS_MAX, BlockRef, Chunk, GROUP_UNITS, Shape, Slab, Slot};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::records::Records;
-use super::{Current, Heap, fill_redzone, map};
+use super::shards::Run;
+use super::{Heap, fill_redzone, map};
 
 /// Where new slabs come from, and where the memory of retired ones goes to. All zero: nothing yet.
 pub(super) struct Growth {
@@ -55,17 +56,25 @@ impl Heap {
     /// Cuts a new slab for a class.
     #[cold]
     #[inline(never)]
-    pub(super) fn new_slab(&self, class: usize) -> Result<Current, AllocError> {
+    pub(super) fn new_slab(&self, class: usize) -> Result<Run, AllocError> {
         let slot_size = classes::SLOT_SIZES[class] as usize;
         let units = classes::slab_len(slot_size) / UNIT_LEN;
         let shape = Shape::slots(slot_size);
         let mut growth = self.growth.lock();
         let (chunk, head) = self.cut_slab(&mut growth, units, 1, shape)?;
         drop(growth);
-        if let Some(first) = chunk.block_ref(head, 0) {
-            fill_redzone(&first);
-        }
-        Ok(Current { chunk, head: head as u32, next: 0, count: shape.count as u32 })
+        self.shards.sample();
+        let first = chunk.block_ref(head, 0).ok_or(AllocError)?;
+        fill_redzone(&first);
+        Ok(Run {
+            start: first.start().as_ptr(),
+            slot: first.slot,
+            slot_size: slot_size as u32,
+            left: shape.count as u32,
+            // Relaxed, both: written by this thread.
+            turn: first.slab.turn.load(Relaxed),
+            is_used: first.slab.is_used.load(Relaxed),
+        })
     }
 
     /// Takes a slab for one block.
@@ -83,7 +92,7 @@ impl Heap {
         };
         let block = chunk.block_ref(head, 0).ok_or(AllocError)?;
         fill_redzone(&block);
-        self.count_alloc();
+        self.shards.sample();
         Ok(block)
     }
 

@@ -14,12 +14,12 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
+use super::Heap;
 use super::canary::{self, Damage};
-use super::chunk::{BlockRef, Shape};
+use super::chunk::{BlockRef, Chunk, Shape};
 use super::classes::{LARGE_LEN_MAX, UNIT_LEN};
 use super::notes::Note;
 use super::state::{Origin, StateWord};
-use super::{Current, Heap};
 use crate::config::{Config, Guard, GuardAlign, GuardImpl};
 use crate::lock::Lock;
 use crate::stack::StackId;
@@ -32,6 +32,19 @@ use place::{PAGE_COUNT_MAX, PAGE_LEN, SLAB_UNITS, Side};
 
 /// The share of the process's mappings that guards may take, where each block takes two: one half.
 const MAP_SHARE: usize = 4;
+
+/// Where the next block comes from. All zero: nowhere yet.
+#[derive(Clone, Copy)]
+pub(super) struct Current {
+    chunk: *const Chunk,
+    head: u32,
+    /// Index of the next slot to hand out.
+    next: u32,
+    count: u32,
+}
+
+// SAFETY: the pointer leads to a chunk, which any thread may use; the lock guards the rest.
+unsafe impl Send for Current {}
 
 /// What a heap needs for guarded blocks. All zero, but for `setup`: none yet.
 pub(super) struct Guards {
@@ -168,9 +181,10 @@ impl Heap {
         // SAFETY: as above.
         unsafe { canary::fill_canary(end, pages_len - gap - size) };
         block.begin(here.get(), size);
-        self.word(&block, align, origin).publish(&block.slot.state);
-        self.count_alloc();
-        self.add_live(size);
+        // Relaxed: written before the block is taken.
+        let turn = block.slab.turn.load(Relaxed);
+        self.word(turn, align, origin).publish(&block.slot.state);
+        self.count_allocated(1, size);
         Some(block)
     }
 
@@ -195,7 +209,7 @@ impl Heap {
         }
         // The slot is lost: it counts as freed, so that its slab retires all the same.
         self.note(Note::GuardsUsedUp);
-        self.count_freed(&block);
+        self.count_unused(&block);
         None
     }
 
@@ -214,7 +228,7 @@ impl Heap {
         if !unsafe { means.close(first.slab_base, len) } {
             self.note(Note::GuardsUsedUp);
             // No slot of it will be handed out.
-            (0..count).for_each(|_| self.count_freed(&first));
+            (0..count).for_each(|_| self.count_unused(&first));
             return None;
         }
         Some(Current {
@@ -252,14 +266,14 @@ impl Heap {
             && unsafe { means.close(tail, whole - lead - len) };
         if !closed {
             self.note(Note::GuardsUsedUp);
-            self.count_freed(&block);
+            self.count_unused(&block);
             return None;
         }
         Some(block)
     }
 
     /// Counts a slot that was never handed out, and will not be, as freed.
-    fn count_freed(&self, block: &BlockRef<'_>) {
+    fn count_unused(&self, block: &BlockRef<'_>) {
         // AcqRel: as in `free`.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
             self.retire(block);

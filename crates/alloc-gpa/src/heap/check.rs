@@ -1,0 +1,83 @@
+//! What stands around a block is intact, or is told.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::Heap;
+use super::block::BlockRef;
+use super::canary::{self, Damage};
+use super::classes::CANARY_LEN_MIN;
+use super::state::StateWord;
+use crate::stack::StackId;
+
+/// Bytes of the redzone before the first block of a slab that are checked.
+pub(super) const REDZONE_LEN: usize = 16;
+
+impl Heap {
+    /// Checks the bytes behind a block that `here` is freeing or resizing.
+    #[inline]
+    pub(super) fn check_canary(&self, block: &BlockRef<'_>, size: usize, here: StackId) {
+        // SAFETY: `size <= room`.
+        let end = unsafe { block.start().add(size) };
+        // SAFETY: the rest of the slot is mapped.
+        if let Some(damage) = unsafe { canary::canary_damage(end, block.room() - size) } {
+            self.tell_overflow(block, size, damage, here);
+        }
+    }
+
+    /// Checks the bytes just before a block: the redzone, or the canary of the block before it.
+    #[inline]
+    pub(super) fn check_before(&self, block: &BlockRef<'_>, here: StackId) {
+        let Some(before) = block.index.checked_sub(1) else {
+            if let Some(damage) = redzone_damage(block) {
+                self.tell_underflow(block, REDZONE_LEN, damage, here);
+            }
+            return;
+        };
+        let Some(before) = block.neighbour(Some(before)) else { return };
+        // Acquire: pairs with the Release that made it live.
+        let word = StateWord::load(&before.slot.state, Acquire);
+        if !word.is_live() {
+            return;
+        }
+        let size = before.size();
+        let slack = before.room() - size.min(before.room());
+        let len = slack.min(CANARY_LEN_MIN);
+        // SAFETY: the bytes before a block that is not the first lie in the slot before it.
+        let start = unsafe { block.start().sub(len) };
+        // SAFETY: mapped.
+        let Some(damage) = (unsafe { canary::canary_damage(start, len) }) else { return };
+        // Acquire: orders this read after the canary's. A block that was resized or freed in the
+        // meantime has other bytes there, rightly.
+        core::sync::atomic::fence(Acquire);
+        let unchanged =
+            StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
+        // Only damage at the far end: what comes from the block before starts at its end.
+        let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
+        if unchanged && !whole_slack_hit && damage.last + 1 == len {
+            // The bytes stay as they are: another thread may be growing the block before. When that
+            // is freed, the log knows the damage.
+            self.tell_underflow(block, len, damage, here);
+        }
+    }
+}
+
+/// Fills the redzone before the first block of a slab.
+pub(super) fn fill_redzone(first: &BlockRef<'_>) {
+    if first.slab.lead.load(Relaxed) as usize >= REDZONE_LEN {
+        // SAFETY: the lead before the first block is at least that long.
+        let start = unsafe { first.start().sub(REDZONE_LEN) };
+        // SAFETY: it belongs to no block.
+        unsafe { canary::fill_canary(start, REDZONE_LEN) };
+    }
+}
+
+/// Returns where the redzone before the first block of a slab is damaged.
+pub(super) fn redzone_damage(first: &BlockRef<'_>) -> Option<Damage> {
+    if (first.slab.lead.load(Relaxed) as usize) < REDZONE_LEN {
+        return None;
+    }
+    // SAFETY: the lead before the first block is at least that long.
+    let start = unsafe { first.start().sub(REDZONE_LEN) };
+    // SAFETY: mapped.
+    unsafe { canary::canary_damage(start, REDZONE_LEN) }
+}

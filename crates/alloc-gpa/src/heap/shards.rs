@@ -1,0 +1,288 @@
+//! What each thread allocates from, and what it counts.
+//!
+//! A shard belongs to the first thread that comes by its number, for as long as the heap lives: it
+//! needs no lock and no atomic exchange. Threads that come by the number of a shard that has an owner
+//! share the common one, under a lock. Counters are each shard's own; sums are made when they are
+//! asked for.
+//!
+//! `busy` keeps a signal handler away from a shard whose owner it interrupted.
+
+use core::cell::UnsafeCell;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
+
+use alloc_core::AllocError;
+
+use super::classes::CLASS_COUNT;
+use super::slot::Slot;
+use super::{Heap, Stats};
+use crate::lock::Lock;
+use crate::stack::thread;
+
+/// Shards with an owner, at most.
+const SHARD_COUNT: usize = 16;
+
+/// Where the next blocks of a class come from. All zero: nowhere yet.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// The next block, and its record.
+    pub(super) start: *mut u8,
+    pub(super) slot: *const Slot,
+    pub(super) slot_size: u32,
+    /// Blocks that are left.
+    pub(super) left: u32,
+    /// What tells the records from others at their place.
+    pub(super) turn: u8,
+    /// Whether the memory was used before.
+    pub(super) is_used: bool,
+}
+
+// SAFETY: the pointers lead to memory of the heap's own that nobody else hands out.
+unsafe impl Send for Run {}
+
+/// A slot that is being handed out.
+pub(super) struct Taken<'h> {
+    pub(super) start: NonNull<u8>,
+    pub(super) slot: &'h Slot,
+    pub(super) slot_size: usize,
+    pub(super) turn: u8,
+    pub(super) is_used: bool,
+    /// Whether it is the first of its slab.
+    pub(super) is_first: bool,
+}
+
+/// Sums of one shard.
+struct Counts {
+    allocations: AtomicU64,
+    allocated_bytes: AtomicU64,
+    frees: AtomicU64,
+    freed_bytes: AtomicU64,
+    /// The most that allocated less freed bytes were; the owner's only.
+    peak: AtomicU64,
+}
+
+/// What its owner allocates from. All zero: without an owner.
+#[repr(align(128))]
+struct Shard {
+    /// The owner's number plus one, or 0.
+    owner: AtomicU32,
+    /// 1 while the owner is at the runs.
+    busy: AtomicU32,
+    counts: Counts,
+    runs: UnsafeCell<[Run; CLASS_COUNT]>,
+}
+
+// SAFETY: `runs` is the owner's alone, as `owner` and `busy` say; the rest is atomic.
+unsafe impl Sync for Shard {}
+
+/// All shards of a heap. All zero: none has an owner.
+pub(super) struct Shards {
+    own: [Shard; SHARD_COUNT],
+    /// What threads without a shard allocate from.
+    pub(super) common: Lock<[Run; CLASS_COUNT]>,
+    common_counts: Counts,
+    /// Whether more than one shard was used, so that the sum's peak is sampled.
+    is_shared: AtomicBool,
+    /// The most that a sample of live bytes was.
+    peak: AtomicU64,
+}
+
+/// Adds to a counter that only this thread writes.
+#[inline]
+fn add(counter: &AtomicU64, more: u64) -> u64 {
+    // Relaxed, here and below: counters that order nothing.
+    let sum = counter.load(Relaxed).wrapping_add(more);
+    counter.store(sum, Relaxed);
+    sum
+}
+
+impl Counts {
+    #[inline]
+    fn live(&self) -> i64 {
+        let allocated = self.allocated_bytes.load(Relaxed);
+        allocated.wrapping_sub(self.freed_bytes.load(Relaxed)).cast_signed()
+    }
+
+    /// By the owner.
+    #[inline]
+    fn add_allocated(&self, blocks: u64, bytes: u64) {
+        add(&self.allocations, blocks);
+        add(&self.allocated_bytes, bytes);
+        let live = self.live();
+        if self.peak.load(Relaxed).cast_signed() < live {
+            self.peak.store(live.cast_unsigned(), Relaxed);
+        }
+    }
+
+    /// By whomever.
+    fn share_allocated(&self, blocks: u64, bytes: u64) {
+        self.allocations.fetch_add(blocks, Relaxed);
+        self.allocated_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    fn share_freed(&self, blocks: u64, bytes: u64) {
+        self.frees.fetch_add(blocks, Relaxed);
+        self.freed_bytes.fetch_add(bytes, Relaxed);
+    }
+}
+
+impl Shards {
+    /// Returns the calling thread's shard, unless it has none or was interrupted while it used it.
+    #[inline]
+    fn mine(&self) -> Option<&Shard> {
+        let index = thread::current().index();
+        let shard = &self.own[index as usize % SHARD_COUNT];
+        // Relaxed, both: only this thread writes its own number, and `busy` where it stands.
+        (shard.owner.load(Relaxed) == index.wrapping_add(1) && shard.busy.load(Relaxed) == 0)
+            .then_some(shard)
+    }
+
+    /// Makes the shard of the calling thread's number its own, if nobody has it.
+    #[cold]
+    fn claim(&self) -> bool {
+        let index = thread::current().index();
+        let shard = &self.own[index as usize % SHARD_COUNT];
+        // Relaxed: nothing was written there yet.
+        let claimed = shard.owner.compare_exchange(0, index.wrapping_add(1), Relaxed, Relaxed);
+        if claimed.is_ok()
+            && self
+                .own
+                .iter()
+                .any(|other| !core::ptr::eq(other, shard) && other.owner.load(Relaxed) != 0)
+        {
+            self.share();
+        }
+        claimed.is_ok()
+    }
+
+    /// From now on the peak is that of samples.
+    fn share(&self) {
+        if !self.is_shared.swap(true, Relaxed) {
+            for shard in &self.own {
+                self.peak.fetch_max(shard.counts.peak.load(Relaxed), Relaxed);
+            }
+        }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = &Counts> {
+        self.own.iter().map(|shard| &shard.counts).chain([&self.common_counts])
+    }
+
+    /// Returns the bytes that are live, and remembers them if they were never more.
+    pub(super) fn sample(&self) -> u64 {
+        let live =
+            self.counts().map(Counts::live).fold(0, i64::wrapping_add).max(0).cast_unsigned();
+        if self.is_shared.load(Relaxed) {
+            self.peak.fetch_max(live, Relaxed);
+        }
+        live
+    }
+}
+
+impl Heap {
+    /// Returns the heap's numbers; each is exact, all together only while nobody allocates. The peak
+    /// is exact as long as one thread used the heap; then it is the most that was live when a slab
+    /// began, a large block was taken, or the numbers were asked for.
+    pub(crate) fn stats(&self) -> Stats {
+        let shards = &self.shards;
+        let sum = |field: fn(&Counts) -> &AtomicU64| {
+            shards.counts().map(|counts| field(counts).load(Relaxed)).sum()
+        };
+        let live = shards.sample();
+        let alone = shards.own.iter().map(|shard| shard.counts.peak.load(Relaxed)).max();
+        let peak = match shards.is_shared.load(Relaxed) {
+            true => shards.peak.load(Relaxed),
+            false => alone.unwrap_or(0),
+        };
+        Stats {
+            allocations: sum(|counts| &counts.allocations),
+            frees: sum(|counts| &counts.frees),
+            live_bytes: live as usize,
+            peak_bytes: peak as usize,
+        }
+    }
+
+    /// Takes the next slot of a class for `size` bytes, and counts it.
+    #[inline]
+    pub(super) fn take_slot(&self, class: usize, size: usize) -> Result<Taken<'_>, AllocError> {
+        let Some(shard) = self.shards.mine() else { return self.take_shared(class, size) };
+        shard.busy.store(1, Relaxed);
+        // Keeps what follows behind the store, as a signal handler of this thread sees it.
+        compiler_fence(SeqCst);
+        // SAFETY: this thread owns the shard, and its handlers keep away while `busy` is set: `mine`.
+        let runs = unsafe { &mut *shard.runs.get() };
+        let taken = self.take_of(&mut runs[class], class);
+        if taken.is_ok() {
+            shard.counts.add_allocated(1, size as u64);
+        }
+        compiler_fence(SeqCst);
+        shard.busy.store(0, Relaxed);
+        taken
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_shared(&self, class: usize, size: usize) -> Result<Taken<'_>, AllocError> {
+        if self.shards.claim() {
+            return self.take_slot(class, size);
+        }
+        self.shards.share();
+        let taken = self.take_of(&mut self.shards.common.lock()[class], class);
+        if taken.is_ok() {
+            self.shards.common_counts.share_allocated(1, size as u64);
+        }
+        taken
+    }
+
+    #[inline]
+    fn take_of(&self, run: &mut Run, class: usize) -> Result<Taken<'_>, AllocError> {
+        let is_first = run.left == 0;
+        if is_first {
+            *run = self.new_slab(class)?;
+        }
+        let start = NonNull::new(run.start).ok_or(AllocError)?;
+        // SAFETY: a run with slots left has a record for each, which stay mapped while the heap does.
+        let slot = unsafe { &*run.slot };
+        let Run { slot_size, turn, is_used, .. } = *run;
+        run.left -= 1;
+        // At the run's end these are not used any more.
+        run.start = run.start.wrapping_add(slot_size as usize);
+        run.slot = run.slot.wrapping_add(1);
+        Ok(Taken { start, slot, slot_size: slot_size as usize, turn, is_used, is_first })
+    }
+
+    /// Counts an allocation that took no slot of a run, or what a block grew by.
+    pub(super) fn count_allocated(&self, blocks: u64, bytes: usize) {
+        match self.shards.mine() {
+            Some(shard) => shard.counts.add_allocated(blocks, bytes as u64),
+            None if self.shards.claim() => self.count_allocated(blocks, bytes),
+            None => {
+                self.shards.share();
+                self.shards.common_counts.share_allocated(blocks, bytes as u64);
+            }
+        }
+    }
+
+    /// Counts a free, or what a block lost.
+    #[inline]
+    pub(super) fn count_freed(&self, blocks: u64, bytes: usize) {
+        match self.shards.mine() {
+            Some(shard) => {
+                add(&shard.counts.frees, blocks);
+                add(&shard.counts.freed_bytes, bytes as u64);
+            }
+            None => self.count_freed_shared(blocks, bytes),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_freed_shared(&self, blocks: u64, bytes: usize) {
+        if self.shards.claim() {
+            return self.count_freed(blocks, bytes);
+        }
+        self.shards.share();
+        self.shards.common_counts.share_freed(blocks, bytes as u64);
+    }
+}
