@@ -18,6 +18,7 @@ use crate::registry;
 use crate::sample::Sampler;
 use crate::snapshot::Snapshot;
 use crate::stack::{StackId, thread};
+use crate::stats::Breakdown;
 use crate::tag::{TagStats, Tagged};
 use crate::text;
 
@@ -381,6 +382,21 @@ impl Gpa {
     #[must_use]
     pub fn tagged(&self, name: &'static str) -> Tagged<'_> {
         Tagged::new(self, name)
+    }
+
+    /// Returns where the memory goes: by size class, by name, and what is kept. It looks at every
+    /// block's record.
+    #[must_use]
+    pub fn breakdown(&self) -> Breakdown<'_> {
+        Breakdown::of(self.heap())
+    }
+
+    /// Tells now of what would only be found at the end: damage around live blocks and in freed ones.
+    /// Returns how many distinct findings there are.
+    pub fn flush(&self) -> usize {
+        let Some(heap) = self.heap() else { return 0 };
+        heap.audit_damage();
+        heap.findings.count()
     }
 
     /// Returns the figures of every name that blocks of this allocator were given.

@@ -65,6 +65,8 @@ pub(crate) mod state;
 mod trapped;
 
 use budget::Budget;
+pub use kept::Kept;
+
 use check::{REDZONE_LEN, fill_redzone, redzone_damage};
 use chunk::{BlockRef, Chunk, Place};
 use claim::Claim;

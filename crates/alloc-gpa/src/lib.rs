@@ -72,6 +72,7 @@ mod fault;
 mod leaks;
 mod census;
 mod snapshot;
+mod stats;
 mod tag;
 mod stack;
 mod stack_id;
@@ -88,9 +89,9 @@ pub use global::Global;
 pub use gpa::{Builder, Gpa};
 #[doc(hidden)]
 pub use heap::Origin;
-pub use heap::Stats;
 #[doc(hidden)]
 pub use heap::range::Access;
+pub use heap::{Kept, Stats};
 pub use leaks::{Leak, LeakKind, Leaks};
 pub use process::{ProcessHeap, Start, start};
 /// For a library that interposes libc's signal functions; see `docs/design/alloc-gpa-faults.md`.
@@ -107,4 +108,5 @@ pub use process::{check_range, check_start, library_closed, note_unchecked, room
 pub use side::SideHeap;
 pub use snapshot::{Diff, Entry, Growth, Snapshot};
 pub use stack::StackId;
+pub use stats::{Breakdown, ClassStats};
 pub use tag::{TagStats, Tagged};

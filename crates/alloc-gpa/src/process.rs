@@ -32,7 +32,7 @@ mod growth;
 mod lines;
 pub(crate) mod scan;
 
-pub use ask::{SearchError, detect_leaks, flush, set_sink, snapshot, stats};
+pub use ask::{SearchError, breakdown, detect_leaks, flush, set_sink, snapshot, stats};
 #[doc(hidden)]
 pub use ask::{keep_snapshot, print_error, print_growth, print_leaks};
 pub use range::{check_range, check_start, room_at};

@@ -200,3 +200,43 @@ fn what_the_sweep_finds_is_merged() {
         assert_eq!(gpa.findings().count(), expected.len());
     }
 }
+
+/// Every live byte is of a class, and every block that there ever was.
+#[test]
+fn memory_is_broken_down() {
+    let gpa = quiet();
+    assert_eq!(gpa.breakdown().classes().count(), 0);
+    let kept: Vec<_> =
+        [1, 20, 20, 900, 5_000_000].map(|size| session(&gpa, size)).into_iter().collect();
+    for _ in 0..5 {
+        drop(request(&gpa));
+    }
+    let breakdown = gpa.breakdown();
+    let classes: Vec<_> = breakdown.classes().collect();
+    let sum = |field: fn(&alloc_gpa::ClassStats) -> u64| classes.iter().map(field).sum::<u64>();
+    assert_eq!(sum(|class| class.live_blocks), 5);
+    assert_eq!(sum(|class| class.live_bytes), 5_000_941);
+    assert_eq!(sum(|class| class.total_blocks), 10);
+    let large = classes.last().unwrap();
+    assert_eq!((large.slot_size, large.live_bytes), (0, 5_000_000));
+    assert!(5_000_941 <= breakdown.kept.in_use, "{breakdown}");
+    let text = breakdown.to_string();
+    assert!(text.starts_with("10 allocations, 5 frees; 5000941 bytes live, "), "{text}");
+    assert!(text.contains("own pages            1        5000000"), "{text}");
+    drop(kept);
+}
+
+/// Damage that nobody met is told on request, and once.
+#[test]
+fn a_flush_tells_of_damage() {
+    let gpa = quiet();
+    assert_eq!(gpa.flush(), 0);
+    let mut block = session(&gpa, 20);
+    assert_eq!(gpa.flush(), 0);
+    // SAFETY: one past the end.
+    let end = unsafe { block.as_mut_ptr().add(20) };
+    // SAFETY: the slot goes on behind the block; this is the misuse that shall be found.
+    unsafe { end.write(7) };
+    assert_eq!((gpa.flush(), gpa.flush()), (1, 1));
+    assert_eq!(gpa.findings().next().unwrap().kind, FindingKind::Overflow);
+}

@@ -8,24 +8,24 @@ use super::chunk::{GROUP_COUNT, GROUP_LEN, GROUP_UNITS, Memory};
 /// Bytes of memory by what they are held for. Page tables and the stacks, which all heaps share, are
 /// not among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
+#[non_exhaustive]
+pub struct Kept {
     /// Requested bytes of live blocks.
-    pub(crate) live: usize,
+    pub live: usize,
     /// Slabs with a live block, whole: what of them is not live is canaries, freed blocks, and slots
     /// that were not handed out yet.
-    pub(crate) in_use: usize,
+    pub in_use: usize,
     /// Slabs all of whose blocks are freed, and whose group is not.
-    pub(crate) retired: usize,
+    pub retired: usize,
     /// Memory that waits to be used again.
-    pub(crate) stock: usize,
+    pub stock: usize,
     /// Records of live blocks and of those in the history.
-    pub(crate) records: usize,
+    pub records: usize,
 }
 
 impl Heap {
     /// Returns what memory is held; walks over all slabs. Upper bounds: of a slab that was not used to
     /// its end the rest may never have been touched.
-    #[allow(dead_code, reason = "for the summaries")]
     pub(crate) fn kept(&self) -> Kept {
         let mut kept = Kept { live: self.stats().live_bytes, ..Kept::default() };
         self.for_each_chunk(|chunk| {

@@ -16,6 +16,7 @@ use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::lock::Lock;
 use crate::snapshot::Snapshot;
+use crate::stats::Breakdown;
 use crate::text;
 
 /// Why leaks could not be looked for.
@@ -41,6 +42,13 @@ impl core::error::Error for SearchError {}
 #[must_use]
 pub fn stats() -> Stats {
     PROCESS.heap().map(|heap| fork::own(heap.stats())).unwrap_or_default()
+}
+
+/// Returns where the memory of the process's heap goes: by size class, and what is kept. It looks at
+/// every block's record.
+#[must_use]
+pub fn breakdown() -> Breakdown<'static> {
+    Breakdown::of(PROCESS.heap())
 }
 
 /// Counts what is live in the process's heap by the stack that allocated it; under `alloc-check` it is

@@ -189,6 +189,7 @@ fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status
     let end = End {
         stats: fork::own(heap.stats()),
         live: heap.live_totals(),
+        kept: heap.kept(),
         findings: findings as u64,
         counted,
         totals,

@@ -6,7 +6,7 @@ use core::fmt::Write;
 use super::line::Line;
 use super::set::IdSet;
 use crate::finding::Finding;
-use crate::heap::Stats;
+use crate::heap::{Kept, Stats};
 use crate::leaks::{Group, Key, LeakKind, Totals};
 use crate::stack::modules::{self, ModuleRef};
 use crate::stack::{self, StackId, Trace};
@@ -73,6 +73,7 @@ pub(super) struct Buffers<'b> {
 pub(super) struct End<'e> {
     pub(super) stats: Stats,
     pub(super) live: crate::LeakTotals,
+    pub(super) kept: Kept,
     pub(super) findings: u64,
     pub(super) counted: &'static str,
     pub(super) totals: Option<&'e Totals>,
@@ -84,6 +85,7 @@ impl End<'_> {
     pub(super) const UNCHECKED: Self = Self {
         stats: Stats { allocations: 0, frees: 0, live_bytes: 0, peak_bytes: 0 },
         live: crate::LeakTotals { count: 0, bytes: 0 },
+        kept: Kept { live: 0, in_use: 0, retired: 0, stock: 0, records: 0 },
         findings: 0,
         counted: "none",
         totals: None,
@@ -433,6 +435,13 @@ impl Records {
         line.number("peak_bytes", end.stats.peak_bytes);
         line.number("findings", end.findings);
         line.text("leaks_counted", end.counted.as_bytes());
+        let Kept { in_use, retired, stock, records, .. } = end.kept;
+        line.key("kept");
+        // The buffer has room for it.
+        let _ = write!(
+            line,
+            "{{\"in_use\":{in_use},\"retired\":{retired},\"stock\":{stock},\"records\":{records}}}"
+        );
         if let Some(totals) = end.totals {
             for (name, sum) in totals.each() {
                 let mut key = [0; 32];
