@@ -53,11 +53,17 @@ const RUNTIME: [&str; 11] = [
     "thread_start",
 ];
 
-/// Beginnings of the names of what calls a Rust `main`, or a Rust thread's closure.
-const RUNTIME_PREFIXES: [&str; 12] = [
-    "std::rt::",
+/// Beginnings of the names of what only a Rust program's, thread's or test's begin calls: all that lies
+/// outward is the runtime's, whatever its names.
+const BEGIN_PREFIXES: [&str; 3] = [
     "std::sys::backtrace::__rust_begin_short_backtrace",
     "std::sys_common::backtrace::__rust_begin_short_backtrace",
+    "test::__rust_begin_short_backtrace",
+];
+
+/// Beginnings of the names of what calls a Rust `main`, or a Rust thread's closure.
+const RUNTIME_PREFIXES: [&str; 10] = [
+    "std::rt::",
     "core::ops::function::FnOnce::call_once",
     "core::ops::function::impls::",
     "<alloc::boxed::Box<F,A> as core::ops::function::FnOnce",
@@ -72,10 +78,12 @@ const RUNTIME_PREFIXES: [&str; 12] = [
 /// How many frames at the inner and at the outer end are not shown. Never hides all of them.
 pub(crate) fn hidden_ends<'f>(frames: impl Iterator<Item = &'f Frame> + Clone) -> (usize, usize) {
     let total = frames.clone().count();
-    let mut inner = frames.clone().take_while(|frame| is_machinery(frame)).count();
-    if frames.clone().skip(inner).all(is_runtime_or_main) {
+    let begin = frames.clone().position(is_begin).unwrap_or(total);
+    let program = frames.clone().take(begin);
+    let mut inner = program.clone().take_while(|frame| is_machinery(frame)).count();
+    if program.clone().skip(inner).all(is_runtime_or_main) {
         // No user's function: the runtime allocates for itself, so its functions are of interest.
-        inner = frames.clone().take_while(|frame| is_entry(frame)).count();
+        inner = program.take_while(|frame| is_entry(frame)).count();
     }
     if inner == total {
         return (0, 0);
@@ -90,9 +98,13 @@ pub(crate) fn hidden_ends<'f>(frames: impl Iterator<Item = &'f Frame> + Clone) -
     (inner, outer)
 }
 
-/// Whether glibc begins a program or a thread there: what lies outward may have no name.
+/// Whether glibc or Rust begins a program or a thread there: what lies outward may have no name.
 fn is_begin(frame: &Frame) -> bool {
-    let begins = |name: &str| name.starts_with("__libc_start_") || name == "start_thread";
+    let begins = |name: &str| {
+        name.starts_with("__libc_start_")
+            || name == "start_thread"
+            || BEGIN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
     frame.function.as_deref().is_some_and(begins)
 }
 
@@ -135,7 +147,9 @@ fn is_runtime(frame: &Frame) -> bool {
     let Some(name) = frame.function.as_deref() else { return false };
     // glibc's internal alias of an exported function.
     let name = name.strip_prefix("__GI_").unwrap_or(name);
-    RUNTIME.contains(&name) || RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    RUNTIME.contains(&name)
+        || is_begin(frame)
+        || RUNTIME_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The parts of a name that may say where it belongs: of Rust's `<T as Trait>::f` the `T`, and the
@@ -213,6 +227,36 @@ mod tests {
         assert_eq!(shown(&["malloc", "_start"]), ["_start"]);
         assert_eq!(shown(&["mallocate"]), ["mallocate"]);
         assert_eq!(shown(&[]), [""; 0]);
+    }
+
+    /// What calls a Rust `main`, thread or test is cut, also where the stack was not recorded to its end.
+    #[test]
+    fn rust_begins_are_trimmed() {
+        let begin = "std::sys::backtrace::__rust_begin_short_backtrace";
+        let main = [
+            "malloc",
+            "app::f",
+            "app::main",
+            "core::ops::function::FnOnce::call_once",
+            begin,
+            "std::rt::lang_start::{{closure}}",
+            "<&dyn core::ops::function::Fn<(), Output = i32> as core::ops::function::FnOnce<()>>::call_once",
+        ];
+        assert_eq!(shown(&main), ["app::f", "app::main"]);
+        let thread = [
+            "malloc",
+            "app::main::{{closure}}",
+            begin,
+            "std::thread::lifecycle::spawn_unchecked::{{closure}}::{{closure}}",
+            "__rust_try",
+            "<std::sys::thread::unix::Thread>::new::thread_start",
+        ];
+        assert_eq!(shown(&thread), ["app::main::{{closure}}"]);
+        let test =
+            ["malloc", "app::tests::t", "test::__rust_begin_short_backtrace", "test::run_test"];
+        assert_eq!(shown(&test), ["app::tests::t"]);
+        // The runtime's own block.
+        assert_eq!(shown(&["malloc", "std::thread::spawn", begin, "x"]), ["std::thread::spawn"]);
     }
 
     /// What the runtime allocates for itself is shown as such.
