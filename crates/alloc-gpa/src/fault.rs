@@ -25,8 +25,8 @@
 //! * On Linux and x86-64; elsewhere no handler is installed, and a trap ends the process.
 //! * A system call on a trapped page fails with `EFAULT`: there is no signal.
 
-use core::sync::atomic::AtomicBool;
 use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicU32};
 
 mod action;
 mod context;
@@ -50,6 +50,10 @@ use crate::sys::signal::{self, Action};
 /// The signals that a fault makes.
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
+/// `SEGV_MAPERR` and `SEGV_ACCERR`: how the kernel calls a guard marker, and a protection.
+const NOT_MAPPED: libc::c_int = 1;
+const NOT_PERMITTED: libc::c_int = 2;
+
 /// Whether the handler is there.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
@@ -71,6 +75,44 @@ pub(crate) fn install() {
     }
 }
 
+/// How often the heap of a Rust program still grows before the handler is installed; 0: it is, or was
+/// never asked for.
+static DEFERRED: AtomicU32 = AtomicU32::new(0);
+/// Std allocates a few times while it installs its own handler.
+const DEFERRED_MAX: u32 = 8;
+
+/// Installs the handler of a Rust program's global allocator, once std's own stands: std installs none,
+/// and no stack to run it on, where it finds another one. The first allocation comes from the very
+/// function of std that does so. A program without std's start has none to wait for.
+pub(crate) fn install_behind_std() {
+    // Relaxed: written by the first call of the process, when it has one thread.
+    DEFERRED.store(DEFERRED_MAX, Relaxed);
+    heap_grows();
+}
+
+/// Called when a heap takes new memory. May change `errno`.
+#[inline]
+pub(crate) fn heap_grows() {
+    // Relaxed: a thread that sees it late asks the system once more.
+    let left = DEFERRED.load(Relaxed);
+    if left != 0 {
+        install_deferred(left);
+    }
+}
+
+#[cold]
+fn install_deferred(left: u32) {
+    let before = signal::action(libc::SIGSEGV, None);
+    let is_there = before.is_none_or(|action| action.handler != libc::SIG_DFL);
+    // Relaxed, both: as in `heap_grows`.
+    if is_there || left == 1 {
+        DEFERRED.store(0, Relaxed);
+        install();
+    } else {
+        DEFERRED.store(left - 1, Relaxed);
+    }
+}
+
 /// Installs the handler of a process whose calls of libc's signal functions lead to [`program`].
 pub(crate) fn install_interposed() {
     signal::set_interposed();
@@ -80,6 +122,31 @@ pub(crate) fn install_interposed() {
         program::set_interposed();
         own_stack::give_alternate();
     }
+}
+
+/// Runs `exec`, which only comes back if it fails, with the signals ignored that the program ignores:
+/// the kernel hands that on to what is executed, as it does not with a handler.
+pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
+    let entry: unsafe extern "C" fn() = entry;
+    let is_ours = |signal| {
+        signal::action(signal, None).is_some_and(|action| action.handler == entry as usize)
+    };
+    let is_ignored = |signal: &libc::c_int| {
+        program::is_interposed()
+            && action::get(*signal).handler == libc::SIG_IGN
+            && is_ours(*signal)
+    };
+    let ignored = SIGNALS.map(|signal| Some(signal).filter(is_ignored));
+    let ignore = Action { handler: libc::SIG_IGN, ..Action::DEFAULT };
+    for signal in ignored.into_iter().flatten() {
+        signal::action(signal, Some(&ignore));
+    }
+    let result = exec();
+    let _errno = KeepErrno::new();
+    for signal in ignored.into_iter().flatten() {
+        set_handler(signal, &action::get(signal));
+    }
+    result
 }
 
 /// Called for each thread at its first allocation. May change `errno`.
@@ -171,8 +238,8 @@ unsafe fn handle(
 ) -> bool {
     // SAFETY: this function's contract.
     let (code, addr) = unsafe { context::fault(info) };
-    // Sent by somebody: then the address is another field.
-    if code <= 0 || !SIGNALS.contains(&signal) {
+    // What is sent by somebody has no address, and what else the kernel says is no trap.
+    if !matches!(code, NOT_MAPPED | NOT_PERMITTED) || !SIGNALS.contains(&signal) {
         return false;
     }
     // SAFETY: chunks in the map are mapped.
@@ -197,6 +264,8 @@ fn tell(chunk: &Chunk, addr: usize, context: &Context) -> bool {
     }
     let goes_on = match heap.config.on_finding {
         OnFinding::Abort | OnFinding::Exit(_) => false,
+        // Data is not executed, open or not: what follows is the program's affair.
+        _ if context.access() == Access::Code => false,
         OnFinding::Record | OnFinding::Continue => {
             let is_open = reopened::reopen(addr);
             let what = if is_open {

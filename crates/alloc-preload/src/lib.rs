@@ -68,7 +68,10 @@ mod questions;
 #[cfg(not(test))]
 mod decided;
 #[cfg(not(test))]
+#[macro_use]
 mod signals;
+#[cfg(not(test))]
+mod exec;
 #[cfg(not(test))]
 mod start;
 #[cfg(not(test))]

@@ -16,6 +16,17 @@ pub(crate) fn install() {}
 /// Installs nothing.
 pub(crate) fn install_interposed() {}
 
+/// Installs nothing.
+pub(crate) fn install_behind_std() {}
+
+/// Called when a heap takes new memory.
+pub(crate) fn heap_grows() {}
+
+/// Runs `exec`.
+pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
+    exec()
+}
+
 /// Called for each thread at its first allocation.
 pub(crate) fn thread_begins() {}
 

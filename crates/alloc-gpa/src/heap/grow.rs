@@ -152,6 +152,7 @@ impl Heap {
         count: usize,
         align: usize,
     ) -> Result<(&'h Chunk, usize), AllocError> {
+        crate::fault::heap_grows();
         let current = growth.current(self);
         let mut head = growth.next_unit.next_multiple_of(align.max(1));
         if count <= BATCHED_UNITS_MAX && GROUP_UNITS < head % GROUP_UNITS + count {

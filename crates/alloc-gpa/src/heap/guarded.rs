@@ -146,6 +146,7 @@ impl Heap {
         origin: Origin,
         here: StackId,
     ) -> Option<BlockRef<'_>> {
+        crate::fault::heap_grows();
         let setup = &self.guards.setup;
         if let Some(note) = setup.note {
             self.note(note);

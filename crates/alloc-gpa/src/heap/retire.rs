@@ -63,6 +63,7 @@ impl Heap {
     #[cold]
     #[inline(never)]
     pub(super) fn retire(&self, block: &BlockRef<'_>) {
+        crate::fault::heap_grows();
         if block.goes_at_once() {
             self.retire_large(block);
         }

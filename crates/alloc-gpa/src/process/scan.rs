@@ -119,6 +119,10 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
     }
     registers.0.iter().for_each(|word| marker.consider(*word));
     marker.root(stack_pointer);
+    // Only the kernel knows where the alternate stack is.
+    if let Ok(stack) = crate::sys::signal::alternate_stack(None) {
+        marker.consider(stack.ss_sp.addr());
+    }
     for root in roots.iter() {
         reader.read_pages(root, &mut |words| marker.consider_all(words));
         marker.drain(reader);

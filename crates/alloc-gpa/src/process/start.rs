@@ -84,7 +84,7 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
     // registers, which holds a lock.
     if kind == Start::Global {
         register();
-        fault::install();
+        fault::install_behind_std();
     }
     Ok(heap)
 }

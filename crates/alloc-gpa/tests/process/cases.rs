@@ -37,6 +37,14 @@ pub(crate) fn run(name: &str) {
         "thread_local" => thread_local(),
         "other_heap" => other_heap(),
         "mapping" => mapping(libc::PROT_READ | libc::PROT_WRITE),
+        "overflow" => overflow(),
+        "overflow_in_thread" => std::thread::Builder::new()
+            .name("deep".to_owned())
+            .spawn(overflow)
+            .and_then(|thread| thread.join().map_err(|_| std::io::ErrorKind::Other.into()))
+            .unwrap(),
+        "trap" => trap(),
+        "own_handler" => own_handler(),
         "sealed" => mapping(libc::PROT_READ),
         "asks" => asks(),
         "grows" => grows(),
@@ -148,6 +156,61 @@ fn wiped(work: impl FnOnce()) {
     }
     inner(work);
     wipe();
+}
+
+/// Calls itself until the stack ends.
+fn overflow() {
+    #[inline(never)]
+    fn deeper(depth: usize) -> usize {
+        let room = black_box([depth; 100]);
+        if depth == usize::MAX { 0 } else { deeper(depth + 1) + room[3] }
+    }
+    // What std's handler stood behind when the program began.
+    free(block(10), 10);
+    println!("{}", deeper(0));
+}
+
+/// Reads and writes a guarded block behind its end and after its free.
+fn trap() {
+    let block = block(40);
+    let at = |offset| std::ptr::with_exposed_provenance_mut::<u8>(block + offset);
+    // SAFETY: the guard page behind the block is opened by the handler.
+    black_box(unsafe { at(40).read_volatile() }); // reads past the end
+    free(block, 40);
+    // SAFETY: as above, the block's own page.
+    unsafe { at(3).write_volatile(1) }; // writes after the free
+    println!("goes on");
+}
+
+/// A handler that the program installs is in force, and can pass on.
+fn own_handler() {
+    extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: the arguments are the kernel's.
+        if !unsafe { alloc_gpa::handle_fault(signal, info, context) } {
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(6) };
+        }
+    }
+    // SAFETY: all zero bytes are a valid action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    free(block(10), 10);
+    // SAFETY: the handler calls nothing that a handler may not.
+    unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut()) };
+    trap();
+    let closed = mmap(libc::PROT_NONE);
+    // SAFETY: the fault ends the process with status 6.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(closed).write_volatile(1) };
+}
+
+/// Maps a page.
+fn mmap(protection: c_int) -> usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping touches nothing.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    page.expose_provenance()
 }
 
 /// The cases in which the search decides.

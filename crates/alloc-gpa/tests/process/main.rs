@@ -31,7 +31,7 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 24] = [
+const TESTS: [(&str, fn()); 27] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
@@ -56,6 +56,9 @@ const TESTS: [(&str, fn()); 24] = [
     ("many_findings_are_capped", many_findings_are_capped),
     ("threads_at_work_raise_no_finding", threads_at_work_raise_no_finding),
     ("blocks_of_other_threads_are_no_leaks", blocks_of_other_threads_are_no_leaks),
+    ("stack_overflows_are_told_by_std", stack_overflows_are_told_by_std),
+    ("traps_are_findings", traps_are_findings),
+    ("an_own_handler_passes_traps_on", an_own_handler_passes_traps_on),
 ];
 
 /// An `Rc` cycle and a forgotten buffer: each with the line that made it.
@@ -424,4 +427,46 @@ fn blocks_of_other_threads_are_no_leaks() {
     let done = Run::new("other_thread").records();
     let [records] = &done.records[..] else { panic!("{:?}", done.records) };
     assert_eq!(records.leaks(), []);
+}
+
+/// The allocator's handler does not silence std's, whichever came first.
+fn stack_overflows_are_told_by_std() {
+    for (case, thread) in [("overflow", "main"), ("overflow_in_thread", "deep")] {
+        for guard in ["off", "every"] {
+            let done = Run::new(case).options(&format!("guard={guard}")).text();
+            assert_eq!(done.status, None, "killed by a signal: {}", done.stderr);
+            let expected = format!("thread '{thread}'");
+            let told = done.stderr.contains("has overflowed its stack");
+            assert!(told && done.stderr.contains(&expected), "{guard}: {}", done.stderr);
+        }
+    }
+}
+
+/// Each access is one finding, with the line of the access and what the block was.
+fn traps_are_findings() {
+    let source = include_str!("cases.rs");
+    let place = |mark| format!("cases.rs:{}", line_of(source, mark));
+    for guard_impl in ["madvise", "mprotect"] {
+        let options = format!("guard=every,guard_align=exact,guard_impl={guard_impl}");
+        let done = Run::new("trap").options(&options).text();
+        assert_eq!((done.status, done.stdout.as_str()), (Some(0), "goes on\n"), "{}", done.stderr);
+        let paragraphs = done.stderr.split("alloc-gpa: ").skip(1).collect::<Vec<_>>();
+        let [first, second, ..] = paragraphs[..] else { panic!("{}", done.stderr) };
+        for (paragraph, words, mark) in [
+            (first, "read past the end: a block of 40 bytes", "// reads past the end"),
+            (second, "write after free: a block of 40 bytes", "// writes after the free"),
+        ] {
+            assert!(paragraph.starts_with(words), "{}", done.stderr);
+            let here = paragraph.lines().nth(2).unwrap_or_default();
+            assert!(here.ends_with(&place(mark)), "{here}: {}", done.stderr);
+        }
+        assert_eq!(done.stderr.matches("write after free").count(), 1, "{}", done.stderr);
+    }
+}
+
+/// A handler that a program installs later is the one in force; it passes on what is not its own.
+fn an_own_handler_passes_traps_on() {
+    let done = Run::new("own_handler").options("guard=every,guard_align=exact").text();
+    assert_eq!((done.status, done.stdout.as_str()), (Some(6), "goes on\n"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("; trapped").count(), 2, "{}", done.stderr);
 }

@@ -17,5 +17,6 @@ mod kinds;
 mod limits;
 mod programs;
 mod questions;
+mod signals;
 mod startup;
 mod threads;
