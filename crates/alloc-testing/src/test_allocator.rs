@@ -3,14 +3,19 @@
 use core::ops::Deref;
 
 use alloc_core::{Allocator, UnsizedFree};
-use alloc_gpa::{Check, Gpa};
+use alloc_gpa::{Builder, Check, Gpa};
 
 /// The allocator of one test: what is still allocated when the test ends, and any misuse before,
 /// fails that test, and only that one.
 ///
 /// A test gets it from [`#[alloc_test]`](crate::alloc_test), from [`run`], or from a [`TestGuard`].
 /// It is a [`Gpa`] of its own, so tests that run side by side do not mix, and threads of a test may
-/// share it. What it finds comes with the stacks of allocation and free.
+/// share it. What it finds comes with the stacks of allocation and free; of what leaked it says which
+/// leaked block holds which, and shows cycles.
+///
+/// An access that traps, to a block that was freed or beyond a guarded one, is a finding like others:
+/// the test goes on, reads zeros there, and fails at its end. Other faults end the process, as
+/// everywhere.
 ///
 /// It cannot be had by value: the drop of an allocator may not unwind (promise 4), and so could not
 /// fail a test. Its owner is a [`TestGuard`], which is no allocator.
@@ -67,7 +72,23 @@ pub struct TestGuard {
 impl TestGuard {
     /// Makes a fresh allocator.
     pub const fn new() -> Self {
-        Self { alloc: TestAllocator(Gpa::builder().quiet().build()), done: false }
+        Self::with(Gpa::builder())
+    }
+
+    /// Makes a fresh allocator with other settings: each block beside pages that trap, so that reads
+    /// after the free and past the end are found, too; the first bytes of what leaked.
+    ///
+    /// ```
+    /// use alloc_core::AllocatorExt;
+    /// use alloc_gpa::{Gpa, Guard};
+    /// use alloc_testing::TestGuard;
+    ///
+    /// let gpa = TestGuard::with(Gpa::builder().guard(Guard::Every).dump(32));
+    /// let parser = gpa.gpa().tagged("parser"); // leaks and findings say the name
+    /// assert_eq!(parser.dupe_str("text").unwrap().len(), 4);
+    /// ```
+    pub const fn with(settings: Builder) -> Self {
+        Self { alloc: TestAllocator(settings.quiet().build()), done: false }
     }
 
     /// Ends the test's allocator now; the same as its drop.

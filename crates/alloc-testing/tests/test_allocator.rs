@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, Layout, Owned};
+use alloc_gpa::{Gpa, Guard};
 use alloc_testing::hostile::Backing;
 use alloc_testing::{Fail, FailingAllocator, TestAllocator, TestGuard, alloc_test, run};
 
@@ -107,6 +108,57 @@ fn a_double_free_fails_the_test() {
     });
     assert!(message.contains("1 findings, 0 blocks leaked"), "{message}");
     assert!(message.contains("double free"), "{message}");
+}
+
+/// Reads that trap fail the test at its end, with what they read; the test itself goes on.
+#[test]
+fn reads_that_trap_fail_the_test() {
+    let message = failure(|| {
+        let gpa = TestGuard::with(Gpa::builder().guard(Guard::Every));
+        let layout = Layout::new::<[u64; 2]>();
+        let block = gpa.raw_alloc(layout).unwrap().cast::<u64>();
+        // SAFETY: one past the end.
+        let end = unsafe { block.add(2) };
+        // SAFETY: none: this is the misuse that shall be found. The page behind the block traps, and is
+        // open again when the finding is told.
+        let past = unsafe { end.read_volatile() };
+        // SAFETY: live, of that layout.
+        unsafe { gpa.raw_free(block.cast(), layout) };
+        // SAFETY: as above, after the free.
+        let late = unsafe { block.read_volatile() };
+        assert_eq!((past, late), (0, 0), "the test goes on");
+        gpa.finish();
+    });
+    assert!(message.contains("2 findings, 0 blocks leaked"), "{message}");
+    for words in ["read past the end", "read after free", "test_allocator.rs"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
+/// A leak report names the part of the program, shows the first bytes, and the cycle.
+#[test]
+fn a_leak_report_says_what_is_known() {
+    struct Node<'a> {
+        _payload: [u8; 8],
+        other: std::cell::Cell<Option<&'a Node<'a>>>,
+    }
+    let message = failure(|| {
+        let gpa = TestGuard::with(Gpa::builder().dump(8));
+        let graph = gpa.gpa().tagged("graph");
+        let node = || Node { _payload: *b"payload!", other: std::cell::Cell::new(None) };
+        let first = ManuallyDrop::new(graph.create(node()).unwrap());
+        let second = ManuallyDrop::new(graph.create(node()).unwrap());
+        // SAFETY: both are leaked: they live as long as the allocator, which outlives this use.
+        let [first, second] =
+            [&raw const **first, &raw const **second].map(|node| unsafe { &*node });
+        first.other.set(Some(second));
+        second.other.set(Some(first));
+        gpa.finish();
+    });
+    assert!(message.contains("2 blocks leaked, 32 bytes"), "{message}");
+    for words in ["tag graph", "in a cycle: it leads back", "held by what is from", "payload!"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
 }
 
 /// Threads of a test share its allocator; what one of them leaks fails that test.
