@@ -26,10 +26,20 @@ impl Case {
         self.facts.iter().find_map(number)
     }
 
+    /// The numbers behind a word, as in `offset 8/16`.
+    pub(crate) fn numbers(&self, word: &str) -> Vec<i128> {
+        let text = |fact: &str| fact.strip_prefix(word)?.strip_prefix(' ').map(str::to_owned);
+        let text = self.facts.iter().find_map(|fact| text(fact)).unwrap_or_default();
+        text.split('/').filter_map(|number| number.parse().ok()).collect()
+    }
+
     /// What is no number: words that the report holds.
     pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
-        let is_number =
-            |fact: &str| fact.split_once(' ').is_some_and(|(_, n)| n.parse::<i128>().is_ok());
+        let is_number = |fact: &str| {
+            fact.split_once(' ').is_some_and(|(_, n)| {
+                n.trim_start_matches('-').starts_with(|c: char| c.is_ascii_digit())
+            })
+        };
         self.facts.iter().map(String::as_str).filter(move |fact| !is_number(fact))
     }
 

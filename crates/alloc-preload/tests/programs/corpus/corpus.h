@@ -1,7 +1,8 @@
 /* What the files of the corpus share. Each case is one fault, chosen by its name.
  *
  * Comments at the ends of lines say what a report must hold:
- *   `// block 100, offset 104`  behind `CASE`: the block's size, and the place in it
+ *   `// block 100, offset 104`  behind `CASE`: the block's size, and the place in it, or with `/` the
+ *                               places, as a trap sees only the first that lies in another page
  *   `// alloc`, `// free`       the stack of the allocation, or of the free, has this line
  *   `// at`                     the misuse itself: a read, a write, a wrong free
  *   `// told`                   where damage is noticed that no trap has told

@@ -293,7 +293,7 @@ CASE(read_by_late_memcmp) { // block 100, offset 0
 static int compare(const void *a, const void *b) {
     return *(const int *)a - *(const int *)b; // at read_by_qsort
 }
-CASE(read_by_qsort) { // block 400000, offset 0
+CASE(read_by_qsort) { // block 400000, offset 0/4
     int *p = calloc(100000, sizeof *p); // alloc
     LAUNDER(p);
     free(p); // free

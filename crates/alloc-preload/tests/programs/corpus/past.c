@@ -111,13 +111,13 @@ CASE(sprintf_too_long) { // block 8, offset 8
     sprintf(p, "%d", 123456789); // at
     free(p); // told
 }
-CASE(snprintf_wrong_size) { // block 8, offset 8
+CASE(snprintf_wrong_size) { // block 8, offset 8/16
     char *p = malloc(8); // alloc
     LAUNDER(p);
     snprintf(p, 100, "%s", "longer than that"); // at
     free(p); // told
 }
-CASE(strncpy_fills) { // block 10, offset 10
+CASE(strncpy_fills) { // block 10, offset 10/16
     char *p = malloc(10); // alloc
     LAUNDER(p);
     strncpy(p, "x", 20); // at
@@ -129,7 +129,7 @@ CASE(memset_too_long) { // block 100, offset 100
     memset(p, 0, 104); // at
     free(p); // told
 }
-CASE(memset_much_too_long) { // block 1000, offset 1000
+CASE(memset_much_too_long) { // block 1000, offset 1000/1008
     char *p = malloc(1000); // alloc
     LAUNDER(p);
     memset(p, 0, 1016); // at
@@ -262,7 +262,7 @@ CASE(past_far) { // block 100, offset 1000
     p[1000] = 1; // at
     free((void *)p);
 }
-CASE(past_into_neighbour) { // block 100, offset 100
+CASE(past_into_neighbour) { // block 100, offset 100/112
     char *p = malloc(100), *q = malloc(100); // alloc
     LAUNDER(p);
     memset(p, 7, 160); // at
@@ -332,7 +332,7 @@ CASE(past_by_fread) { // block 10, offset 10
     fclose(file);
     free(p); // told
 }
-CASE(past_by_fgets) { // block 10, offset 10
+CASE(past_by_fgets) { // block 10, offset 10/16
     FILE *file = fmemopen("a long line of text\n", 20, "r");
     char *p = malloc(10); // alloc
     LAUNDER(p);
@@ -373,27 +373,27 @@ CASE(before_by_strrchr) { // block 16, offset -1
     *end = 0; // at
     free(p); // told
 }
-CASE(before_far) { // block 100, offset -4096
+CASE(before_far) { // block 100, offset -4096/4096
     static void *all[100];
     for (int i = 0; i < 100; i++) all[i] = malloc(100); // alloc
     ((volatile char *)all[99])[-4096] = 1; // at
 }
 
-CASE(read_past_by_memcpy) { // block 100, offset 100
+CASE(read_past_by_memcpy) { // block 100, offset 100/112
     static char to[200];
     char *p = malloc(100); // alloc
     LAUNDER(p);
     memcpy(to, p, 200); // at
     free(p);
 }
-CASE(read_past_by_strlen) { // block 16, offset 16
+CASE(read_past_by_strlen) { // block 16, offset 16/4096
     char *p = malloc(16); // alloc
     LAUNDER(p);
     memset(p, 'x', 16);
     sum = (int)strlen(p); // at
     free(p);
 }
-CASE(read_past_by_printf) { // block 32, offset 32
+CASE(read_past_by_printf) { // block 32, offset 32/4096
     char *p = malloc(32); // alloc
     LAUNDER(p);
     memset(p, 'x', 32);
@@ -413,9 +413,9 @@ CASE(read_past_by_write_call) { // block 100, offset 100
     sum = (int)write(ends[1], p, 120); // at
     free(p);
 }
-CASE(read_past_far) { // block 100, offset 4200
+CASE(read_past_far) { // block 100, offset 2000
     Bytes p = malloc(100); // alloc
-    sum = p[4200]; // at
+    sum = p[2000]; // at
     free((void *)p);
 }
 CASE(read_past_page) { // block 4096, offset 4096
@@ -423,7 +423,7 @@ CASE(read_past_page) { // block 4096, offset 4096
     sum = p[4096]; // at
     free((void *)p);
 }
-CASE(read_past_wide) { // block 20, offset 16
+CASE(read_past_wide) { // block 20, offset 16/20
     volatile long *volatile p = malloc(20); // alloc
     sum = (int)p[2]; // at
     free((void *)p);
