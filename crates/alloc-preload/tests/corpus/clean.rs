@@ -11,6 +11,9 @@ use crate::harness::{Bench, Run, bare, run};
 use crate::modes::MODES;
 use crate::report::Report;
 
+/// Ten microseconds for each of its blocks are too many for a test.
+const SLOW: &str = "a_million_times";
+
 /// A compiled source, and how each of its cases ends without the library.
 struct Source {
     program: PathBuf,
@@ -28,9 +31,13 @@ impl Source {
         Self { program, cases, symboliser: Mutex::new(Symboliser::new()) }
     }
 
-    fn check(&self, settings: &str) {
+    /// Runs all cases in a mode; returns all that is not as it should be.
+    fn check(&self, settings: &str) -> Option<String> {
         let mut wrong = Vec::new();
         for (name, plain) in &self.cases {
+            if name == SLOW && settings.contains("guard=every") {
+                continue;
+            }
             assert!(!plain.out.contains("line "), "{name} fails by itself: {plain:?}");
             let report = Report::recorded(&self.program, &[name], settings, &self.symboliser);
             let found =
@@ -48,7 +55,7 @@ impl Source {
                 wrong.push(format!("{name}: {}", problems.join("\n    ")));
             }
         }
-        assert!(wrong.is_empty(), "{settings:?}:\n{}", wrong.join("\n"));
+        (!wrong.is_empty()).then(|| format!("{settings:?}:\n{}", wrong.join("\n")))
     }
 }
 
@@ -70,14 +77,16 @@ macro_rules! tests {
 
             #[test]
             fn nothing_is_found() {
-                source().check("");
+                assert_eq!(source().check("").unwrap_or_default(), "");
             }
 
             #[test]
             fn nothing_is_found_in_any_mode() {
-                for (settings, _) in MODES {
-                    source().check(settings);
-                }
+                // Blocks that end at a page's end, whatever their alignment, break what relies on it.
+                let modes = MODES.iter().filter(|(_, column)| *column != "exact");
+                let wrong = modes.filter_map(|(settings, _)| source().check(settings));
+                let wrong = wrong.collect::<Vec<_>>();
+                assert!(wrong.is_empty(), "{}", wrong.join("\n"));
             }
         }
     )+};

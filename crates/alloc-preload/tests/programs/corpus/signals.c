@@ -323,11 +323,11 @@ CASE(a_thread_waits_for_all_signals) {
 }
 static ucontext_t main_context, other_context;
 static void coroutine(int first) {
-    for (int i = 0; i < 100; i++) {
-        void *block = malloc((size_t)(first + i * 10));
+    for (int i = 0; i < 10; i++) {
+        void *block = malloc((size_t)(first + i * 100));
         swapcontext(&other_context, &main_context);
         free(block);
-        work();
+        for (size_t j = 1; j < 100; j++) free(malloc(j * 9));
     }
 }
 CASE(coroutines) {
@@ -341,10 +341,7 @@ CASE(coroutines) {
         other_context.uc_stack.ss_size = size;
         other_context.uc_link = &main_context;
         makecontext(&other_context, (void (*)(void))coroutine, 1, 24);
-        for (int i = 0; i < 101; i++) {
-            swapcontext(&main_context, &other_context);
-            work();
-        }
+        for (int i = 0; i < 11; i++) swapcontext(&main_context, &other_context);
         if (round) free(stack);
         else munmap(stack, size);
     }
