@@ -199,7 +199,7 @@ impl Config {
     /// Settings of an explicit instance.
     pub const DEFAULT: Self = Self {
         stacks: STACK_DEPTH_DEFAULT,
-        history: 256 << 20,
+        history: 16 << 20,
         guard: Guard::Off,
         guard_seed: None,
         guard_align: GuardAlign::Right,

@@ -74,7 +74,8 @@ impl Builder {
         self
     }
 
-    /// Bytes of records kept of freed blocks whose memory is gone; 256 MiB unless told otherwise.
+    /// Bytes of records kept of freed blocks whose memory is gone; 16 MiB unless told
+    /// otherwise, which is a million blocks.
     pub const fn history(mut self, bytes: usize) -> Self {
         self.config.history = bytes;
         self

@@ -23,9 +23,9 @@
 //!   allocation; stacks are stored once (depot)             stack of free, and Freed for ever
 //! ```
 //!
-//! A slab whose blocks are all freed is verified and gives its memory back; its addresses stay, and
-//! are never handed out again. `deinit`, or the exit of the process, audits everything once more:
-//! canaries of live blocks, junk of freed ones, pages that came back under retired slabs.
+//! A group of slabs (256 KiB) whose blocks are all freed is verified and traps from then on; its pages
+//! are moved to where the next blocks will be, its addresses are never handed out again. `deinit`, or
+//! the exit of the process, audits the rest once more: canaries of live blocks, junk of freed ones.
 //!
 //! # Invariants
 //!
@@ -44,9 +44,10 @@
 //!
 //! # Drawbacks
 //!
-//! * Late *reads* are not seen: freed memory stays mapped. Nor are reads past the end.
-//! * Memory grows with the number of allocations: addresses for ever (the system gives 128 TiB), 24
-//!   bytes of record for each, given up beyond [`Builder::history`].
+//! * A late *read* is seen once all blocks of the 256 KiB around were freed. Reads past the end need
+//!   `guard`.
+//! * Memory: a group with one live block stays whole; records of 16 bytes for each block, those of
+//!   freed ones up to [`Builder::history`]; addresses for ever (the system gives 128 TiB).
 //! * Stacks cost some hundred nanoseconds an operation; [`Builder::stacks`] turns them off.
 //! * Linux on x86-64 is where it was run.
 
