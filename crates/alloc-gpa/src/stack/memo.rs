@@ -6,7 +6,7 @@
 //! depot; some twenty independent loads.
 //!
 //! ```text
-//! index:  512 to 8192 places, two to a key: tag | branch?1 | leaf's cell, or offset of a word
+//! index:  512 to 32768 places, two to a key: tag | branch?1 | leaf's cell, or offset of a word
 //! leaf:   pc | sp | fp | id, count, … | word 0 | its offset from sp | word 1 | …
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! differ, and the key goes on with what that word holds. Index and leaves are only ever a guess: what
 //! decides is that all words of the leaf were compared.
 //!
-//! When the cells are full, all is forgotten, and twice that much or more is used from then on. A memo is
+//! When the cells are full, all is forgotten, and more are used from then on. A memo is
 //! a mapping, made at the thread's first capture, of which only what is used takes memory; it is never
 //! unmapped: see [`pool`](super::pool).
 
@@ -26,8 +26,11 @@ use super::depot::StackId;
 use super::rule::{Registers, has_fp, saved_words, uses_fp};
 use super::trace::FRAMES_MAX;
 
-/// The logarithms of how many keys the index has, and how many cells there are: 32 KiB, 256 KiB, 1 MiB.
-const LEVELS: [(u32, usize); 3] = [(8, 3 << 10), (11, 28 << 10), (12, 120 << 10)];
+/// The logarithms of how many keys the index has, and how many cells there are: 28 KiB, 256 KiB, 1 MiB,
+/// 4 MiB.
+const LEVELS: [(u32, usize); 4] = [(8, 3 << 10), (11, 28 << 10), (12, 120 << 10), (14, 480 << 10)];
+/// How many threads may come to the last level: a compiler needs it, a hundred threads would take too much.
+const LARGEST_COUNT: u32 = 8;
 const KEYS_MAX: usize = 1 << LEVELS[LEVELS.len() - 1].0;
 const CELLS_MAX: usize = LEVELS[LEVELS.len() - 1].1;
 /// Places of a key.
@@ -48,6 +51,9 @@ const TAG_SHIFT: u32 = 34;
 /// The value of a branch that asks for the frame pointer.
 const ASK_FP: u32 = u32::MAX;
 
+/// How many memos have been at the last level.
+static LARGEST: AtomicU32 = AtomicU32::new(0);
+
 /// What a thread remembers. All zero is an empty one. All is atomic, since the memory goes from thread to
 /// thread, but only one at a time uses it: `Relaxed` everywhere.
 pub(crate) struct Memo {
@@ -56,6 +62,8 @@ pub(crate) struct Memo {
     level: AtomicU32,
     /// 1: most walks are not remembered.
     rarely: AtomicU32,
+    /// 1: it has been at the last level.
+    was_largest: AtomicU32,
     /// Cells that are used.
     used: AtomicUsize,
     /// How often a capture was found here, and how often it was not.
@@ -269,9 +277,26 @@ impl Memo {
         let hits = since(&self.hits, &self.old_hits);
         let walks = since(&self.walks, &self.old_walks);
         let level = self.level();
-        self.forget((level + 1).min(LEVELS.len() - 1));
-        let is_largest = level + 1 == LEVELS.len();
-        self.rarely.store(u32::from(is_largest && hits < walks), Relaxed);
+        let next = level + 1;
+        let may_grow = match LEVELS.len() - next {
+            0 => false,
+            1 => self.may_be_largest(),
+            _ => true,
+        };
+        self.forget(if may_grow { next } else { level });
+        self.rarely.store(u32::from(!may_grow && hits < walks), Relaxed);
+    }
+
+    /// Whether this memo may use the last level.
+    fn may_be_largest(&self) -> bool {
+        if self.was_largest.load(Relaxed) == 0 {
+            if LARGEST_COUNT <= LARGEST.load(Relaxed) {
+                return false;
+            }
+            LARGEST.fetch_add(1, Relaxed);
+            self.was_largest.store(1, Relaxed);
+        }
+        true
     }
 
     #[inline]
