@@ -36,6 +36,8 @@ const ROWS_MAX: usize = 2_000;
 const PATHS_MAX: usize = 5_000;
 const PROCESSES_MAX: usize = 1_000;
 const PLOTTED_MAX: usize = 8;
+/// The most places of a process that grew.
+const GROWN_MAX: usize = 50;
 /// Of so many leaks the source is quoted, and so many frames of each.
 const QUOTED_ROWS: usize = 200;
 const QUOTED_FRAMES: usize = 3;
@@ -76,6 +78,7 @@ struct Page {
     rows_rest: String,
     growth: Vec<Growth>,
     growth_rest: String,
+    grown: Vec<GrownTable>,
     processes: Vec<ProcessRow>,
     processes_rest: String,
     processes_lead: String,
@@ -113,6 +116,23 @@ struct Row {
 struct Growth {
     name: String,
     plots: Vec<Plot>,
+}
+
+/// What grew in one process between two snapshots.
+struct GrownTable {
+    lead: String,
+    rows: Vec<GrownRow>,
+    rest: String,
+}
+
+struct GrownRow {
+    by: String,
+    blocks: String,
+    before: String,
+    after: String,
+    function: String,
+    place: String,
+    stack: StackView,
 }
 
 struct ProcessRow {
@@ -188,6 +208,7 @@ impl Report {
             rows: rows(&mut views, &leaks),
             rows_rest: rows_rest(&leaks),
             growth_rest: String::new(),
+            grown: grown_tables(&mut views),
             processes: self.process_rows(),
             processes_rest: rest(
                 self.processes.len(),
@@ -382,7 +403,7 @@ fn rows(views: &mut Views<'_>, leaks: &[&Leak]) -> Vec<Row> {
     for (index, leak) in leaks.iter().take(ROWS_MAX).enumerate() {
         let quoted = if index < QUOTED_ROWS { QUOTED_FRAMES } else { 0 };
         let stack = views.stack(leak.stack, quoted);
-        let first = stack.shown.first();
+        let (function, place) = first_of(&stack);
         rows.push(Row {
             kind: leak.kind.name(),
             rank: leak.kind as usize,
@@ -398,15 +419,51 @@ fn rows(views: &mut Views<'_>, leaks: &[&Leak]) -> Vec<Row> {
             },
             share: u64::try_from(u128::from(leak.bytes) * 100 / u128::from(largest.max(1)))
                 .unwrap_or(100),
-            function: first
-                .map_or_else(|| "no stack was recorded".to_owned(), |frame| frame.function.clone()),
-            place: first.map_or_else(String::new, |frame| frame.place.clone()),
+            function,
+            place,
             notes: views.report.leak_notes(leak, views.here),
             dump: hex_dump(leak),
             stack,
         });
     }
     rows
+}
+
+fn grown_tables(views: &mut Views<'_>) -> Vec<GrownTable> {
+    let report = views.report;
+    let mut tables = Vec::new();
+    for grown in report.grown().into_iter().take(PLOTTED_MAX) {
+        let process = &report.processes[grown.process];
+        let name = format!("{} {}", escape(file_name(&process.exe)), process.pid);
+        let mut rows = Vec::new();
+        for place in grown.places.iter().take(GROWN_MAX) {
+            let stack = views.stack(place.stack, QUOTED_FRAMES);
+            let (function, at) = first_of(&stack);
+            rows.push(GrownRow {
+                by: size(place.growth().bytes),
+                blocks: grouped(place.growth().blocks),
+                before: size(place.before.bytes),
+                after: size(place.after.bytes),
+                function,
+                place: at,
+                stack,
+            });
+        }
+        let (from, to) = (plot::time(grown.from_ms), plot::time(grown.to_ms));
+        let lead =
+            format!("What grew in {name} from its first snapshot (at {from}) to its last ({to})");
+        let rest = rest(grown.places.len(), GROWN_MAX, "place", "JSON has them all");
+        tables.push(GrownTable { lead, rows, rest });
+    }
+    tables
+}
+
+/// The function and the place of the first frame that is shown.
+fn first_of(stack: &StackView) -> (String, String) {
+    match stack.shown.first() {
+        Some(frame) => (frame.function.clone(), frame.place.clone()),
+        None => ("no stack was recorded".to_owned(), String::new()),
+    }
 }
 
 fn rows_rest(leaks: &[&Leak]) -> String {

@@ -81,6 +81,8 @@ mod text;
 
 mod source;
 
+mod grown;
+
 mod html;
 
 mod run;

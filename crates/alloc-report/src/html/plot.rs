@@ -161,7 +161,7 @@ fn tick_text(unit: Unit, value: u64) -> String {
 }
 
 /// `340 ms`, `2.5 s`, `4 min`.
-fn time(ms: u64) -> String {
+pub(super) fn time(ms: u64) -> String {
     match ms {
         0 => "0".to_owned(),
         1..1_000 => format!("{ms} ms"),

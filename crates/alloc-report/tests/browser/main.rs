@@ -47,6 +47,12 @@ fn records() -> Records {
         leak("reachable", 3, 100, 500, &format!(r#","tag":{}"#, json!(hostile))),
         format!(r#"{{"t":"note","text":{}}}"#, json!(format!("degraded: {hostile}"))),
     ];
+    let snapshots = [(1, 40, 500), (2, 900, 4_500)].map(|(id, ms, bytes)| {
+        format!(
+            r#"{{"t":"snapshot","id":{id},"ms":{ms},"why":"every"}}
+{{"t":"live","snapshot":{id},"stack":2,"blocks":{id},"bytes":{bytes}}}"#
+        )
+    });
     let samples = (0..50_u64).map(|index| {
         let bytes = 1000 * index * (index % 7 + 1);
         format!(
@@ -56,7 +62,8 @@ fn records() -> Records {
             index * 5
         )
     });
-    let lines: Vec<String> = first.into_iter().chain(samples).chain([END.to_owned()]).collect();
+    let lines: Vec<String> =
+        first.into_iter().chain(snapshots).chain(samples).chain([END.to_owned()]).collect();
     let records = Records::new();
     records.bytes("7-0.jsonl", (lines.join("\n") + "\n").as_bytes());
     let child = start(8).replace(r#""ppid":1"#, r#""ppid":7"#);
@@ -106,6 +113,8 @@ fn page_is_complete_and_harmless() {
         "2 processes",
         "degraded: </script><script>window.stolen = 1</script>",
         "└─ app",
+        "What grew in app 7 from its first snapshot (at 40 ms) to its last (900 ms)",
+        "3.9 KiB\t1\t500 bytes\t4.3 KiB\t",
     ] {
         assert!(body.contains(text), "{text:?} is not in {body}");
     }
