@@ -203,6 +203,7 @@ impl Heap {
                 unsafe { chunk.unmap(quiet) };
             }
             heap.findings.unmap();
+            heap.growth.lock().unmap_headers();
             // SAFETY: no chunk is left to lead to a record.
             unsafe { heap.regions.unmap() };
         }

@@ -72,6 +72,8 @@ pub(crate) struct Slab {
     pub(crate) freed: AtomicU32,
     /// Size in bytes of the one block of a slab with a reciprocal of 0.
     pub(super) large_size: AtomicUsize,
+    /// The chunk that it lies in. Under the growth lock.
+    chunk: AtomicPtr<Chunk>,
     /// The slab that retired after this one, while its records are history. Under the growth lock.
     pub(super) younger: AtomicPtr<Slab>,
     /// Number of units.
@@ -101,6 +103,12 @@ impl Slab {
     pub(super) fn set_memory(&self, memory: Memory) {
         // Release: pairs with the Acquire in `memory`.
         self.memory.store(memory as u8, Release);
+    }
+
+    /// The chunk that it lies in.
+    pub(super) fn chunk<'h>(&self, _heap: &'h super::Heap) -> Option<&'h Chunk> {
+        // SAFETY: null, or a chunk of the heap, which stays mapped while the heap does.
+        unsafe { self.chunk.load(Relaxed).as_ref() }
     }
 
     /// Takes the records away from the slab.
@@ -171,6 +179,8 @@ pub(crate) struct Chunk {
     pub(super) trapped: AtomicU16,
     /// Groups whose memory was used before. Under the growth lock.
     pub(super) used: AtomicU16,
+    /// Slabs that still have their records. Under the growth lock.
+    pub(super) recorded: AtomicU32,
     /// Mappings that the chunk is cut into beyond one, about. Under the growth lock.
     pub(super) splits: AtomicI32,
     /// For each group, units whose slab is retired, or that are in none for ever.
@@ -182,7 +192,9 @@ pub(crate) struct Chunk {
 }
 
 const SLABS_OFFSET: usize = size_of::<Chunk>().next_multiple_of(64);
-const HEADER_LEN: usize =
+const _: () = assert!(size_of::<Slab>() == 64 && SLABS_OFFSET < pages::PAGE_LEN);
+/// Length of the header of a chunk of slabs in bytes.
+pub(super) const HEADER_LEN: usize =
     (SLABS_OFFSET + UNIT_COUNT * size_of::<Slab>()).next_multiple_of(pages::PAGE_LEN);
 /// A single block's header: one slab.
 const SINGLE_HEADER_LEN: usize =
@@ -201,10 +213,11 @@ pub(crate) enum Place<'c> {
 }
 
 impl Chunk {
-    /// Maps a chunk for slabs and its header; it is not in the map yet.
-    pub(crate) fn map_shared(owner: usize) -> Option<&'static Chunk> {
+    /// Maps a chunk for slabs; it is not in the map yet. `header` is blank memory of [`HEADER_LEN`].
+    pub(super) fn map_shared(owner: usize, header: NonNull<u8>) -> Option<&'static Chunk> {
         let base = pages::map_aligned(CHUNK_LEN, CHUNK_LEN)?;
-        Self::with_header(owner, base, CHUNK_LEN, false)
+        // SAFETY: blank pages that nobody else uses.
+        Some(unsafe { Self::with_header(owner, (base, CHUNK_LEN), (header, HEADER_LEN), false) })
     }
 
     /// Maps a chunk for one block of `len` bytes with its redzones, and its header; it is not in
@@ -216,21 +229,24 @@ impl Chunk {
             return None;
         }
         let base = pages::map_aligned(whole, align)?;
-        Self::with_header(owner, base, whole, true)
-    }
-
-    fn with_header(
-        owner: usize,
-        base: NonNull<u8>,
-        len: usize,
-        single: bool,
-    ) -> Option<&'static Chunk> {
-        let header_len = if single { SINGLE_HEADER_LEN } else { HEADER_LEN };
-        let Some(header) = pages::map(header_len) else {
-            // SAFETY: just mapped by the caller, unused.
-            unsafe { pages::unmap(base, len) };
+        let Some(header) = pages::map(SINGLE_HEADER_LEN) else {
+            // SAFETY: just mapped, unused.
+            unsafe { pages::unmap(base, whole) };
             return None;
         };
+        // SAFETY: just mapped.
+        Some(unsafe { Self::with_header(owner, (base, whole), (header, SINGLE_HEADER_LEN), true) })
+    }
+
+    /// # Safety
+    ///
+    /// Both ranges are mapped, blank, and nobody else's.
+    unsafe fn with_header(
+        owner: usize,
+        (base, len): (NonNull<u8>, usize),
+        (header, header_len): (NonNull<u8>, usize),
+        single: bool,
+    ) -> &'static Chunk {
         let chunk = header.cast::<Chunk>();
         let value = Chunk {
             owner,
@@ -242,6 +258,7 @@ impl Chunk {
             ready: AtomicU16::new(0),
             trapped: AtomicU16::new(0),
             used: AtomicU16::new(0),
+            recorded: AtomicU32::new(0),
             splits: AtomicI32::new(0),
             done: [const { AtomicU8::new(0) }; GROUP_COUNT],
             older: AtomicPtr::new(ptr::null_mut()),
@@ -251,7 +268,19 @@ impl Chunk {
         unsafe { chunk.write(value) };
         // SAFETY: written above; it stays mapped until `unmap`, whose contract is that no reference
         // is used any more.
-        Some(unsafe { chunk.as_ref() })
+        unsafe { chunk.as_ref() }
+    }
+
+    /// Gives the memory of the slabs' headers back: all are trapped, and none has records. Under the
+    /// growth lock.
+    pub(super) fn blank_slabs(&self) {
+        // SAFETY: inside the header, which is longer.
+        let slabs = unsafe { self.header.add(pages::PAGE_LEN) };
+        let len = self.header_len - pages::PAGE_LEN;
+        if !self.single {
+            // SAFETY: a mapping of ours; a slab of zero bytes is a valid one, that of none.
+            unsafe { pages::discard(slabs, len) };
+        }
     }
 
     /// Gives the chunk and, with `header_too`, its header back to the system.
@@ -266,7 +295,7 @@ impl Chunk {
         // SAFETY: mapped in `map_shared` or `map_single`, unused by this function's contract.
         unsafe { pages::unmap(base, len) };
         if header_too {
-            // SAFETY: mapped in `with_header`, unused by this function's contract.
+            // SAFETY: given to `with_header`, unused by this function's contract.
             unsafe { pages::unmap(header, header_len) };
         }
     }
@@ -326,6 +355,8 @@ impl Chunk {
         let (first, last) = (head / GROUP_UNITS, (head + units - 1) / GROUP_UNITS);
         let used = (first..=last).any(|group| self.used.load(Relaxed) & 1 << group != 0);
         slab.is_used.store(used && !self.single, Relaxed);
+        slab.chunk.store(ptr::from_ref(self).cast_mut(), Relaxed);
+        self.recorded.fetch_add(1, Relaxed);
         // Release: publishes the blank records; pairs with the Acquire in `slot`.
         slab.records.store(records.as_ptr(), Release);
         let heads = if self.single { 0..1 } else { head..head + units };
@@ -401,9 +432,12 @@ impl Chunk {
             let index = classes::divide(in_slab - lead, reciprocal);
             (index, (in_slab - lead - index * slab.slot_size.load(Relaxed)) as isize)
         };
-        // Relaxed: a slot that was handed out is told by its state word.
-        if slab.count.load(Relaxed) as usize <= index {
-            return Place::Unused;
+        // Relaxed: a slot that was handed out is told by its state word. A slab without slots was
+        // blanked with all of its chunk.
+        match slab.count.load(Relaxed) as usize {
+            0 => return Place::Forgotten,
+            count if count <= index => return Place::Unused,
+            _ => {}
         }
         let Some(block) = self.block_ref(head, index as u32) else { return Place::Forgotten };
         // Acquire: pairs with the Release of the store that made the block live.

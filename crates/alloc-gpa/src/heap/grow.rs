@@ -5,11 +5,14 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use alloc_core::AllocError;
 
-use super::chunk::{BATCHED_UNITS_MAX, BlockRef, Chunk, GROUP_UNITS, Shape, Slab, Slot};
+use super::chunk::{
+    BATCHED_UNITS_MAX, BlockRef, Chunk, GROUP_UNITS, HEADER_LEN, Shape, Slab, Slot,
+};
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::records::Records;
 use super::shards::Run;
 use super::{Heap, fill_redzone, map};
+use crate::sys::pages;
 
 /// Where new slabs come from, and where the memory of retired ones goes to. All zero: nothing yet.
 pub(super) struct Growth {
@@ -33,6 +36,9 @@ pub(super) struct Growth {
     pub(super) history_len: usize,
     /// Whether the system was found to move no memory.
     pub(super) moves_nothing: bool,
+    /// Blank memory for headers of chunks, and its length: one mapping for many.
+    headers: *mut u8,
+    headers_len: usize,
 }
 
 // SAFETY: the pointers lead to chunks and slabs, which any thread may use; the lock guards the rest.
@@ -43,6 +49,32 @@ impl Growth {
     pub(super) fn current<'h>(&self, _heap: &'h Heap) -> Option<&'h Chunk> {
         // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
         unsafe { self.chunk.as_ref() }
+    }
+
+    /// Returns memory for the header of a chunk, which is used by [`use_header`](Self::use_header).
+    fn header(&mut self) -> Option<NonNull<u8>> {
+        const HEADERS_LEN: usize = 16 * HEADER_LEN;
+        if self.headers_len < HEADER_LEN {
+            let (start, len) = pages::map(HEADERS_LEN)
+                .map(|start| (start, HEADERS_LEN))
+                .or_else(|| Some((pages::map(HEADER_LEN)?, HEADER_LEN)))?;
+            (self.headers, self.headers_len) = (start.as_ptr(), len);
+        }
+        NonNull::new(self.headers)
+    }
+
+    fn use_header(&mut self) {
+        self.headers = self.headers.wrapping_add(HEADER_LEN);
+        self.headers_len -= HEADER_LEN;
+    }
+
+    /// Gives back what headers were not taken from; nobody uses the heap any more.
+    pub(super) fn unmap_headers(&mut self) {
+        if let Some(start) = NonNull::new(self.headers).filter(|_| self.headers_len != 0) {
+            // SAFETY: the rest of a mapping of ours, which nobody uses.
+            unsafe { pages::unmap(start, self.headers_len) };
+        }
+        self.headers_len = 0;
     }
 
     /// Returns the chunk that comes next, if it is there already.
@@ -181,7 +213,9 @@ impl Heap {
         if let Some(chunk) = growth.reserve(self) {
             return Ok(chunk);
         }
-        let chunk = Chunk::map_shared(self.id()).ok_or(AllocError)?;
+        let header = growth.header().ok_or(AllocError)?;
+        let chunk = Chunk::map_shared(self.id(), header).ok_or(AllocError)?;
+        growth.use_header();
         if !self.enter(chunk) {
             // SAFETY: in no map and no list: nobody else has seen it.
             unsafe { chunk.unmap(true) };

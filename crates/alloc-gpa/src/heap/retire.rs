@@ -226,6 +226,7 @@ impl Heap {
             slab.set_memory(memory);
             self.remember(growth, slab);
         });
+        blank_if_over(chunk);
     }
 
     /// Moves the memory of a group to where the next blocks will be, if there is room.
@@ -335,7 +336,20 @@ impl Heap {
             if let Some(slots) = oldest.take_records() {
                 growth.records.give(slots);
             }
+            if let Some(chunk) = oldest.chunk(self) {
+                // Relaxed: under the growth lock.
+                chunk.recorded.fetch_sub(1, Relaxed);
+                blank_if_over(chunk);
+            }
         }
+    }
+}
+
+/// Gives most of a chunk's header back once nothing is told of its blocks any more.
+fn blank_if_over(chunk: &Chunk) {
+    // Relaxed, both: under the growth lock.
+    if chunk.recorded.load(Relaxed) == 0 && chunk.trapped.load(Relaxed) == u16::MAX {
+        chunk.blank_slabs();
     }
 }
 
