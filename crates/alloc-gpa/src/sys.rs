@@ -28,6 +28,23 @@ pub(crate) fn thread_name() -> [u8; 16] {
     name
 }
 
+/// Returns the name of another thread of the process, NUL-padded; it may end in a newline.
+pub(crate) fn name_of_thread(id: u32) -> [u8; 16] {
+    let mut path = [0; 32];
+    let mut text = crate::finding::Detail::EMPTY;
+    // It fits.
+    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("/proc/{id}/comm"));
+    path[..text.as_str().len()].copy_from_slice(text.as_str().as_bytes());
+    let mut name = [0; 16];
+    let path = core::ffi::CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    if let Some(file) = peek::open_self(path) {
+        // Without a name it is empty.
+        let _ = peek::read_some(file, &mut name);
+        peek::close(file);
+    }
+    name
+}
+
 /// Ends the process with `status`, without exit handlers.
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.

@@ -9,12 +9,15 @@ use super::chunk::{BlockRef, Chunk, Place};
 use super::claim::Claim;
 use super::state::{Origin, State, StateWord};
 use super::{
-    Block, Detail, Finding, FindingKind, Heap, OnFinding, Operation, Sink, StackId, Thread, sys,
+    Block, Detail, Finding, FindingKind, Heap, OnFinding, Operation, Sink, StackId, Thread, map,
+    sys,
 };
 use crate::lock::Lock;
 use crate::sys::{maps, pages};
 use crate::tag::TagId;
 
+/// The bits of an address end here; programs use those above for tags.
+const TAG_SHIFT: u32 = 47;
 /// Distinct findings that a heap keeps; what comes later is told, but not kept.
 pub(crate) const FINDING_COUNT_MAX: usize = 1024;
 
@@ -153,7 +156,16 @@ impl Heap {
     ) {
         let mut finding = blank(FindingKind::InvalidFree, addr, claim.values(), here);
         match chunk {
-            None => finding.detail = maps::describe(addr),
+            None => match self.tagged_place(addr) {
+                Some((block, offset)) => {
+                    describe(&mut finding, &block, offset);
+                    finding.detail = Detail::from_args(format_args!(
+                        "the pointer's upper bits, {:#x}, are not the block's",
+                        addr >> TAG_SHIFT
+                    ));
+                }
+                None => finding.detail = maps::describe(addr),
+            },
             Some(chunk) => {
                 finding.kind = FindingKind::OtherAllocator;
                 if let Place::Slot(block, offset) = chunk.place(addr) {
@@ -162,6 +174,21 @@ impl Heap {
             }
         }
         self.tell(finding);
+    }
+
+    /// The block that an address leads to without the upper bits that no address has.
+    fn tagged_place(&self, addr: usize) -> Option<(BlockRef<'_>, isize)> {
+        let plain = addr & ((1 << TAG_SHIFT) - 1);
+        if plain == addr {
+            return None;
+        }
+        // SAFETY: chunks in the map are mapped.
+        let chunk =
+            unsafe { map::lookup(plain).as_ref() }.filter(|chunk| chunk.owner == self.id())?;
+        match chunk.place(plain) {
+            Place::Slot(block, offset) => Some((block, offset)),
+            Place::Unused | Place::Forgotten => None,
+        }
     }
 
     /// The address lies in a chunk of this heap and is not the start of a block.

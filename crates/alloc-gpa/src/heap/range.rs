@@ -70,7 +70,16 @@ impl Heap {
         if chunk.owner != self.id() {
             return;
         }
-        let Place::Slot(block, offset) = chunk.place(addr) else { return };
+        let (block, offset) = match chunk.place(addr) {
+            Place::Slot(block, offset) => (block, offset),
+            Place::Unused => return,
+            Place::Forgotten => {
+                let mut finding = blank(Fault::Freed.kind(access), addr, None, stack());
+                finding.detail =
+                    Detail::from_args(format_args!("in {user}; freed long ago (see `history`)"));
+                return self.tell(finding);
+            }
+        };
         // Acquire: pairs with the Release that published the state.
         let word = StateWord::load(&block.slot.state, Acquire);
         let is_freed = match word.state() {
@@ -114,7 +123,11 @@ impl Heap {
     pub(crate) fn room_at(&self, addr: usize) -> Option<usize> {
         // SAFETY: chunks in the map are mapped.
         let chunk = unsafe { map::lookup(addr).as_ref() }?;
-        let Place::Slot(block, offset) = chunk.place(addr) else { return None };
+        let (block, offset) = match chunk.place(addr) {
+            Place::Slot(block, offset) => (block, offset),
+            Place::Unused => return None,
+            Place::Forgotten => return Some(0),
+        };
         if chunk.owner != self.id() {
             return None;
         }

@@ -79,6 +79,17 @@ impl Ended {
     }
 }
 
+/// Returns the id of the living thread that has `addr` on its stack, in the mapping `[start, end)`.
+pub(crate) fn thread_at(mapping: Range<usize>, addr: usize) -> Option<u32> {
+    if tid(thread::pointer()) != Some(thread::current().tid()) {
+        return None;
+    }
+    // Relaxed: each stands for itself.
+    let pointers = POINTERS.iter().map(|place| place.load(Relaxed));
+    let above = pointers.filter(|pointer| mapping.contains(pointer) && addr < *pointer).min()?;
+    tid(above).filter(|id| 0 < id.cast_signed())
+}
+
 /// Returns the id that is written in a thread's description, if there is one.
 fn tid(pointer: usize) -> Option<u32> {
     let is_self = |offset| peek::read_word(pointer + offset) == Some(pointer);
@@ -93,6 +104,32 @@ fn tid(pointer: usize) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::sys::maps;
+
+    /// The stack of a thread that waits is known to another by the thread's id.
+    #[test]
+    fn a_stack_is_somebodys() {
+        let (give, take) = std::sync::mpsc::channel();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let local = 0u8;
+                note(thread::pointer());
+                give.send(((&raw const local).addr(), thread::current().tid())).unwrap();
+                wait.recv().unwrap();
+            });
+            let (addr, id) = take.recv().unwrap();
+            let mut found = None;
+            maps::for_each(|mapping| {
+                let range = mapping.start..mapping.end;
+                found = found.or(range.contains(&addr).then(|| thread_at(range, addr)).flatten());
+                true
+            });
+            assert_eq!(found, Some(id));
+            let text = maps::describe(addr);
+            assert!(text.as_str().starts_with(&std::format!("stack address: of thread {id}")));
+            done.send(()).unwrap();
+        });
+    }
 
     /// A thread's stack counts while the thread lives, and not when it has been joined.
     #[test]

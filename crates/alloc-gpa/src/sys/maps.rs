@@ -4,7 +4,7 @@
 use core::ops::ControlFlow;
 
 use crate::finding::Detail;
-use crate::sys::peek;
+use crate::sys::{ended, peek};
 
 /// One mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,33 +119,62 @@ pub(crate) fn for_each(mut visit: impl FnMut(&Line<'_>) -> bool) -> bool {
     ended.is_some()
 }
 
+/// Addresses below are kept free by the system, so that a null pointer traps.
+const LOW_END: usize = 64 << 10;
+/// Addresses from here on are no program's.
+const USER_END: usize = 1 << 47;
+
 /// Says what an address is that belongs to no heap.
 #[cold]
 pub(crate) fn describe(addr: usize) -> Detail {
-    let local = 0u8;
-    let here = (&raw const local).addr();
+    if addr < LOW_END {
+        return Detail::from_args(format_args!("not mapped: a null pointer plus {addr}"));
+    }
+    if USER_END <= addr {
+        return Detail::from_args(format_args!("not mapped: no address has such upper bits"));
+    }
     let mut detail = None;
     let listed = for_each(|mapping| {
-        if addr < mapping.start || mapping.end <= addr {
-            return true;
+        let holds = mapping.start <= addr && addr < mapping.end;
+        if holds {
+            detail = Some(describe_in(mapping, addr));
         }
-        let own_stack = mapping.start <= here && here < mapping.end;
-        detail = Some(if own_stack || mapping.name.starts_with(b"[stack") {
-            Detail::from_args(format_args!("stack address"))
-        } else if mapping.name.is_empty() {
-            Detail::from_args(format_args!(
-                "foreign block: in memory that this allocator did not map"
-            ))
-        } else {
-            let name = mapping.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            Detail::from_args(format_args!("address in {}", name.escape_ascii()))
-        });
-        false
+        !holds
     });
     detail.unwrap_or_else(|| match listed {
         true => Detail::from_args(format_args!("not mapped")),
         false => Detail::from_args(format_args!("what is there could not be read")),
     })
+}
+
+/// Says what an address is that a mapping holds.
+fn describe_in(mapping: &Line<'_>, addr: usize) -> Detail {
+    let local = 0u8;
+    let here = (&raw const local).addr();
+    if mapping.start <= here && here < mapping.end {
+        return Detail::from_args(format_args!("stack address: of this thread"));
+    }
+    if mapping.name.starts_with(b"[stack") {
+        return Detail::from_args(format_args!("stack address: of the main thread"));
+    }
+    if !mapping.name.is_empty() {
+        let name = mapping.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        return Detail::from_args(format_args!("address in {}", name.escape_ascii()));
+    }
+    if let Some(id) = ended::thread_at(mapping.start..mapping.end, addr) {
+        let name = crate::sys::name_of_thread(id);
+        let name = name.split(|byte| matches!(byte, 0 | b'\n')).next().unwrap_or_default();
+        return Detail::from_args(format_args!(
+            "stack address: of thread {id} ({})",
+            name.escape_ascii()
+        ));
+    }
+    match mapping.readable {
+        true => Detail::from_args(format_args!(
+            "foreign block: in memory that this allocator did not map"
+        )),
+        false => Detail::from_args(format_args!("foreign block: in memory that nobody may read")),
+    }
 }
 
 #[cfg(test)]
@@ -183,9 +212,11 @@ mod tests {
     fn addresses_are_described() {
         let local = 0u8;
         static STATIC: u8 = 1;
-        assert_eq!(describe((&raw const local).addr()).as_str(), "stack address");
+        assert_eq!(describe((&raw const local).addr()).as_str(), "stack address: of this thread");
         assert!(describe((&raw const STATIC).addr()).as_str().starts_with("address in alloc_gpa"));
-        assert_eq!(describe(0x10).as_str(), "not mapped");
+        assert_eq!(describe(0x10).as_str(), "not mapped: a null pointer plus 16");
+        assert_eq!(describe(LOW_END).as_str(), "not mapped");
+        assert!(describe(USER_END).as_str().starts_with("not mapped: "));
         let count = &mut 0;
         assert!(for_each(|_| {
             *count += 1;
