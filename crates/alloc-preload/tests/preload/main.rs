@@ -15,6 +15,7 @@ mod findings;
 mod foreign;
 mod kinds;
 mod limits;
+mod modes;
 mod programs;
 mod questions;
 mod signals;
