@@ -114,10 +114,11 @@ mod tests {
             scope.spawn(move || {
                 let local = 0u8;
                 note(thread::pointer());
-                give.send(((&raw const local).addr(), thread::current().tid())).unwrap();
-                wait.recv().unwrap();
+                give.send(((&raw const local).addr(), thread::current().tid()))
+                    .expect("somebody waits");
+                wait.recv().expect("somebody says so");
             });
-            let (addr, id) = take.recv().unwrap();
+            let (addr, id) = take.recv().expect("the thread says so");
             let mut found = None;
             maps::for_each(|mapping| {
                 let range = mapping.start..mapping.end;
@@ -127,7 +128,7 @@ mod tests {
             assert_eq!(found, Some(id));
             let text = maps::describe(addr);
             assert!(text.as_str().starts_with(&std::format!("stack address: of thread {id}")));
-            done.send(()).unwrap();
+            done.send(()).expect("the thread waits");
         });
     }
 
@@ -148,7 +149,7 @@ mod tests {
             let inside = (&raw const local).addr();
             (inside, is_live(inside), thread::pointer())
         };
-        let (inside, while_alive, pointer) = std::thread::spawn(run).join().unwrap();
+        let (inside, while_alive, pointer) = std::thread::spawn(run).join().expect("no panic");
         assert!(while_alive);
         // The system may have taken the stack for another thread of the tests meanwhile.
         if tid(pointer).is_some_and(|id| id.cast_signed() <= 0) {
