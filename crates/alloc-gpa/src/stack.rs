@@ -103,6 +103,14 @@ pub(crate) fn is_in_loader(id: StackId) -> bool {
     })
 }
 
+/// Gives address and length of each mapping of depot, memos and rules to `each`: what they hold, words of
+/// stacks that were once there among it, keeps no block alive, and need not be read.
+pub(crate) fn for_each_mapping(each: &mut dyn FnMut((usize, usize))) {
+    depot().for_each_mapping(each);
+    pool::for_each_mapping(each);
+    modules::RULES.for_each_mapping(each);
+}
+
 /// Mends what a fork left behind: the child calls it before its first capture, with one thread.
 pub(crate) fn after_fork_child() {
     thread::current().after_fork();

@@ -152,6 +152,19 @@ impl Depot {
         !frames.is_empty()
     }
 
+    /// Gives address and length of each of its mappings to `each`.
+    pub(crate) fn for_each_mapping(&self, each: &mut dyn FnMut((usize, usize))) {
+        // Relaxed: addresses only, nothing is read through them.
+        let buckets = self.buckets.load(Relaxed);
+        let segments = self.segments.iter().map(|segment| segment.load(Relaxed));
+        segments
+            .filter(|segment| !segment.is_null())
+            .for_each(|segment| each((segment.addr(), size_of::<Segment>())));
+        if !buckets.is_null() {
+            each((buckets.addr(), size_of::<Buckets>()));
+        }
+    }
+
     /// Looks for the stack in the chain that starts at `unit` and ends before `end`.
     fn find(&self, mut unit: u32, end: u32, hash: u32, frames: &[usize]) -> Option<StackId> {
         while unit != end {

@@ -50,11 +50,19 @@ pub(crate) fn mine_or_new() -> Option<&'static Memo> {
 
 /// Returns how often captures were found in memos, and how often they were not.
 pub(crate) fn counts() -> (u64, u64) {
+    all().map(|pooled| pooled.memo.counts()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+/// Gives address and length of each memo to `each`.
+pub(crate) fn for_each_mapping(each: &mut dyn FnMut((usize, usize))) {
+    let len = size_of::<Pooled>().next_multiple_of(pages::PAGE_LEN);
+    all().for_each(|pooled| each((ptr::from_ref(pooled).addr(), len)));
+}
+
+/// Returns all memos, the newest first.
+fn all() -> impl Iterator<Item = &'static Pooled> {
     // Acquire: sees the memos whole. Pairs with the Release in `make`.
-    let all = core::iter::successors(borrow(ALL.load(Acquire)), |pooled| {
-        borrow(pooled.older.load(Relaxed))
-    });
-    all.map(|pooled| pooled.memo.counts()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    core::iter::successors(borrow(ALL.load(Acquire)), |pooled| borrow(pooled.older.load(Relaxed)))
 }
 
 #[cold]

@@ -213,6 +213,17 @@ impl Rules {
         true
     }
 
+    /// Gives address and length of each of its mappings to `each`.
+    pub(crate) fn for_each_mapping(&self, each: &mut dyn FnMut((usize, usize))) {
+        for (base, bits) in self.bases.iter().zip(LEVELS) {
+            // Relaxed: an address only, nothing is read through it.
+            let base = base.load(Relaxed);
+            if !base.is_null() {
+                each((base.addr(), size_of::<Set>() << bits));
+            }
+        }
+    }
+
     /// Returns the numbers so far.
     pub(crate) fn stats(&self) -> RuleStats {
         // Relaxed: counters that order nothing.

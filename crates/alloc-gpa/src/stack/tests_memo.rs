@@ -187,3 +187,15 @@ fn other_modules_are_noticed() {
     }
     assert_eq!(counts, [counts[0]; 3]);
 }
+
+/// The search for leaks is told of all that stacks are kept in: a memo holds words of stacks.
+#[test]
+fn mappings_are_told() {
+    let _ = both(8);
+    let memo = core::ptr::from_ref(pool::mine().expect("captured")).addr();
+    let mut ranges = Vec::new();
+    super::for_each_mapping(&mut |(start, len)| ranges.push(start..start + len));
+    assert!(ranges.iter().any(|range| range.contains(&memo)));
+    // Depot: buckets and a segment; a table of rules; a memo.
+    assert!(4 <= ranges.len(), "{ranges:x?}");
+}

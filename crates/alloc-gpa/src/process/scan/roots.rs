@@ -4,7 +4,7 @@ use crate::fault;
 use core::ops::Range;
 
 use crate::heap::Heap;
-use crate::stack::bounds;
+use crate::stack::{self, bounds};
 use crate::sys::ended::Ended;
 use crate::sys::mapped::{Mapped, Zeroed};
 use crate::sys::maps::{self, Line};
@@ -66,6 +66,7 @@ impl Roots {
         exclusions.iter().for_each(|range| exclude(*range));
         exclude(ranges.range());
         exclude(heap.findings.range());
+        stack::for_each_mapping(&mut exclude);
         exclude((heap.id(), Heap::MAP_LEN));
         exclude(dead_stack(stack_pointer));
         fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
