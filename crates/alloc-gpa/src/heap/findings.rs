@@ -160,8 +160,8 @@ impl Heap {
                 Some((block, offset)) => {
                     describe(&mut finding, &block, offset);
                     finding.detail = Detail::from_args(format_args!(
-                        "the pointer's upper bits, {:#x}, are not the block's",
-                        addr >> TAG_SHIFT
+                        "not mapped: the block's address but for the upper bits, {:#06x}",
+                        addr >> 48
                     ));
                 }
                 None => finding.detail = maps::describe(addr),
