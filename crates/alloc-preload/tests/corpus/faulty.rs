@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use alloc_report::Symboliser;
 
 use crate::cell;
-use crate::harness::Bench;
+use crate::harness::{Bench, build_example};
 use crate::modes::MODES;
 use crate::report::Report;
 use crate::source::{self, Case};
@@ -25,7 +25,10 @@ struct Source {
 
 impl Source {
     fn build(bench: &Bench, file: &'static str, text: &str) -> Self {
-        let program = bench.compile(&format!("corpus/{file}"), &[]);
+        let program = match file.strip_suffix(".rs") {
+            Some(name) => build_example(name),
+            None => bench.compile(&format!("corpus/{file}"), &[]),
+        };
         let names = Command::new(&program).output().expect("the program runs").stdout;
         let names = String::from_utf8(names).expect("names");
         let names: BTreeSet<String> = names.lines().map(str::to_owned).collect();
@@ -100,6 +103,9 @@ fn agrees(expected: &str, found: &str, has_stacks: bool) -> bool {
 /// Makes the tests of a source: one for each mode, which share one compilation.
 macro_rules! tests {
     ($name:ident, $file:literal) => {
+        tests!($name, $file, concat!("../programs/corpus/", $file));
+    };
+    ($name:ident, $file:literal, $path:expr) => {
         mod $name {
             use super::*;
 
@@ -107,7 +113,7 @@ macro_rules! tests {
                 static BUILT: OnceLock<(Bench, Source)> = OnceLock::new();
                 let build = || {
                     let bench = Bench::new();
-                    let text = include_str!(concat!("../programs/corpus/", $file));
+                    let text = include_str!($path);
                     let source = Source::build(&bench, $file, text);
                     (bench, source)
                 };
@@ -149,3 +155,4 @@ tests!(late, "late.c");
 tests!(past, "past.c");
 tests!(requests, "requests.c");
 tests!(cxx, "cxx.cpp");
+tests!(rust, "faults.rs", "../../../alloc-gpa/examples/faults.rs");

@@ -60,20 +60,30 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 
 /// Reads the cases of a source.
 pub(crate) fn read(source: &str) -> BTreeMap<String, Case> {
+    // In Rust the facts are on a line of their own: `fn name() {`, `// case block 10`.
+    let source = &source.replace("() {\n    // case", ") { // case").replace("\nfn ", "\nCASE(");
+    let lines = source.lines().flat_map(|line| {
+        let is_joined = line.contains(") { // case");
+        std::iter::once(line).chain(is_joined.then_some(""))
+    });
+    let lines = lines.collect::<Vec<_>>();
     let begins = |line: &str| {
         let rest = line.strip_prefix("CASE(")?;
-        rest.split_once(')').map(|(name, _)| name.to_owned())
+        let (name, rest) = rest.split_once(')')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        (is_name && rest.starts_with(" {")).then(|| name.to_owned())
     };
     let mut cases: BTreeMap<String, Case> = BTreeMap::new();
-    for line in source.lines() {
+    for line in &lines {
         if let Some(name) = begins(line) {
             let facts = line.split_once(" // ").map_or("", |(_, facts)| facts);
+            let facts = facts.strip_prefix("case").unwrap_or(facts).trim();
             let facts = facts.split(", ").filter(|fact| !fact.is_empty()).map(str::to_owned);
             cases.insert(name, Case { facts: facts.collect(), ..Case::default() });
         }
     }
     let mut current = None;
-    for (line, number) in source.lines().zip(1..) {
+    for (line, number) in lines.iter().copied().zip(1..) {
         match begins(line) {
             Some(name) if !line.contains('}') => current = Some(name),
             Some(_) => {}

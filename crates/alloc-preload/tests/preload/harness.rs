@@ -45,6 +45,17 @@ fn build(package: &str, profile: &str, file: &str) -> PathBuf {
     target.join(profile).join(file)
 }
 
+/// Builds an example of `alloc-gpa`: a Rust program whose allocator is this library's.
+pub(crate) fn build_example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let target = test.ancestors().nth(3).expect("a test is in target/PROFILE/deps");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "alloc-gpa", "--example", name]);
+    let built = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
+    assert!(built.success(), "{name} does not build");
+    target.join("debug/examples").join(name)
+}
+
 /// A folder for a test's programs.
 pub(crate) struct Bench {
     dir: TempDir,

@@ -342,3 +342,15 @@ CASE(strings_to_the_last_byte) {
         free(wide);
     }
 }
+CASE(reads_its_own_maps) {
+    const char *names[] = {"/proc/self/maps", "/proc/self/smaps", "/proc/self/status"};
+    for (int i = 0; i < 3; i++) {
+        FILE *file = fopen(names[i], "r");
+        char *line = NULL;
+        size_t len = 0, lines = 0;
+        while (getline(&line, &len, file) >= 0) lines++;
+        CHECK(lines > 10);
+        free(line);
+        fclose(file);
+    }
+}
