@@ -220,9 +220,10 @@ pub struct Finding {
 impl Finding {
     /// What findings have in common that are one to a reader.
     pub(crate) fn key(&self) -> (Kind, [StackId; 3], String) {
-        // Where the bad pointer leads tells two faults apart; how many bytes were hit does not.
+        // Where the bad pointer leads, or whose block it is, tells two faults apart; how many bytes were
+        // hit does not.
         let detail = match self.kind {
-            Kind::InvalidFree => self.detail.clone(),
+            Kind::InvalidFree | Kind::FamilyMismatch => self.detail.clone(),
             _ if self.here == StackId::NONE => self.detail.clone(),
             _ => String::new(),
         };

@@ -554,3 +554,18 @@ fn growth_is_read() {
     assert_eq!(report.snapshots()[0].live.len(), 1);
     assert!(plain(&report).contains("note: 2 lines of the records could not be understood\n"));
 }
+
+/// Two functions that free in one line what is not theirs are two findings.
+#[test]
+fn mismatches_are_told_apart() {
+    let records = Records::new();
+    let finding = |detail: &str| {
+        format!(r#"{{"t":"finding","kind":"family_mismatch","here":1,"detail":"{detail}"}}"#)
+    };
+    let stack = r#"{"t":"stack","id":1,"frames":[[-1,16]]}"#;
+    let (first, second) = (finding("freed by free"), finding("freed by operator delete"));
+    records.file("7-0.jsonl", &[&start(7), stack, &first, &second, &first, END]);
+    let report = records.read();
+    let counts: Vec<u64> = report.findings().iter().map(|finding| finding.count).collect();
+    assert_eq!(counts, [2, 1]);
+}
