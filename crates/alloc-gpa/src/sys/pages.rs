@@ -36,6 +36,13 @@ pub(crate) fn map_aligned(len: usize, align: usize) -> Option<NonNull<u8>> {
     if align <= PAGE_LEN {
         return map(len);
     }
+    // Most often the next addresses are aligned if the ones before were: no hole is left between.
+    let start = map(len)?;
+    if start.addr().get().is_multiple_of(align) {
+        return Some(start);
+    }
+    // SAFETY: just mapped, unused.
+    unsafe { unmap(start, len) };
     let over = len.checked_add(align)?;
     let start = map(over)?;
     let head = start.addr().get().wrapping_neg() & (align - 1);
