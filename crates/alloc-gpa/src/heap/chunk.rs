@@ -138,7 +138,7 @@ impl Shape {
     pub(super) const fn slots(slot_size: usize) -> Self {
         let count = classes::slot_count(slot_size);
         let reciprocal = classes::reciprocal(slot_size as u32);
-        Self { lead: slot_size, slot_size, count, reciprocal, side: 0 }
+        Self { lead: classes::lead(slot_size), slot_size, count, reciprocal, side: 0 }
     }
 
     /// One block.

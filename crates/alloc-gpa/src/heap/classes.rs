@@ -12,14 +12,19 @@ pub(crate) const CANARY_LEN_MIN: usize = 8;
 /// Slot size of the smallest class in bytes.
 pub(crate) const SLOT_SIZE_MIN: usize = 32;
 /// Slot size of the largest class in bytes; what does not fit gets a slab of its own.
-pub(crate) const SLOT_SIZE_MAX: usize = 4096;
+pub(crate) const SLOT_SIZE_MAX: usize = 16 << 10;
+/// Up to this slot size in bytes a slab's first slot is its redzone, so that slots are aligned as their
+/// size is. Where slots are larger that would cost too much: see [`lead`].
+const ALIGNED_SLOT_SIZE_MAX: usize = 4096;
+/// The redzone before the first of larger slots in bytes.
+const LEAD_OF_LARGE_SLOTS: usize = 64;
 /// Blocks that need more bytes than this get a mapping of their own.
 pub(crate) const LARGE_LEN_MAX: usize = 1 << 20;
 /// Alignment of every slot in bytes.
 pub(crate) const ALIGN_MIN: usize = 16;
 
 /// Number of size classes: 32 to 128 in steps of 16, then four to a doubling.
-pub(crate) const CLASS_COUNT: usize = 27;
+pub(crate) const CLASS_COUNT: usize = 35;
 
 /// Slot size of each class in bytes.
 pub(crate) const SLOT_SIZES: [u32; CLASS_COUNT] = {
@@ -54,11 +59,14 @@ const CLASS_BY_SIXTEENTH: [u8; SLOT_SIZE_MAX / 16 + 1] = {
 /// needs a slab of its own.
 #[inline]
 pub(crate) const fn class_of(size: usize, align: usize) -> Option<usize> {
-    if SLOT_SIZE_MAX - CANARY_LEN_MIN < size || SLOT_SIZE_MAX < align {
+    if SLOT_SIZE_MAX - CANARY_LEN_MIN < size || ALIGNED_SLOT_SIZE_MAX < align {
         return None;
     }
     let mut class = CLASS_BY_SIXTEENTH[(size + CANARY_LEN_MIN).div_ceil(16)] as usize;
     if ALIGN_MIN < align {
+        if ALIGNED_SLOT_SIZE_MAX - CANARY_LEN_MIN < size {
+            return None;
+        }
         // Slot `i` lies at a multiple of the slot size from a unit's start, so the slot is aligned
         // if the slot size is. Every power of two from 32 to 4096 is a class.
         while !(SLOT_SIZES[class] as usize).is_multiple_of(align) {
@@ -66,6 +74,12 @@ pub(crate) const fn class_of(size: usize, align: usize) -> Option<usize> {
         }
     }
     Some(class)
+}
+
+/// Returns how many bytes lie before the first slot of a slab: its redzone.
+#[inline]
+pub(crate) const fn lead(slot_size: usize) -> usize {
+    if slot_size <= ALIGNED_SLOT_SIZE_MAX { slot_size } else { LEAD_OF_LARGE_SLOTS }
 }
 
 /// Returns the length in bytes of a slab of slots of `slot_size` bytes.
@@ -83,10 +97,10 @@ pub(crate) const fn slab_len(slot_size: usize) -> usize {
     }
 }
 
-/// Returns how many blocks a slab holds: its first slot is the redzone of the second.
+/// Returns how many blocks a slab holds, behind its redzone.
 #[inline]
 pub(crate) const fn slot_count(slot_size: usize) -> usize {
-    slab_len(slot_size) / slot_size - 1
+    (slab_len(slot_size) - lead(slot_size)) / slot_size
 }
 
 /// The most blocks that a slab holds for each of its units.
@@ -157,11 +171,13 @@ mod tests {
             let align = 1usize << align_log2;
             for size in 1..=SLOT_SIZE_MAX + 1 {
                 let fits = |slot: usize| {
-                    size + CANARY_LEN_MIN <= slot && slot.is_multiple_of(align.max(16))
+                    size + CANARY_LEN_MIN <= slot
+                        && (align <= 16 || slot <= 4096 && slot.is_multiple_of(align))
                 };
-                let expected = SLOT_SIZES.iter().position(|slot| {
-                    if align <= 16 { size + 8 <= *slot as usize } else { fits(*slot as usize) }
-                });
+                let expected = SLOT_SIZES
+                    .iter()
+                    .position(|slot| fits(*slot as usize))
+                    .filter(|_| align <= 4096);
                 assert_eq!(class_of(size, align), expected, "size {size} align {align}");
             }
         }
@@ -182,8 +198,10 @@ mod tests {
     fn slabs_hold_their_slots_and_metadata_fits_the_stride() {
         for slot_size in SLOT_SIZES.map(|size| size as usize) {
             let units = slab_len(slot_size) / UNIT_LEN;
-            assert!((slot_count(slot_size) + 1) * slot_size <= slab_len(slot_size));
-            assert!(7 <= slot_count(slot_size));
+            let end = lead(slot_size) + slot_count(slot_size) * slot_size;
+            assert!(end <= slab_len(slot_size) && slab_len(slot_size) < end + slot_size);
+            assert!(3 <= slot_count(slot_size));
+            assert!(16 <= lead(slot_size) && lead(slot_size).is_multiple_of(16));
             assert!(slot_count(slot_size) <= SLOT_COUNT_MAX * units);
         }
     }

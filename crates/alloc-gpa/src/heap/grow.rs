@@ -123,6 +123,7 @@ impl Heap {
             (self.single(large.len, align, shape)?, 0)
         };
         let block = chunk.block_ref(head, 0).ok_or(AllocError)?;
+        give_tail(&block, large.len);
         fill_redzone(&block);
         self.shards.sample();
         Ok(block)
@@ -263,5 +264,21 @@ impl Heap {
     /// Calls `visit` for every mapping that holds records: start and length.
     pub(crate) fn for_each_region(&self, mut visit: impl FnMut((usize, usize))) {
         self.regions.for_each(|start, len| visit((start.addr().get(), len)));
+    }
+}
+
+/// Gives back what memory moved in behind a block that has a slab of its own: whole pages that no
+/// block will ever have.
+fn give_tail(block: &BlockRef<'_>, len: usize) {
+    // Relaxed: written by this thread.
+    if !block.slab.is_used.load(Relaxed) {
+        return;
+    }
+    let (start, whole) = block.slab_range();
+    if len < whole {
+        // SAFETY: less than the slab's length.
+        let tail = unsafe { start.add(len) };
+        // SAFETY: behind the block's canary, in the slab that was just cut for it: nobody's bytes.
+        unsafe { pages::discard(tail, whole - len) };
     }
 }
