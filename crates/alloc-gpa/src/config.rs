@@ -243,7 +243,19 @@ impl Config {
             let valid = "off while guard is sampled";
             return Err(ConfigError { key: "memory_limit", value: "a limit", valid });
         }
+        if self.told.dump != self.dump_len() {
+            // In production nobody's bytes are shown.
+            let valid = "off while guard is sampled";
+            return Err(ConfigError { key: "dump", value: "a length", valid });
+        }
         Ok(self)
+    }
+}
+
+impl Config {
+    /// Bytes shown of the largest block of each leak: none where blocks are sampled, as in production.
+    pub(crate) const fn dump_len(&self) -> u16 {
+        if matches!(self.guard, Guard::Sampled(_)) { 0 } else { self.told.dump }
     }
 }
 
@@ -380,6 +392,8 @@ mod tests {
             assert_eq!(parse_guard(wrong), None, "{wrong}");
         }
         assert!(read("guard=sampled:9,memory_limit=1M").is_err());
+        assert!(read("guard=sampled:9,dump=16").is_err());
+        assert!(read("guard=every,dump=16").is_ok_and(|config| config.dump_len() == 16));
         assert_eq!(read("guard_seed=7"), Ok(Config { guard_seed: Some(7), ..default }));
         assert_eq!(read("guard_seed=7,guard_seed=random"), Ok(default));
         for (name, align) in [

@@ -140,7 +140,7 @@ impl Builder {
     }
 
     /// How many bytes of the largest block of each leak the report shows, in hexadecimal and as
-    /// characters; at most 256, and none unless told otherwise.
+    /// characters; at most 256, none unless told otherwise, and none where blocks are sampled.
     pub const fn dump(mut self, bytes: u16) -> Self {
         let max = crate::config::DUMP_LEN_MAX;
         self.config.told.dump = if bytes < max { bytes } else { max };

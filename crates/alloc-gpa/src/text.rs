@@ -62,7 +62,7 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
     if totals.count != 0 {
         match scan::search_exact(heap) {
             Ok(found) => {
-                leaks(&found, Style { dump: heap.config.told.dump, ..Style::EXPLICIT }, out)?
+                leaks(&found, Style { dump: heap.config.dump_len(), ..Style::EXPLICIT }, out)?
             }
             Err(why) => writeln!(out, "{why}")?,
         }

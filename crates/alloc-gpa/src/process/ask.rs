@@ -121,7 +121,7 @@ pub fn detect_leaks() -> Result<Leaks, SearchError> {
 fn write(heap: &Heap, leaks: &Leaks) {
     let snapshot = growth::write_snapshot(heap, Scope::Live, Why::Request);
     for group in leaks.groups() {
-        let (cycle, dump) = (leaks.cycle_of(group), heap.config.told.dump);
+        let (cycle, dump) = (leaks.cycle_of(group), heap.config.dump_len());
         tell::with_records(|records, buffers| {
             records.write_leak(Some(snapshot), group, cycle, dump, buffers);
         });

@@ -151,7 +151,7 @@ fn end_sampled(heap: &Heap, status: c_int) {
 
 fn report(heap: &Heap, leaks: &Leaks, status: c_int) {
     if tell::mode() == Mode::Records {
-        let dump = heap.config.told.dump;
+        let dump = heap.config.dump_len();
         for group in leaks.groups() {
             let cycle = leaks.cycle_of(group);
             tell::with_records(|records, buffers| {
@@ -200,7 +200,7 @@ fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status
 
 /// How leaks are printed in this process.
 pub(super) fn style(heap: &Heap) -> Style {
-    let (frames, dump) = (growth::frames(), heap.config.told.dump);
+    let (frames, dump) = (growth::frames(), heap.config.dump_len());
     Style { frames, prefix: "alloc-gpa: ", exact: false, dump }
 }
 
