@@ -31,9 +31,10 @@ fn main() {
     println!("{count} process tests passed");
 }
 
-const TESTS: [(&str, fn()); 27] = [
+const TESTS: [(&str, fn()); 28] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
+    ("modes_of_a_global_allocator", modes_of_a_global_allocator),
     ("bad_settings_are_one_line_and_status_2", bad_settings_are_one_line_and_status_2),
     ("the_policy_decides_about_the_status", the_policy_decides_about_the_status),
     ("records_say_what_happened", records_say_what_happened),
@@ -86,6 +87,25 @@ fn a_clean_program_says_nothing() {
     let done = Run::new("clean").text();
     let all = (done.status, done.stdout.as_str(), done.stderr.as_str());
     assert_eq!(all, (Some(0), "clean\n", ""));
+}
+
+/// The modes of a program whose global allocator this is: what is guarded is checked, and the rest is
+/// the system's.
+fn modes_of_a_global_allocator() {
+    for options in ["guard=every", "guard=every,guard_align=left", "guard=sampled:1"] {
+        let done = Run::new("double_free").options(&format!("{options},on_finding=exit:9")).text();
+        assert_eq!(done.status, Some(9), "{options}: {}", done.stderr);
+        assert_eq!(done.stderr.matches("double free").count(), 1, "{}", done.stderr);
+        let done = Run::new("clean").options(options).text();
+        let all = (done.status, done.stdout.as_str(), done.stderr.as_str());
+        assert_eq!(all, (Some(0), "clean\n", ""), "{options}");
+    }
+    let done = Run::new("clean").options("guard=sampled:2").records();
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    assert_eq!(records.only("end")["leaks_counted"], "none");
+    let notes = records.of("note").map(|line| line["text"].as_str().unwrap()).collect::<Vec<_>>();
+    assert!(notes.iter().any(|note| note.starts_with("sampled: ")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("leaks: not looked for")), "{notes:?}");
 }
 
 fn bad_settings_are_one_line_and_status_2() {
