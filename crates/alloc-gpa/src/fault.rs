@@ -34,6 +34,7 @@ mod deliver;
 pub(crate) mod own_stack;
 pub(crate) mod program;
 pub(crate) mod reopened;
+pub(crate) mod stop;
 
 pub(crate) use context::Access;
 use context::Context;
@@ -122,6 +123,13 @@ pub(crate) fn install_interposed() {
         program::set_interposed();
         own_stack::give_alternate();
     }
+}
+
+/// Whether the handler that the kernel calls for `SIGSEGV` is this crate's.
+fn is_in_force() -> bool {
+    let entry: unsafe extern "C" fn() = entry;
+    let now = signal::action(libc::SIGSEGV, None);
+    now.is_some_and(|action| action.handler == entry as usize)
 }
 
 /// Runs `exec`, which only comes back if it fails, with the signals ignored that the program ignores:
@@ -217,6 +225,11 @@ unsafe extern "C" fn on_signal(
     context: *mut Context,
 ) -> usize {
     let _errno = KeepErrno::new();
+    // SAFETY: the kernel's own.
+    if unsafe { stop::is_request(info) } {
+        stop::keep_still(context);
+        return 0;
+    }
     // SAFETY: the kernel's own.
     if unsafe { handle(signal, info, context) } {
         return 0;

@@ -43,6 +43,29 @@ pub(crate) mod own_stack {
     pub(crate) fn for_each_unused(_: usize, _: impl FnMut((usize, usize))) {}
 }
 
+pub(crate) mod stop {
+    //! No thread is kept still.
+
+    use crate::sys::tasks;
+
+    /// Threads that keep still until this is dropped: none.
+    pub(crate) struct Stopped(());
+
+    pub(crate) fn stop() -> Stopped {
+        Stopped(())
+    }
+
+    impl Stopped {
+        pub(crate) fn is_complete(&self) -> bool {
+            tasks::is_alone()
+        }
+
+        pub(crate) fn for_each_word(&self, _: impl FnMut(usize)) {}
+    }
+
+    pub(crate) fn for_each_dead_stack(_: impl FnMut((usize, usize))) {}
+}
+
 pub(crate) mod program {
     //! Nothing is kept from the kernel.
     #![allow(missing_docs, reason = "as where there is something to do")]

@@ -16,6 +16,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 
+use super::stop;
 use crate::lock::Lock;
 use crate::stack::thread;
 use crate::sys::{pages, signal};
@@ -206,7 +207,8 @@ pub(crate) fn for_each_unused(stack_pointer: usize, mut visit: impl FnMut((usize
     let report = REPORT.lock_or_give_up().map_or(0, |report| report.0.addr());
     let report = (report.saturating_sub(REPORT_LEN), REPORT_LEN);
     for (base, len) in bases.chain([report]) {
-        if base != 0 && !(base..base + len).contains(&stack_pointer) {
+        let is_used = (base..base + len).contains(&stack_pointer) || stop::is_in_use(base, len);
+        if base != 0 && !is_used {
             visit((base, len));
         }
     }

@@ -99,7 +99,7 @@ pub fn detect_leaks() -> Result<Leaks, SearchError> {
     extern "C" fn search(found: *mut c_void, registers: &Registers) {
         let found = found.cast::<Result<Leaks, SearchError>>();
         let result = with_heap(|heap| {
-            let leaks = scan::search(heap, registers).map_err(SearchError);
+            let leaks = scan::search(heap, registers, scan::Others::Run).map_err(SearchError);
             if let Ok(leaks) = &leaks
                 && tell::mode() == Mode::Records
             {

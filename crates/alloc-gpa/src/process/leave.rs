@@ -96,7 +96,7 @@ extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
         end_sampled(heap, status);
         return;
     }
-    let lost = match scan::search(heap, registers) {
+    let lost = match scan::search(heap, registers, scan::Others::Stop) {
         Ok(leaks) => {
             report(heap, &leaks, status);
             leaks.totals.lost.count

@@ -24,6 +24,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::fault::stop::{self, Stopped};
 use crate::heap::Heap;
 use crate::leaks::{Key, LeakKind, Leaks};
 use crate::sys::mapped::Mapped;
@@ -105,10 +106,16 @@ const NOT_HELD: &str = "leaks: not counted: the heap was being changed when the 
 /// # Errors
 ///
 /// Why it could not, as a note.
-pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'static str> {
+pub(super) fn search(
+    heap: &Heap,
+    registers: &Registers,
+    others: Others,
+) -> Result<Leaks, &'static str> {
     let turn = Turn::take(&heap.searcher);
     let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
     let _held = heap.hold_memory().ok_or(NOT_HELD)?;
+    // After all locks were taken, which a thread that keeps still may hold.
+    let stopped = (others == Others::Stop).then(stop::stop);
     let mut search = Search::begin(heap)?;
     let Search { marker, reader, .. } = &mut search;
     let stack_pointer = core::ptr::from_ref(registers).addr();
@@ -123,13 +130,17 @@ pub(super) fn search(heap: &Heap, registers: &Registers) -> Result<Leaks, &'stat
     if let Ok(stack) = crate::sys::signal::alternate_stack(None) {
         marker.consider(stack.ss_sp.addr());
     }
+    if let Some(stopped) = &stopped {
+        stopped.for_each_word(|word| marker.consider(word));
+    }
     for root in roots.iter() {
         reader.read_pages(root, &mut |words| marker.consider_all(words));
         marker.drain(reader);
     }
     drop(roots);
-    let mut leaks = search.end(Judgement::Searched)?;
-    if 1 < thread_count() {
+    let is_still = stopped.as_ref().is_none_or(Stopped::is_complete);
+    let mut leaks = search.end(if is_still { Judgement::Searched } else { Judgement::Doubted })?;
+    if stopped.is_none() && !crate::sys::tasks::is_alone() {
         leaks.note(
             "leaks: other threads were running: pointers only in their registers were not seen",
         );
@@ -149,11 +160,22 @@ pub(crate) fn search_exact(heap: &Heap) -> Result<Leaks, &'static str> {
     Search::begin(heap)?.end(Judgement::Exact)
 }
 
+/// What happens to the other threads during a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// They keep still: the process is about to end.
+    Stop,
+    /// They run.
+    Run,
+}
+
 /// What makes a block a leak.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     /// That nothing leads to it.
     Searched,
+    /// The same, but a thread did not keep still.
+    Doubted,
     /// That it is there.
     Exact,
 }
@@ -192,11 +214,19 @@ impl<'h> Search<'h> {
         let mut candidates = Mapped::new(count + SPARE_COUNT).ok_or(NO_MEMORY)?;
         let judged = judge(heap, &mut candidates, &mut marker, &mut reader);
         drop(candidates);
-        let is_certain =
-            judgement == Judgement::Exact || judged && reader.is_complete() && marker.is_complete();
+        let is_certain = judgement == Judgement::Exact
+            || judgement == Judgement::Searched
+                && judged
+                && reader.is_complete()
+                && marker.is_complete();
         let groups = marker.into_groups();
         let mut leaks = Leaks::new(groups, CYCLE_COUNT_MAX).ok_or(NO_MEMORY)?;
-        if !is_certain {
+        if judgement == Judgement::Doubted {
+            leaks.note(
+                "leaks: a thread did not stop within a second: nothing is lost for certain, as only \
+                 its registers may hold it",
+            );
+        } else if !is_certain {
             leaks.note(
                 "leaks: not all memory could be searched, so that nothing is lost for certain",
             );
@@ -282,32 +312,4 @@ fn gather(heap: &Heap, is_certain: bool, leaks: &mut Leaks) {
 /// The length of the table of places for that many blocks: a power of two with room to spare.
 fn places(block_count: usize) -> usize {
     (block_count * 2).clamp(64, 2 * PLACE_COUNT_MAX).next_power_of_two()
-}
-
-/// Returns the number of threads of the process; 1 if it cannot be known.
-fn thread_count() -> usize {
-    use crate::sys::peek;
-    let mut buffer = [0; 1024];
-    let Some(file) = peek::open_self(c"/proc/self/stat") else { return 1 };
-    let len = peek::read_some(file, &mut buffer).unwrap_or(0);
-    peek::close(file);
-    // The name, in parentheses, may hold anything; the count is the 18th field after it (proc(5)).
-    let Some(name_end) = buffer[..len].iter().rposition(|byte| *byte == b')') else { return 1 };
-    let field = buffer[name_end + 1..len].split(|byte| *byte == b' ').nth(18);
-    field.and_then(|field| core::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_are_counted() {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = std::sync::mpsc::channel::<()>();
-            scope.spawn(move || receiver.recv());
-            assert!(2 <= thread_count());
-            drop(sender);
-        });
-    }
 }

@@ -132,3 +132,28 @@ pub(crate) fn send(tid: u32, signal: libc::c_int) -> bool {
     // SAFETY: no preconditions: the signal's handler is this crate's, or the signal is 0.
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) == 0 }
 }
+
+/// Sends a signal with a value to a thread of this process; returns whether it was sent.
+pub(crate) fn send_value(tid: u32, signal: libc::c_int, value: usize) -> bool {
+    /// The start of the kernel's `siginfo_t`, for a signal with a value (`asm-generic/siginfo.h`).
+    #[repr(C)]
+    struct Info {
+        signal: libc::c_int,
+        error: libc::c_int,
+        code: libc::c_int,
+        padding: libc::c_int,
+        pid: libc::pid_t,
+        uid: libc::uid_t,
+        value: usize,
+        rest: [u64; 12],
+    }
+    const { assert!(size_of::<Info>() == size_of::<libc::siginfo_t>()) };
+    // SAFETY: no preconditions.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: no preconditions.
+    let uid = unsafe { libc::getuid() };
+    let code = libc::SI_QUEUE;
+    let info = Info { signal, error: 0, code, padding: 0, pid, uid, value, rest: [0; 12] };
+    // SAFETY: the kernel reads `info`, which is that long, and checks the rest.
+    unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const info) == 0 }
+}

@@ -139,3 +139,20 @@ fn a_fault_of_its_own_kills_after_the_report() {
     assert_eq!(run.signal, Some(libc::SIGSEGV), "{run:#?}");
     assert!(run.err.contains("read of a freed 100-byte block"), "{run:#?}");
 }
+
+/// At the exit other threads keep still, so that what only their registers hold is no leak; what a
+/// thread hides that cannot be asked is possibly lost; system calls go on.
+#[test]
+fn threads_keep_still_for_the_search() {
+    let bench = Bench::new();
+    let program = bench.compile("holders.c", &["-O1"]);
+    for case in ["register", "vector", "sleeper", "blocked", "refuses"] {
+        let mut check = bare(alloc_check());
+        check.arg("--library").arg(library()).arg("--").arg(&program).arg(case);
+        let run = run(check);
+        assert_eq!(run.out, "done\n", "{case} {run:#?}");
+        assert_eq!(run.code, Some(0), "{case} {run:#?}");
+        let is_doubted = run.err.contains("did not stop within a second");
+        assert_eq!(is_doubted, case == "refuses", "{case} {run:#?}");
+    }
+}

@@ -69,6 +69,7 @@ impl Roots {
         stack::for_each_mapping(&mut exclude);
         exclude((heap.id(), Heap::MAP_LEN));
         exclude(dead_stack(stack_pointer));
+        fault::stop::for_each_dead_stack(&mut exclude);
         fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
         heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
         heap.for_each_region(&mut exclude);
