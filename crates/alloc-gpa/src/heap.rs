@@ -5,8 +5,10 @@
 //! * `chunk`, `block`, `slot`: chunks and slabs, a block with all that belongs to it, its record.
 //! * `state`: the word that decides who frees a block.
 //! * `canary`: the bytes that belong to no live block.
+//! * `lane`: sixteen bytes at a time.
 //! * `check`: that what stands around a block is intact.
 //! * `claim`: what a caller says of a block that it gives back.
+//! * `quick`: the way of nearly all frees.
 //! * `shards`: what each thread allocates from, and what it counts.
 //! * `records`: memory for the slots' records.
 //! * `grow`: new slabs and chunks.
@@ -53,8 +55,10 @@ mod fork;
 mod grow;
 pub(crate) mod guarded;
 mod kept;
+mod lane;
 pub(crate) mod map;
 pub(crate) mod notes;
+mod quick;
 pub(crate) mod range;
 mod records;
 mod resize;
@@ -421,12 +425,10 @@ impl Heap {
         self.free_as(addr, Claim::of(claimed), here);
     }
 
-    /// Takes a block back, of which the caller claims something.
-    ///
-    /// Any address may come here: what is no live block is told, and nothing else happens.
-    ///
-    /// It takes no lock but the log's, and only if there is something to tell.
-    pub(crate) fn free_as(&self, addr: NonNull<u8>, claim: Claim, here: StackId) {
+    /// As [`free_as`](Self::free_as), of any kind of block and of no block.
+    #[cold]
+    #[inline(never)]
+    fn free_slow(&self, addr: NonNull<u8>, claim: Claim, here: StackId) {
         if let Some(target) = self.find(addr, claim, here, Operation::Free) {
             let origin = target.word.origin();
             self.free_found(&target, origin, claim, here);
@@ -443,7 +445,6 @@ impl Heap {
     }
 
     /// Ends a block that this thread took out of the hands of all others.
-    #[inline]
     fn end_block(&self, block: &BlockRef<'_>, word: StateWord, here: StackId) {
         // Relaxed: published with `Freed` below.
         block.slot.freed.store(here.get(), Relaxed);
@@ -515,7 +516,7 @@ impl Heap {
 
     /// Finds the live block at `addr`, or tells what is wrong with the address. A wrong layout is
     /// told too, and the block's own is used.
-    #[inline]
+    #[inline(never)]
     fn find(
         &self,
         addr: NonNull<u8>,

@@ -2,6 +2,8 @@
 
 use core::ptr::NonNull;
 
+use super::lane::{LANE_LEN, Lane};
+
 /// What a canary byte is at an address: never zero, never ASCII text, not the same in neighbouring
 /// bytes, so that a stray NUL, a copied string and a repeated byte all show.
 #[inline]
@@ -37,24 +39,44 @@ const fn word_at(addr: usize, word: u64) -> u64 {
 /// The bytes may be written, and are read by nobody else at the same time.
 #[inline]
 pub(crate) unsafe fn fill_canary(start: NonNull<u8>, len: usize) {
+    let Some(last) = len.checked_sub(LANE_LEN) else {
+        // SAFETY: the caller's contract.
+        return unsafe { fill_words(start, len) };
+    };
+    let addr = start.addr().get();
+    let lane = Lane::of(word_at(addr, CANARY_WORD));
+    let mut offset = 0;
+    while offset < last {
+        // SAFETY: `offset + 16 < len`.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: inside the range, which may be written.
+        unsafe { lane.store(at) };
+        offset += LANE_LEN;
+    }
+    // SAFETY: the last sixteen bytes; some are written twice.
+    let at = unsafe { start.add(last) };
+    // SAFETY: as above.
+    unsafe { Lane::of(word_at(addr + last, CANARY_WORD)).store(at) };
+}
+
+/// The same, for fewer than sixteen bytes.
+///
+/// # Safety
+///
+/// As [`fill_canary`].
+#[inline]
+unsafe fn fill_words(start: NonNull<u8>, len: usize) {
     let Some(last) = len.checked_sub(8) else {
         // SAFETY: the caller's contract.
         return unsafe { fill_short(start, len) };
     };
     let addr = start.addr().get();
-    let word = word_at(addr, CANARY_WORD);
-    let mut offset = 0;
-    while offset < last {
-        // SAFETY: `offset + 8 <= len`.
+    for offset in [0, last] {
+        // SAFETY: the first eight bytes, and the last; some are written twice.
         let at = unsafe { start.add(offset) }.cast::<u64>();
         // SAFETY: inside the range, which may be written.
-        unsafe { at.write_unaligned(word) };
-        offset += 8;
+        unsafe { at.write_unaligned(word_at(addr + offset, CANARY_WORD)) };
     }
-    // SAFETY: the last eight bytes; some are written twice.
-    let at = unsafe { start.add(last) }.cast::<u64>();
-    // SAFETY: as above.
-    unsafe { at.write_unaligned(word_at(addr + last, CANARY_WORD)) };
 }
 
 /// The same, for fewer than eight bytes.
@@ -81,16 +103,18 @@ unsafe fn fill_short(start: NonNull<u8>, len: usize) {
 #[inline]
 pub(crate) unsafe fn fill_junk(start: NonNull<u8>, len: usize, junk: u8) {
     // Longer ones are worth a call.
-    if 256 < len || !len.is_multiple_of(16) {
+    if 512 < len || !len.is_multiple_of(LANE_LEN) {
         // SAFETY: the caller's contract.
         return unsafe { start.write_bytes(junk, len) };
     }
-    let word = u128::from_ne_bytes([junk; 16]);
-    for index in 0..len / 16 {
+    let lane = Lane::of(u64::from_ne_bytes([junk; 8]));
+    let mut offset = 0;
+    while offset < len {
         // SAFETY: inside the range.
-        let at = unsafe { start.cast::<u128>().add(index) };
-        // SAFETY: as above.
-        unsafe { at.write_unaligned(word) };
+        let at = unsafe { start.add(offset) };
+        // SAFETY: as above; the length is a multiple of a lane's.
+        unsafe { lane.store(at) };
+        offset += LANE_LEN;
     }
 }
 
@@ -110,30 +134,83 @@ pub(crate) struct Damage {
 /// The bytes may be read.
 #[inline]
 pub(crate) unsafe fn canary_damage(start: NonNull<u8>, len: usize) -> Option<Damage> {
-    let Some(last) = len.checked_sub(8) else {
-        // SAFETY: the caller's contract.
-        return unsafe { locate(start, len, CANARY_WORD) };
-    };
-    let addr = start.addr().get();
-    let word = word_at(addr, CANARY_WORD);
-    let mut differs = 0;
-    let mut offset = 0;
-    while offset < last {
-        // SAFETY: `offset + 8 <= len`.
-        let at = unsafe { start.add(offset) }.cast::<u64>();
-        // SAFETY: inside the range, which may be read.
-        differs |= unsafe { at.read_unaligned() } ^ word;
-        offset += 8;
-    }
-    // SAFETY: the last eight bytes.
-    let at = unsafe { start.add(last) }.cast::<u64>();
-    // SAFETY: as above.
-    differs |= unsafe { at.read_unaligned() } ^ word_at(addr + last, CANARY_WORD);
-    if differs == 0 {
+    // SAFETY: the caller's contract.
+    if unsafe { is_canary(start, len) } {
         return None;
     }
     // SAFETY: the caller's contract.
     unsafe { locate(start, len, CANARY_WORD) }
+}
+
+/// Whether `[start, start + len)` holds the canary. Where it is short, `false` may mean nothing.
+///
+/// # Safety
+///
+/// The bytes may be read.
+#[inline]
+pub(crate) unsafe fn is_canary(start: NonNull<u8>, len: usize) -> bool {
+    let Some(last) = len.checked_sub(LANE_LEN) else {
+        // SAFETY: the caller's contract.
+        return unsafe { is_short_canary(start, len) };
+    };
+    let addr = start.addr().get();
+    let lane = Lane::of(word_at(addr, CANARY_WORD));
+    let mut differs = Lane::zero();
+    let mut offset = 0;
+    while offset < last {
+        // SAFETY: `offset + 16 < len`.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: inside the range, which may be read.
+        differs = unsafe { Lane::load(at) }.differs(lane, differs);
+        offset += LANE_LEN;
+    }
+    // SAFETY: the last sixteen bytes.
+    let at = unsafe { start.add(last) };
+    // SAFETY: as above.
+    let found = unsafe { Lane::load(at) };
+    found.differs(Lane::of(word_at(addr + last, CANARY_WORD)), differs).is_zero()
+}
+
+/// The same, for fewer than sixteen bytes; `false` for fewer than eight.
+///
+/// # Safety
+///
+/// The bytes may be read.
+#[inline]
+unsafe fn is_short_canary(start: NonNull<u8>, len: usize) -> bool {
+    let Some(last) = len.checked_sub(8) else { return false };
+    let addr = start.addr().get();
+    // SAFETY: inside the range, which may be read.
+    let first = unsafe { read_word(start) };
+    // SAFETY: the last eight bytes.
+    let at = unsafe { start.add(last) };
+    // SAFETY: as above.
+    let second = unsafe { read_word(at) };
+    (first ^ word_at(addr, CANARY_WORD)) | (second ^ word_at(addr + last, CANARY_WORD)) == 0
+}
+
+/// Whether the eight bytes before an address that is a multiple of eight are the canary.
+///
+/// # Safety
+///
+/// The bytes may be read.
+#[inline]
+pub(crate) unsafe fn is_canary_before(end: NonNull<u8>) -> bool {
+    // SAFETY: they may be read, so they are there.
+    let at = unsafe { end.sub(8) }.cast::<u64>();
+    // SAFETY: may be read, and aligned.
+    unsafe { at.read_volatile() == CANARY_WORD }
+}
+
+/// Reads eight bytes at any alignment.
+///
+/// # Safety
+///
+/// They may be read.
+#[inline]
+unsafe fn read_word(at: NonNull<u8>) -> u64 {
+    // SAFETY: the caller's contract; bytes need no alignment.
+    u64::from_ne_bytes(unsafe { at.cast::<[u8; 8]>().read_volatile() })
 }
 
 /// Returns where `[start, start + len)` differs from `junk`, if it does.
@@ -155,21 +232,22 @@ pub(crate) unsafe fn junk_damage(start: NonNull<u8>, len: usize, junk: u8) -> Op
 /// look for.
 #[inline]
 unsafe fn damage(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
-    const PIECE: usize = 8;
-    let pattern = word_at(start.addr().get(), word);
-    let pieces = len / (8 * PIECE);
-    let mut differs = 0;
+    const PIECE: usize = 4 * LANE_LEN;
+    let pattern = Lane::of(word_at(start.addr().get(), word));
+    let pieces = len / PIECE;
+    let mut differs = Lane::zero();
     for index in 0..pieces {
-        // SAFETY: inside the range.
-        let at = unsafe { start.cast::<[u64; PIECE]>().add(index) };
-        // SAFETY: as above, which may be read.
-        let words = unsafe { at.read_unaligned() };
-        differs |= words.iter().fold(0, |sum, word| sum | (word ^ pattern));
+        for lane in 0..4 {
+            // SAFETY: inside the range.
+            let at = unsafe { start.add(index * PIECE + lane * LANE_LEN) };
+            // SAFETY: as above, which may be read.
+            differs = unsafe { Lane::load(at) }.differs(pattern, differs);
+        }
     }
-    let rest = pieces * 8 * PIECE;
+    let rest = pieces * PIECE;
     // SAFETY: inside the range, or its end.
     let tail = unsafe { start.add(rest) };
-    if differs == 0
+    if differs.is_zero()
         // SAFETY: the rest of the range.
         && unsafe { locate(tail, len - rest, word) }.is_none()
     {

@@ -369,7 +369,7 @@ impl Chunk {
 
     /// Returns the slot `index` of the slab at unit `head`, if that has so many and its records were
     /// not given up.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block_ref(&self, head: usize, index: u32) -> Option<BlockRef<'_>> {
         let slab = self.slab(head);
         Some(BlockRef {
@@ -385,7 +385,7 @@ impl Chunk {
 
     /// Returns the slot that begins at `addr`, which the map leads to this chunk, if it is one of
     /// equal slots: quickly, without a look at its record.
-    #[inline]
+    #[inline(always)]
     pub(super) fn block_at(&self, addr: usize) -> Option<BlockRef<'_>> {
         let offset = addr.wrapping_sub(self.base.addr().get());
         // Acquire: pairs with the Release in `make_slab`.
