@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::lane::{LANE_LEN, Lane};
+use super::lane::{LANE_LEN, Lane, load_word};
 
 /// What a canary byte is at an address: never zero, never ASCII text, not the same in neighbouring
 /// bytes, so that a stray NUL, a copied string and a repeated byte all show.
@@ -181,11 +181,11 @@ unsafe fn is_short_canary(start: NonNull<u8>, len: usize) -> bool {
     let Some(last) = len.checked_sub(8) else { return false };
     let addr = start.addr().get();
     // SAFETY: inside the range, which may be read.
-    let first = unsafe { read_word(start) };
+    let first = unsafe { load_word(start) };
     // SAFETY: the last eight bytes.
     let at = unsafe { start.add(last) };
     // SAFETY: as above.
-    let second = unsafe { read_word(at) };
+    let second = unsafe { load_word(at) };
     (first ^ word_at(addr, CANARY_WORD)) | (second ^ word_at(addr + last, CANARY_WORD)) == 0
 }
 
@@ -200,17 +200,6 @@ pub(crate) unsafe fn is_canary_before(end: NonNull<u8>) -> bool {
     let at = unsafe { end.sub(8) }.cast::<u64>();
     // SAFETY: may be read, and aligned.
     unsafe { at.read_volatile() == CANARY_WORD }
-}
-
-/// Reads eight bytes at any alignment.
-///
-/// # Safety
-///
-/// They may be read.
-#[inline]
-unsafe fn read_word(at: NonNull<u8>) -> u64 {
-    // SAFETY: the caller's contract; bytes need no alignment.
-    u64::from_ne_bytes(unsafe { at.cast::<[u8; 8]>().read_volatile() })
 }
 
 /// Returns where `[start, start + len)` differs from `junk`, if it does.

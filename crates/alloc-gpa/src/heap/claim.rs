@@ -72,7 +72,7 @@ impl Claim {
     pub(crate) fn fits(self, size: usize, word: StateWord) -> bool {
         self.is_of_family(word)
             && (self.size == NO_SIZE || self.size == size)
-            && (self.align == NO_ALIGN || 1 << self.align == word.align())
+            && (self.align == NO_ALIGN || self.align == word.align_log2())
     }
 
     /// Whether the function takes blocks of such an origin back. In C++ a block that was asked for

@@ -88,6 +88,26 @@ mod imp {
         }
     }
 
+    /// Reads eight bytes at any alignment.
+    ///
+    /// # Safety
+    ///
+    /// They are mapped and may be read.
+    #[inline]
+    pub(in crate::heap) unsafe fn load_word(at: NonNull<u8>) -> u64 {
+        let word: u64;
+        // SAFETY: as in `Lane::load`.
+        unsafe {
+            asm!(
+                "mov {}, qword ptr [{}]",
+                out(reg) word,
+                in(reg) at.as_ptr(),
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        word
+    }
+
     /// Says that the line which holds the address will be used soon. Any address may be passed.
     #[inline]
     pub(in crate::heap) fn prefetch(at: *const u8) {
@@ -153,9 +173,20 @@ mod imp {
         }
     }
 
+    /// Reads eight bytes at any alignment.
+    ///
+    /// # Safety
+    ///
+    /// They are mapped and may be read.
+    #[inline]
+    pub(in crate::heap) unsafe fn load_word(at: NonNull<u8>) -> u64 {
+        // SAFETY: the caller's contract; bytes need no alignment.
+        u64::from_ne_bytes(unsafe { at.cast::<[u8; 8]>().read_volatile() })
+    }
+
     /// Says that the line which holds the address will be used soon: nothing here.
     #[inline]
     pub(in crate::heap) fn prefetch(_at: *const u8) {}
 }
 
-pub(super) use imp::{Lane, prefetch};
+pub(super) use imp::{Lane, load_word, prefetch};

@@ -14,7 +14,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
 
 use alloc_core::AllocError;
 
-use super::classes::CLASS_COUNT;
+use super::classes::{CANARY_LEN_MIN, CLASS_COUNT};
+use super::lane::prefetch;
 use super::slot::Slot;
 use super::{Heap, Stats};
 use crate::lock::Lock;
@@ -249,6 +250,9 @@ impl Heap {
         // At the run's end these are not used any more.
         run.start = run.start.wrapping_add(slot_size as usize);
         run.slot = run.slot.wrapping_add(1);
+        // The next block's first bytes, which its owner writes, and its canary.
+        prefetch(run.start);
+        prefetch(run.start.wrapping_add(slot_size as usize - CANARY_LEN_MIN));
         Ok(Taken { start, slot, slot_size: slot_size as usize, turn, is_used, is_first })
     }
 

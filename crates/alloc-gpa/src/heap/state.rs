@@ -171,7 +171,13 @@ impl StateWord {
     /// The alignment that the block was requested with, in bytes.
     #[inline]
     pub(crate) const fn align(self) -> usize {
-        1 << (self.0 >> 8 & 63)
+        1 << self.align_log2()
+    }
+
+    /// Log2 of that.
+    #[inline]
+    pub(crate) const fn align_log2(self) -> u8 {
+        (self.0 >> 8 & 63) as u8
     }
 
     /// The fork epoch that the block was allocated in.
