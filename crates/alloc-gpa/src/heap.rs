@@ -13,6 +13,7 @@
 //! * `records`: memory for the slots' records.
 //! * `grow`: new slabs and chunks.
 //! * `retire`: what happens to slabs that are all free.
+//! * `sweep`: retired slabs that do not wait for the others of their group.
 //! * `kept`: what memory is held, and for what.
 //! * `range`: bytes that libc or the kernel accesses for the program.
 //! * `findings`: telling what was found, and the log of it.
@@ -29,7 +30,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32};
+use core::sync::atomic::{AtomicI32, AtomicIsize, AtomicPtr, AtomicU16, AtomicU32};
 
 use alloc_core::AllocError;
 
@@ -66,6 +67,7 @@ mod retire;
 mod shards;
 mod slot;
 pub(crate) mod state;
+mod sweep;
 mod trapped;
 
 use budget::Budget;
@@ -109,6 +111,8 @@ pub(crate) struct Heap {
     regions: Regions,
     /// Groups that are ready to be trapped, in all chunks.
     ready_count: AtomicU32,
+    /// Units of retired slabs whose memory waits for their groups: see `sweep`.
+    waiting: AtomicIsize,
     guards: Guards,
     /// What is taken of `memory_limit`.
     budget: Budget,

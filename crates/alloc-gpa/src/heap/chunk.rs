@@ -86,6 +86,8 @@ pub(crate) struct Slab {
     pub(super) turn: AtomicU8,
     /// Whether the memory was used before, so that it is not zero.
     pub(super) is_used: AtomicBool,
+    /// Whether its records were made history. Under the growth lock.
+    pub(super) is_history: AtomicBool,
 }
 
 impl Slab {
@@ -187,6 +189,10 @@ pub(crate) struct Chunk {
     pub(super) done: [AtomicU8; GROUP_COUNT],
     /// The chunk that the heap made before this one.
     pub(crate) older: AtomicPtr<Chunk>,
+    /// The chunk that it made after this one. Under the growth lock.
+    pub(super) newer: AtomicPtr<Chunk>,
+    /// Units of retired slabs whose memory waits for their groups.
+    pub(super) waiting: AtomicI32,
     /// For each unit the first unit of its slab, or `NO_SLAB`.
     heads: [AtomicU16; UNIT_COUNT],
 }
@@ -262,6 +268,8 @@ impl Chunk {
             splits: AtomicI32::new(0),
             done: [const { AtomicU8::new(0) }; GROUP_COUNT],
             older: AtomicPtr::new(ptr::null_mut()),
+            newer: AtomicPtr::new(ptr::null_mut()),
+            waiting: AtomicI32::new(0),
             heads: [const { AtomicU16::new(NO_SLAB) }; UNIT_COUNT],
         };
         // SAFETY: a fresh mapping of at least the header's size, aligned to a page.

@@ -34,6 +34,10 @@ impl Heap {
     /// Marks what is allocated from now on as a forked child's own, and its notes.
     pub(crate) fn next_epoch(&self) {
         self.notes.clear();
+        // The thread that swept was not copied, or the child is inside its report.
+        if let Some(mut growth) = self.growth.lock_or_give_up() {
+            growth.is_sweeping = false;
+        }
         // Relaxed: a forked child has one thread.
         self.epoch.fetch_add(1, Relaxed);
     }

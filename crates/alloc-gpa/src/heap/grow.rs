@@ -34,6 +34,11 @@ pub(super) struct Growth {
     pub(super) oldest: *const Slab,
     pub(super) youngest: *const Slab,
     pub(super) history_len: usize,
+    /// The oldest chunk that is worth a look, and the one to sweep next; null: from there.
+    pub(super) first: *const Chunk,
+    pub(super) to_sweep: *const Chunk,
+    /// Whether a thread is sweeping.
+    pub(super) is_sweeping: bool,
     /// Whether the system was found to move no memory.
     pub(super) moves_nothing: bool,
     /// Blank memory for headers of chunks, and its length: one mapping for many.
@@ -140,7 +145,7 @@ impl Heap {
         let mut growth = self.growth.lock();
         if let Some(records) = self.take_records(&mut growth, 1) {
             let slab = chunk.make_slab((0, 1), shape, records);
-            if self.enter(chunk) {
+            if self.enter(&mut growth, chunk) {
                 return Ok(chunk);
             }
             slab.take_records().into_iter().for_each(|slots| growth.records.give(slots));
@@ -217,7 +222,7 @@ impl Heap {
         let header = growth.header().ok_or(AllocError)?;
         let chunk = Chunk::map_shared(self.id(), header).ok_or(AllocError)?;
         growth.use_header();
-        if !self.enter(chunk) {
+        if !self.enter(growth, chunk) {
             // SAFETY: in no map and no list: nobody else has seen it.
             unsafe { chunk.unmap(true) };
             return Err(AllocError);
@@ -235,16 +240,21 @@ impl Heap {
         }
     }
 
-    /// Enters a chunk into the map and the heap's list; returns whether it could. Under the growth
-    /// lock.
-    fn enter(&self, chunk: &'static Chunk) -> bool {
+    /// Enters a chunk into the map and the heap's list; returns whether it could.
+    fn enter(&self, growth: &mut Growth, chunk: &'static Chunk) -> bool {
         // Relaxed: only holders of the growth lock write the list.
-        chunk.older.store(self.chunks.load(Relaxed), Relaxed);
+        let older = self.chunks.load(Relaxed);
+        chunk.older.store(older, Relaxed);
         let entry = ptr::from_ref(chunk).cast_mut();
         let entered = map::set(chunk.base.addr().get(), chunk.len, entry);
         if entered {
             // Release: publishes the header; pairs with the Acquires that walk the list.
             self.chunks.store(entry, Release);
+            // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
+            match unsafe { older.as_ref() } {
+                Some(older) => older.newer.store(entry, Relaxed),
+                None => growth.first = entry,
+            }
         }
         entered
     }

@@ -16,7 +16,8 @@
 //! * Each group that stays alone among others costs mappings, of which a process has some 65,000
 //!   (`vm.max_map_count`). Long before they are used up, groups are guarded by markers instead, which
 //!   split no mapping, and nothing is moved.
-//! * Large blocks' memory goes at once when they are freed.
+//! * Large blocks' memory goes at once when they are freed. So does that of other slabs, where much
+//!   memory waits for groups that one block keeps: see `sweep`.
 //! * The records of what is trapped are history: the oldest go when it is longer than `history`.
 //!
 //! Whoever looks at blocks' bytes all over the heap (the audit, the search for leaks) asks that no
@@ -26,7 +27,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicIsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory, Slab};
+use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_LEN, GROUP_UNITS, Memory, Slab};
 use super::grow::Growth;
 use super::notes::Note;
 use super::{Heap, canary};
@@ -34,8 +35,9 @@ use crate::stack::StackId;
 use crate::sys::guards::{self, Means};
 use crate::sys::pages::{self, Moved};
 
-/// Groups that are kept with memory for the blocks to come, at most: 4 MiB.
+/// Groups that are kept with memory for the blocks to come, at most: 4 MiB; and where little is live.
 const STOCK_MAX: usize = 16;
+const STOCK_MIN: usize = 4;
 /// Groups whose page tables are given up together: 2 MiB.
 const SPAN_GROUPS: usize = 8;
 
@@ -70,11 +72,19 @@ impl Heap {
         if block.chunk.single {
             return;
         }
-        if self.finish_units(block.chunk, block.head(), block.units() as usize)
+        let units = block.units() as usize;
+        if !block.goes_at_once() {
+            self.count_waiting(block.chunk, units.cast_signed());
+        }
+        let is_ready = self.finish_units(block.chunk, block.head(), units);
+        if is_ready
             // Who cannot have the lock for long interrupted its holder: another thread does it.
             && let Some(mut growth) = self.growth.lock_or_give_up()
         {
             self.trap_ready(&mut growth, block.chunk);
+        }
+        if self.is_over() {
+            self.sweep();
         }
     }
 
@@ -157,16 +167,18 @@ impl Heap {
     fn verify_group(&self, chunk: &Chunk, group: usize) {
         let first = group * GROUP_UNITS;
         chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, head| {
-            if slab.memory() == Memory::Here
-                && let Some(block) = chunk.block_ref(head, 0)
-            {
-                self.verify_slab(&block);
+            let Some(block) = chunk.block_ref(head, 0) else { return };
+            match slab.memory() {
+                Memory::Here => self.verify_slab(&block),
+                // A large one may reach into a group that is closed.
+                Memory::Given if !block.goes_at_once() => self.verify_given(&block),
+                Memory::Given | Memory::Trapped => {}
             }
         });
     }
 
     /// The same of a slab.
-    fn verify_slab(&self, first: &BlockRef<'_>) {
+    pub(super) fn verify_slab(&self, first: &BlockRef<'_>) {
         let count = first.slab.count.load(Relaxed) as usize;
         let len = first.room() * count;
         // SAFETY: the slots of a slab lie side by side, and its memory is there until the caller
@@ -223,9 +235,13 @@ impl Heap {
         }
         let memory = self.close_group(chunk, group);
         chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| {
+            if slab.memory() == Memory::Here {
+                self.count_waiting(chunk, -(slab.units.load(Relaxed) as isize));
+            }
             slab.set_memory(memory);
-            self.remember(growth, slab);
         });
+        // The last one to be forgotten blanks the headers: then there are no others to remember.
+        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| self.remember(growth, slab));
         blank_if_over(chunk);
     }
 
@@ -236,7 +252,8 @@ impl Heap {
         }
         let next = growth.next_unit.div_ceil(GROUP_UNITS);
         let in_current = growth.stocked.saturating_sub(next);
-        if STOCK_MAX <= in_current + growth.reserve_stocked {
+        let share = self.shards.sample() as usize / (4 * GROUP_LEN);
+        if share.clamp(STOCK_MIN, STOCK_MAX) <= in_current + growth.reserve_stocked {
             return;
         }
         let free = next.max(growth.stocked);
@@ -309,8 +326,12 @@ impl Heap {
         Memory::Given
     }
 
-    /// Makes the records of a slab history.
-    fn remember(&self, growth: &mut Growth, slab: &Slab) {
+    /// Makes the records of a slab history, unless they are or were.
+    pub(super) fn remember(&self, growth: &mut Growth, slab: &Slab) {
+        // Relaxed, all: under the growth lock.
+        if slab.is_history.swap(true, Relaxed) || slab.records.load(Relaxed).is_null() {
+            return;
+        }
         growth.history_len += slab.records_len();
         let this = ptr::from_ref(slab);
         // SAFETY: null, or a slab of this heap, which stays mapped while the heap does.

@@ -1,0 +1,185 @@
+//! Retired slabs whose groups are not: where too much memory waits for its group, it goes without.
+//!
+//! ```text
+//!   group   | retired | retired | in use | retired |      one slab in use keeps all of it
+//!   sweep   | trapped | trapped | in use | trapped |      markers: one call for each run
+//!   later   |         one mapping without access   |      when the last slab retires
+//! ```
+//!
+//! * What waits is counted as slabs retire. Above what is live and a little, each slab that retires
+//!   has one chunk swept: the oldest first, whose groups are the least likely to be complete soon, and
+//!   never the one that slabs are cut from. One thread sweeps at a time.
+//! * The bytes are verified before they go. The units of a run are taken out of the group's count
+//!   meanwhile, so that nobody else ends the group.
+//! * Where the kernel has no markers the memory is given back and stays accessible: what was written
+//!   there is found when the group goes.
+//! * A group with such slabs is not moved to new addresses: markers would move along.
+
+use core::ops::Range;
+use core::ptr;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+
+use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory};
+use super::classes::UNIT_LEN;
+use super::grow::Growth;
+use super::{Heap, canary};
+use crate::sys::guards::Means;
+use crate::sys::pages;
+
+/// Memory that may wait however little is live: the chunk that slabs are cut from is not swept.
+const WAITING_LEN_MIN: usize = 4 << 20;
+/// What may wait beyond that: what is live, divided by this.
+const LIVE_SHARE: usize = 1;
+/// Chunks that are looked at for one that has something to sweep.
+const LOOKS_MAX: usize = 64;
+
+/// Whether all blocks of a slab are freed, and its memory waits for its group.
+fn is_waiting(first: &BlockRef<'_>) -> bool {
+    // Acquire: pairs with the AcqRel of the last free: all junk is seen.
+    first.slab.memory() == Memory::Here
+        && !first.goes_at_once()
+        && first.slab.freed.load(Acquire) == first.slab.count.load(Relaxed)
+}
+
+impl Heap {
+    /// Counts units of a chunk that wait for their group, or do not any more.
+    pub(super) fn count_waiting(&self, chunk: &Chunk, units: isize) {
+        // Relaxed, both: estimates.
+        chunk.waiting.fetch_add(units as i32, Relaxed);
+        self.waiting.fetch_add(units, Relaxed);
+    }
+
+    /// Whether too much memory waits for its group.
+    pub(super) fn is_over(&self) -> bool {
+        // Relaxed: an estimate. Below zero while a thread is about to count what is swept already.
+        let waiting = self.waiting.load(Relaxed).max(0).cast_unsigned() * UNIT_LEN;
+        WAITING_LEN_MIN < waiting
+            && self.shards.sample() as usize / LIVE_SHARE < waiting - WAITING_LEN_MIN
+    }
+
+    /// Takes the memory of retired slabs of one chunk away, if nobody asks to keep memory. Without the
+    /// lock: findings are told here.
+    pub(super) fn sweep(&self) {
+        let Some(chunk) = self.begin_sweep() else { return };
+        (0..GROUP_COUNT).for_each(|group| self.sweep_group(chunk, group));
+        if let Some(mut growth) = self.growth.lock_or_give_up() {
+            growth.is_sweeping = false;
+            // Groups whose last unit was counted here.
+            self.trap_ready(&mut growth, chunk);
+        }
+    }
+
+    /// Returns a chunk to sweep; its slabs are this thread's to sweep until `is_sweeping` ends.
+    fn begin_sweep(&self) -> Option<&Chunk> {
+        let mut growth = self.growth.lock_or_give_up()?;
+        if growth.holders != 0 || growth.is_sweeping {
+            return None;
+        }
+        for _ in 0..LOOKS_MAX {
+            let chunk = growth.next_to_sweep(self)?;
+            // Relaxed: an estimate.
+            if 0 < chunk.waiting.load(Relaxed) && !ptr::eq(chunk, growth.chunk) {
+                growth.is_sweeping = true;
+                return Some(chunk);
+            }
+        }
+        None
+    }
+
+    /// Sweeps the runs of retired slabs of a group.
+    fn sweep_group(&self, chunk: &Chunk, group: usize) {
+        let first = group * GROUP_UNITS;
+        let mut run = first..first;
+        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, head| {
+            if chunk.block_ref(head, 0).is_none_or(|block| !is_waiting(&block)) {
+                return;
+            }
+            if run.end != head {
+                self.sweep_run(chunk, run.clone());
+                run.start = head;
+            }
+            run.end = head + usize::from(slab.units.load(Relaxed));
+        });
+        self.sweep_run(chunk, run);
+    }
+
+    /// Verifies neighbouring slabs of a group that wait for it, and takes their memory away.
+    fn sweep_run(&self, chunk: &Chunk, run: Range<usize>) {
+        if run.is_empty() {
+            return;
+        }
+        // Without these units the group is not complete, and nobody else takes its memory. One that
+        // is complete, or whose units are not all counted yet, is left alone.
+        let taken = chunk.done[run.start / GROUP_UNITS].fetch_update(AcqRel, Relaxed, |done| {
+            let rest = done.checked_sub(run.len() as u8)?;
+            (usize::from(done) < GROUP_UNITS).then_some(rest)
+        });
+        if taken.is_err() {
+            return;
+        }
+        chunk.for_each_slab_in(run.clone(), |_, head| {
+            chunk.block_ref(head, 0).iter().for_each(|block| self.verify_slab(block));
+        });
+        if let Some(mut growth) = self.growth.lock_or_give_up().filter(|growth| growth.holders == 0)
+        {
+            self.close_run(&mut growth, chunk, run.clone());
+        }
+        self.finish_units(chunk, run.start, run.len());
+    }
+
+    /// Takes the memory of verified slabs away.
+    fn close_run(&self, growth: &mut Growth, chunk: &Chunk, run: Range<usize>) {
+        let (start, len) = chunk.units_range(run.start, run.len());
+        let has_markers = self.guards.setup.means == Some(Means::Madvise);
+        // SAFETY: all blocks of the run are freed and verified; who reads their bytes asks for their
+        // memory to be held.
+        let memory = if has_markers && unsafe { Means::Madvise.close(start, len) } {
+            Memory::Trapped
+        } else {
+            // SAFETY: as above.
+            unsafe { pages::discard(start, len) };
+            Memory::Given
+        };
+        chunk.for_each_slab_in(run.clone(), |slab, _| slab.set_memory(memory));
+        chunk.for_each_slab_in(run.clone(), |slab, _| self.remember(growth, slab));
+        self.count_waiting(chunk, -run.len().cast_signed());
+    }
+
+    /// Tells of freed blocks that were written to after their memory was given back.
+    pub(super) fn verify_given(&self, first: &BlockRef<'_>) {
+        let mut next = first.neighbour(Some(0));
+        while let Some(block) = next {
+            // SAFETY: given memory is still mapped; nobody closes it but who counts the group's last
+            // unit, and that is the caller.
+            let hit = unsafe { canary::first_nonzero(block.start(), block.room()) };
+            if let Some(offset) = hit {
+                self.tell_late_write(&block, offset);
+            }
+            next = block.neighbour(Some(block.index + 1));
+        }
+    }
+}
+
+impl Growth {
+    /// Returns the chunk whose turn it is to be swept: from the oldest to the newest, and again.
+    fn next_to_sweep<'h>(&mut self, _heap: &'h Heap) -> Option<&'h Chunk> {
+        if self.to_sweep.is_null() {
+            // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
+            while let Some(first) = unsafe { self.first.as_ref() } {
+                // Relaxed, both: under the growth lock.
+                let newer = first.newer.load(Relaxed);
+                // Nothing will ever wait there again.
+                if newer.is_null() || !(first.single || first.trapped.load(Relaxed) == u16::MAX) {
+                    break;
+                }
+                self.first = newer;
+            }
+            self.to_sweep = self.first;
+        }
+        // SAFETY: as above.
+        let chunk = unsafe { self.to_sweep.as_ref() }?;
+        // Relaxed: under the growth lock.
+        self.to_sweep = chunk.newer.load(Relaxed);
+        Some(chunk)
+    }
+}
