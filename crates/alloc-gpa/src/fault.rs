@@ -31,6 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 mod action;
 mod context;
 mod deliver;
+mod followed;
 pub(crate) mod own_stack;
 pub(crate) mod program;
 pub(crate) mod reopened;
@@ -54,6 +55,8 @@ const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// `SEGV_MAPERR` and `SEGV_ACCERR`: how the kernel calls a guard marker, and a protection.
 const NOT_MAPPED: libc::c_int = 1;
 const NOT_PERMITTED: libc::c_int = 2;
+/// `SI_KERNEL`: the processor gave no address, as for one that no memory can have.
+const NO_ADDRESS: libc::c_int = 0x80;
 
 /// Whether the handler is there.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
@@ -252,13 +255,19 @@ unsafe fn handle(
     // SAFETY: this function's contract.
     let (code, addr) = unsafe { context::fault(info) };
     // What is sent by somebody has no address, and what else the kernel says is no trap.
-    if !matches!(code, NOT_MAPPED | NOT_PERMITTED) || !SIGNALS.contains(&signal) {
+    if !matches!(code, NOT_MAPPED | NOT_PERMITTED | NO_ADDRESS) || !SIGNALS.contains(&signal) {
         return false;
     }
-    // SAFETY: chunks in the map are mapped.
-    let Some(chunk) = (unsafe { map::lookup(addr).as_ref() }) else { return false };
     // SAFETY: this function's contract.
     let context = unsafe { &*context };
+    // SAFETY: chunks in the map are mapped.
+    let chunk = unsafe { map::lookup(addr).as_ref() }.filter(|_| code != NO_ADDRESS);
+    let Some(chunk) = chunk else {
+        if let Some(followed) = followed::find(context, code != NO_ADDRESS) {
+            own_stack::run(|| tell_followed(&followed, context));
+        }
+        return false;
+    };
     if !chunk.may_trap(addr) {
         return false;
     }
@@ -297,6 +306,22 @@ fn tell(chunk: &Chunk, addr: usize, context: &Context) -> bool {
     state.set_unresolving(false);
     drop(inside);
     goes_on
+}
+
+/// Tells that a pointer was followed that had been read from freed memory. The fault goes on to the
+/// program: there is no memory that could be opened.
+fn tell_followed(followed: &followed::Followed<'_>, context: &Context) {
+    let heap = followed.heap;
+    let mut finding = heap.followed(followed.pointer, followed.source);
+    let inside = thread::enter();
+    if heap.config.stacks != 0 {
+        finding.here = stack::interrupted_id(context.interrupted(), heap.config.stacks.into());
+    }
+    let state = thread::current();
+    state.set_unresolving(inside.is_none() || stack::is_in_loader(finding.here));
+    heap.tell(finding);
+    state.set_unresolving(false);
+    drop(inside);
 }
 
 /// Tells of a fault if it is an access to memory that this crate has trapped, for a program that

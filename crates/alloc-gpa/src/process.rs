@@ -39,7 +39,7 @@ pub use range::{check_range, check_start, room_at};
 pub use start::{Start, library_closed, note_unchecked, start};
 
 /// The process's heap; its settings come from the environment at the first allocation.
-static PROCESS: Gpa = Gpa::with_config(crate::Config::DEFAULT);
+pub(crate) static PROCESS: Gpa = Gpa::with_config(crate::Config::DEFAULT);
 
 /// The handle of the process's own checking heap: zero-sized, usable by any thread at any time,
 /// also in a signal handler and before `main`.

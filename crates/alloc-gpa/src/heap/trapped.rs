@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Acquire;
 use super::chunk::{Chunk, Place};
 use super::findings::{blank, describe};
 use super::state::{State, StateWord};
-use super::{Detail, Finding, FindingKind, Heap, StackId};
+use super::{Detail, Finding, FindingKind, Heap, StackId, map};
 use crate::fault::Access;
 
 impl Chunk {
@@ -24,6 +24,15 @@ impl Chunk {
             Place::Unused | Place::Forgotten => true,
         }
     }
+
+    /// Whether an address of this chunk lies inside a freed block.
+    pub(crate) fn is_freed(&self, addr: usize) -> bool {
+        let Place::Slot(block, offset) = self.place(addr) else { return false };
+        // Acquire: pairs with the Release that published the record.
+        let word = StateWord::load(&block.slot.state, Acquire);
+        let inside = usize::try_from(offset).is_ok_and(|offset| offset < block.size());
+        inside && matches!(word.state(), State::Freeing | State::Freed)
+    }
 }
 
 impl Heap {
@@ -33,6 +42,22 @@ impl Heap {
         // SAFETY: the owner is a heap's `id`, whose address `Heap::map` exposed, and the heap stays
         // mapped while a chunk of it does.
         unsafe { &*heap }
+    }
+
+    /// Returns the finding that a fault is at a pointer which was read from freed memory: of the block
+    /// that holds `source`, if that is not 0.
+    pub(crate) fn followed(&self, pointer: usize, source: usize) -> Finding {
+        let mut finding = blank(FindingKind::ReadAfterFree, pointer, None, StackId::NONE);
+        finding.detail = Detail::from_args(format_args!(
+            "a pointer that was read from freed memory was followed"
+        ));
+        // SAFETY: chunks in the map are mapped.
+        let chunk = unsafe { map::lookup(source).as_ref() };
+        if let Some(Place::Slot(block, offset)) = chunk.map(|chunk| chunk.place(source)) {
+            finding.addr = source;
+            describe(&mut finding, &block, offset);
+        }
+        finding
     }
 
     /// Returns the finding that an access at `addr`, an address of `chunk`, is; `None` if it is none,

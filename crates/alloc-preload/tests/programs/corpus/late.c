@@ -346,7 +346,7 @@ CASE(read_by_open_call) { // block 100, offset 0
     LAUNDER(p);
     sum = open(p, O_RDONLY); // at
 }
-CASE(call_through_freed) { // block 24, offset 16
+CASE(call_through_freed) { // block 24, offset 0/16
     struct Node *volatile node = calloc(1, sizeof *node); // alloc
     node->call = wipe;
     free(node); // free
