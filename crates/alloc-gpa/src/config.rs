@@ -106,6 +106,14 @@ pub struct Config {
     pub guard_impl: GuardImpl,
     /// Bytes, as requested, that may be live at once: an allocation beyond fails. `None`: no limit.
     pub memory_limit: Option<usize>,
+    /// Bytes of freed blocks, with their canaries, that wait before their addresses are handed out
+    /// again, oldest first; `None`: no address is used twice. For programs that run long.
+    ///
+    /// A block that waits is checked as any freed one: a second free is told with its stacks, a write
+    /// when the wait ends. Once its address is handed out again, a stale pointer to it is one to the
+    /// new block. Blocks that need more than 16 KiB, or an alignment above 4 KiB, trap when they are
+    /// freed, and their addresses are never used again.
+    pub quarantine: Option<usize>,
     /// The byte that freed memory is filled with. A write of this very byte after the free is unseen.
     pub junk: u8,
     /// What happens after a finding.
@@ -164,6 +172,11 @@ const KEYS: &[Key] = &[
         set: |config, value| parse_off_or_bytes(value).map(|limit| config.memory_limit = limit),
     },
     Key {
+        name: "quarantine",
+        valid: "off, or a number of bytes, such as 64M",
+        set: |config, value| parse_off_or_bytes(value).map(|bytes| config.quarantine = bytes),
+    },
+    Key {
         name: "junk",
         valid: "a byte, such as 0x5a or 90",
         set: |config, value| parse_byte(value).map(|byte| config.junk = byte),
@@ -205,6 +218,7 @@ impl Config {
         guard_align: GuardAlign::Right,
         guard_impl: GuardImpl::Auto,
         memory_limit: None,
+        quarantine: None,
         junk: 0x5a,
         on_finding: OnFinding::Record,
         told: Told::DEFAULT,
@@ -221,6 +235,7 @@ impl Config {
     /// | `guard_align` | `right`, `left`, `exact`: at which end of its own pages a guarded block lies |
     /// | `guard_impl` | `auto`, `madvise`, `mprotect`: how pages are made to trap |
     /// | `memory_limit` | `off`, or bytes as above: what may be live at once |
+    /// | `quarantine` | `off`, or bytes as above: addresses are used again after that much was freed |
     /// | `junk` | a byte, in hexadecimal after `0x` or decimal: what freed memory is filled with |
     /// | `on_finding` | `abort`, `continue`, `record`, `exit:N` with `N` from 0 to 255 |
     /// | `dump` | `off`, or how many bytes of each leak's largest block are shown, from 1 to 256 |
@@ -243,6 +258,11 @@ impl Config {
             let valid = "off while guard is sampled";
             return Err(ConfigError { key: "memory_limit", value: "a limit", valid });
         }
+        if self.reuse_after() != self.quarantine {
+            // A guarded block's addresses trap for ever.
+            let valid = "off while blocks are guarded";
+            return Err(ConfigError { key: "quarantine", value: "a number of bytes", valid });
+        }
         if self.told.dump != self.dump_len() {
             // In production nobody's bytes are shown.
             let valid = "off while guard is sampled";
@@ -253,6 +273,11 @@ impl Config {
 }
 
 impl Config {
+    /// Bytes that are freed before addresses are used again; never where blocks are guarded.
+    pub(crate) fn reuse_after(&self) -> Option<usize> {
+        self.quarantine.filter(|_| self.guard == Guard::Off)
+    }
+
     /// Bytes shown of the largest block of each leak: none where blocks are sampled, as in production.
     pub(crate) const fn dump_len(&self) -> u16 {
         if matches!(self.guard, Guard::Sampled(_)) { 0 } else { self.told.dump }
@@ -393,6 +418,10 @@ mod tests {
         }
         assert!(read("guard=sampled:9,memory_limit=1M").is_err());
         assert!(read("guard=sampled:9,dump=16").is_err());
+        let quarantine = |quarantine| Ok(Config { quarantine, ..default });
+        assert_eq!(read("quarantine=64M"), quarantine(Some(64 << 20)));
+        assert_eq!(read("quarantine=0"), quarantine(Some(0)));
+        assert_eq!(read("quarantine=1G,quarantine=off"), quarantine(None));
         assert!(read("guard=every,dump=16").is_ok_and(|config| config.dump_len() == 16));
         assert_eq!(read("guard_seed=7"), Ok(Config { guard_seed: Some(7), ..default }));
         assert_eq!(read("guard_seed=7,guard_seed=random"), Ok(default));
@@ -439,7 +468,7 @@ mod tests {
             (
                 "stack=3",
                 "unknown key `stack`; the keys are stacks, history, guard, guard_seed, guard_align, guard_impl, \
-                 memory_limit, junk, on_finding, dump, live, every, sample",
+                 memory_limit, quarantine, junk, on_finding, dump, live, every, sample",
             ),
             (
                 "memory_limit=lots",
@@ -448,6 +477,18 @@ mod tests {
             (
                 "guard=all",
                 "`all` is no value of `guard`; it takes off, every, sampled:1 to sampled:1073741824",
+            ),
+            (
+                "quarantine=on",
+                "`on` is no value of `quarantine`; it takes off, or a number of bytes, such as 64M",
+            ),
+            (
+                "quarantine=1M,guard=every",
+                "`a number of bytes` is no value of `quarantine`; it takes off while blocks are guarded",
+            ),
+            (
+                "guard=sampled:9,quarantine=0",
+                "`a number of bytes` is no value of `quarantine`; it takes off while blocks are guarded",
             ),
             ("guard_align=up", "`up` is no value of `guard_align`; it takes right, left, exact"),
             ("guard_impl=x", "`x` is no value of `guard_impl`; it takes auto, madvise, mprotect"),

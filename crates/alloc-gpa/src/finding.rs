@@ -197,13 +197,16 @@ impl Finding {
         is_damage && !detail.starts_with("trapped") && !detail.starts_with("in ")
     }
 
-    /// Whether another finding is of the same damage, met once more: an address is never used again.
-    /// Libc may do the damage, a trap see it, and the free of the block meet it.
+    /// Whether another finding is of the same damage, met once more. Another block at the address,
+    /// which there is in `quarantine` mode only, comes from another place, or from the same mistake. Libc may do the damage, a trap see it, and the free of the block meet it.
     pub(crate) fn is_damage_of(&self, other: &Self) -> bool {
         use FindingKind::{
             Overflow, OverflowRead, ReadAfterFree, Underflow, UnderflowRead, UseAfterFree,
         };
-        let is_same = self.kind == other.kind && self.block == other.block && self.block.is_some();
+        let is_same = self.kind == other.kind
+            && self.block == other.block
+            && self.block.is_some()
+            && self.allocated == other.allocated;
         match self.kind {
             UseAfterFree | ReadAfterFree => is_same,
             Overflow | Underflow | OverflowRead | UnderflowRead => {

@@ -27,7 +27,7 @@ mod sampled;
 /// A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, writes past
 /// the end, before the start, and after the free, each with the stacks of allocation and free.
 ///
-/// It never hands out an address twice. Any thread may use it. Its memory goes back to the system
+/// It never hands out an address twice, unless [`quarantine`](Builder::quarantine) says when. Any thread may use it. Its memory goes back to the system
 /// when it ends.
 ///
 /// ```
@@ -123,6 +123,13 @@ impl Builder {
     /// block.
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.config.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Bytes of freed blocks that wait before addresses are used again; see [`Config::quarantine`].
+    /// Unless told otherwise none is. It has no effect where blocks are guarded.
+    pub const fn quarantine(mut self, bytes: usize) -> Self {
+        self.config.quarantine = Some(bytes);
         self
     }
 
@@ -485,7 +492,7 @@ pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
 //   Blocks of the system's (`sampled`): as std promises of `System`.
 // 1 Fit: a slot has room for the block and its canary at the block's alignment (`classes`, tested
 //   exhaustively); a zero size is served as a slot whose block has no bytes.
-// 2 Exclusive: a slot is handed out once, under a shard's lock; records lie in other mappings.
+// 2 Exclusive: a slot is handed out once, under a shard's lock; once more as `quarantine` says; records lie in other mappings.
 // 3 Stable: the heap is mapped elsewhere; `self` holds its address. No `&self` method frees.
 // 4 No unwind: no indexing that the geometry does not bound, no arithmetic that can overflow past
 //   `classes::large`'s check; reports are written by `deinit` and drop with errors ignored.

@@ -20,6 +20,7 @@
 //! * `audit`: the sweep over all blocks, for leaks and for damage that nobody met.
 //! * `trapped`: what an access was that the processor refused.
 //! * `fork`: a heap in two processes.
+//! * `quarantine`: freed slots that wait until they are handed out again.
 //! * `guarded`: blocks between pages that trap.
 //! * `budget`: how much may be live at once.
 //! * `notes`: what had to be given up.
@@ -60,6 +61,7 @@ mod lane;
 pub(crate) mod map;
 pub(crate) mod notes;
 mod quick;
+mod quarantine;
 pub(crate) mod range;
 mod records;
 mod resize;
@@ -80,6 +82,7 @@ use findings::Findings;
 use grow::Growth;
 use guarded::{Guards, Setup};
 use notes::{Note, Notes};
+use quarantine::Quarantine;
 use records::Regions;
 use shards::{Shards, Taken};
 pub use state::Origin;
@@ -114,6 +117,8 @@ pub(crate) struct Heap {
     /// Units of retired slabs whose memory waits for their groups: see `sweep`.
     waiting: AtomicIsize,
     guards: Guards,
+    /// Freed slots that will be handed out again, where they are.
+    quarantine: Lock<Quarantine>,
     /// What is taken of `memory_limit`.
     budget: Budget,
     notes: Notes,
@@ -172,6 +177,7 @@ impl Heap {
         let heap = pages::map(Self::MAP_LEN)?.cast::<Heap>();
         // SAFETY: inside the fresh mapping.
         let slot = unsafe { &raw mut (*heap.as_ptr()).config };
+        let config = Config { quarantine: config.reuse_after(), ..config };
         // SAFETY: mapped, aligned, and nobody else knows it. The other fields are zero, which is a
         // valid, empty heap: atomics, unlocked locks, null pointers.
         unsafe { slot.write(config) };
@@ -212,6 +218,7 @@ impl Heap {
             }
             heap.findings.unmap();
             heap.growth.lock().unmap_headers();
+            heap.quarantine.lock().unmap();
             // SAFETY: no chunk is left to lead to a record.
             unsafe { heap.regions.unmap() };
         }
@@ -290,7 +297,7 @@ impl Heap {
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
         let Fresh { start, is_used } = self.alloc_fresh(layout, Origin::Malloc, here)?;
-        // Addresses are never used twice, memory is.
+        // Memory is used twice, and in quarantine mode addresses are.
         if is_used {
             // SAFETY: just allocated with that size.
             unsafe { start.write_bytes(0, layout.size()) };
@@ -306,7 +313,10 @@ impl Heap {
         here: StackId,
     ) -> Result<Fresh, AllocError> {
         let (size, align) = (layout.size(), layout.align());
-        if self.config.memory_limit.is_some() || self.config.guard != config::Guard::Off {
+        if self.config.memory_limit.is_some()
+            || self.config.guard != config::Guard::Off
+            || self.config.quarantine.is_some()
+        {
             return self.alloc_limited(layout, origin, here);
         }
         match classes::class_of(size, align) {
@@ -315,7 +325,7 @@ impl Heap {
         }
     }
 
-    /// As `alloc_fresh`, where there is a limit, or blocks are guarded.
+    /// As `alloc_fresh`, where there is a limit, or blocks are guarded or used again.
     #[cold]
     #[inline(never)]
     fn alloc_limited(
@@ -336,6 +346,9 @@ impl Heap {
             return Ok(Fresh::of(&block));
         }
         let fresh = match classes::class_of(size, align) {
+            Some(class) if let Some(taken) = self.take_reusable(class, size) => {
+                Ok(self.begin_small(&taken, layout, origin, here))
+            }
             Some(class) => self.alloc_small(class, layout, origin, here),
             None => self.alloc_large(layout, origin, here),
         };
@@ -353,9 +366,21 @@ impl Heap {
         origin: Origin,
         here: StackId,
     ) -> Result<Fresh, AllocError> {
+        let taken = self.take_slot(class, layout.size())?;
+        Ok(self.begin_small(&taken, layout, origin, here))
+    }
+
+    /// Begins a block in a slot that was taken for it.
+    #[inline]
+    fn begin_small(
+        &self,
+        taken: &Taken<'_>,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Fresh {
         let (size, align) = (layout.size(), layout.align());
-        let taken = self.take_slot(class, size)?;
-        let Taken { start, slot, .. } = taken;
+        let &Taken { start, slot, .. } = taken;
         slot.begin(here.get(), size);
         // SAFETY: the slot holds the block and more.
         let end = unsafe { start.add(size) };
@@ -366,7 +391,7 @@ impl Heap {
         if taken.is_first {
             self.beat();
         }
-        Ok(Fresh { start, is_used: taken.is_used })
+        Fresh { start, is_used: taken.is_used }
     }
 
     #[cold]
@@ -469,6 +494,9 @@ impl Heap {
         word.with(State::Freed).publish(&block.slot.state);
         self.budget.give(self.config.memory_limit, size);
         self.count_freed(1, size);
+        if self.config.quarantine.is_some() && block.is_of_class() {
+            return self.put_in_quarantine(block);
+        }
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
             self.retire(block);

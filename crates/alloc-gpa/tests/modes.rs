@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use alloc_core::{Allocator, AllocatorExt, Layout, UnsizedFree};
-use alloc_gpa::{Builder, Check, FindingKind, Gpa, Guard, GuardAlign, GuardImpl};
+use alloc_gpa::{Builder, Check, FindingKind, Gpa, Guard, GuardAlign, GuardImpl, StackId};
 
 fn quiet() -> Builder {
     Gpa::builder().quiet()
@@ -374,4 +374,209 @@ fn picked_blocks_are_checked() {
     assert_eq!(gpa.detect_leaks().count, 1);
     assert!(gpa.notes().eq(["sampled: only the blocks that guard=sampled picked were checked"]));
     assert_eq!(gpa.findings().next().unwrap().kind, FindingKind::DoubleFree);
+}
+
+/// Bytes of the slots that a number of blocks of 100 bytes take.
+const fn slots(count: usize) -> usize {
+    count * 112
+}
+
+fn has_frames(stack: StackId) -> bool {
+    stack.frames().next().is_some()
+}
+
+/// An address comes back once more than the quarantine was freed behind it, and not before; a second
+/// free until then is told, with both stacks.
+#[test]
+fn addresses_come_back_after_the_quarantine() {
+    let gpa = quiet().quarantine(slots(50)).build();
+    let first = alloc(&gpa, 100);
+    free(&gpa, first, 100);
+    for _ in 0..49 {
+        let block = alloc(&gpa, 100);
+        assert_ne!(block, first);
+        free(&gpa, block, 100);
+    }
+    free(&gpa, first, 100);
+    let findings = gpa.findings().collect::<Vec<_>>();
+    let [finding] = &findings[..] else { panic!("{findings:#?}") };
+    assert_eq!((finding.kind, finding.block.unwrap().size), (FindingKind::DoubleFree, 100));
+    assert!([finding.allocated, finding.freed, finding.here].map(has_frames) == [true; 3]);
+    let last = alloc(&gpa, 100);
+    assert_ne!(last, first, "as much waits as may");
+    free(&gpa, last, 100);
+    assert_eq!(alloc(&gpa, 100), first, "the oldest comes first");
+    // The new life is one like any other.
+    free(&gpa, first, 100);
+    free(&gpa, first, 100);
+    assert!(gpa.findings().all(|finding| finding.kind == FindingKind::DoubleFree));
+    assert_eq!(gpa.findings().count(), 2);
+    assert_eq!(gpa.stats().live_bytes, 0);
+    assert_eq!(gpa.stats().peak_bytes, 100);
+}
+
+/// A write to a freed block is found when the block leaves the quarantine, once, and one that comes later
+/// when its slot is handed out.
+#[test]
+fn late_writes_are_found_when_a_block_leaves() {
+    let gpa = quiet().quarantine(slots(2)).build();
+    let blocks = [
+        alloc(&gpa, 100),
+        alloc(&gpa, 100), // Findings are told apart by the place that allocated.
+        alloc(&gpa, 100),
+        alloc(&gpa, 100),
+    ];
+    for block in &blocks[..2] {
+        free(&gpa, *block, 100);
+    }
+    poke(blocks[0], 10);
+    assert_eq!(gpa.findings().count(), 0);
+    free(&gpa, blocks[2], 100);
+    let told = |index: usize, offset| {
+        let finding = gpa.findings().nth(index).unwrap();
+        assert_eq!((finding.kind, finding.offset), (FindingKind::UseAfterFree, offset));
+        assert_eq!(finding.block.unwrap().addr, blocks[index].addr().get());
+        assert!(has_frames(finding.allocated) && has_frames(finding.freed));
+    };
+    told(0, 10);
+    free(&gpa, blocks[3], 100);
+    poke(blocks[1], 20);
+    assert_eq!(alloc(&gpa, 100), blocks[0]);
+    assert_eq!(gpa.findings().count(), 1, "its bytes were mended");
+    assert_eq!(alloc(&gpa, 100), blocks[1]);
+    told(1, 20);
+    let _ = gpa.check();
+    assert_eq!(gpa.findings().count(), 2);
+}
+
+/// Memory that is used again is zero where zero was asked for, and what a block holds is its own.
+#[test]
+fn zeroed_blocks_of_used_memory_are_zero() {
+    let gpa = quiet().quarantine(0).build();
+    for size in [1, 100, 4000, 16_000] {
+        let block = alloc(&gpa, size);
+        // SAFETY: live, of this size.
+        unsafe { block.write_bytes(0xa5, size) };
+        free(&gpa, block, size);
+        let again = gpa.raw_alloc_zeroed(layout(size, 1)).unwrap();
+        assert_eq!(again, block);
+        // SAFETY: live, of this size.
+        let bytes = unsafe { NonNull::slice_from_raw_parts(again, size).as_ref() };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        free(&gpa, again, size);
+    }
+    assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// Bytes of memory that the process has.
+fn resident_len() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * PAGE_LEN
+}
+
+/// However many blocks come and go, of whatever sizes: memory is bounded by what is live at once and by
+/// the quarantine. Large blocks among them keep none.
+#[test]
+fn memory_is_bounded_by_the_quarantine() {
+    const LIVE: usize = 1000;
+    let gpa = quiet().stacks(0).quarantine(1 << 20).history(1 << 20).build();
+    let mut live: Vec<Option<(NonNull<u8>, usize)>> = vec![None; LIVE];
+    let (mut random, mut before) = (1u64, 0);
+    for round in 0..1_000_000usize {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let place = (random >> 33) as usize % LIVE;
+        if let Some((block, size)) = live[place].take() {
+            free(&gpa, block, size);
+        }
+        let size = match round % 1000 {
+            0 => 20_000 + (random >> 40) as usize % 50_000,
+            _ => (random >> 50) as usize % (1 << (round % 12)),
+        };
+        live[place] = Some((alloc(&gpa, size), size));
+        if round == 100_000 {
+            before = resident_len();
+        }
+    }
+    let after = resident_len();
+    assert!(after < before + (16 << 20), "{before} grew to {after}");
+    live.into_iter().flatten().for_each(|(block, size)| free(&gpa, block, size));
+    assert_eq!(gpa.deinit(), Check::Ok);
+}
+
+/// Threads that free each other's blocks: no block is handed out twice at once, none is damaged, and all
+/// are counted.
+#[test]
+fn threads_share_a_quarantine() {
+    for bytes in [0, 10_000] {
+        let gpa = quiet().stacks(2).quarantine(bytes).build();
+        let slots: Vec<std::sync::Mutex<Option<alloc_core::Owned<[u8], &Gpa>>>> =
+            (0..64).map(|_| std::sync::Mutex::new(None)).collect();
+        std::thread::scope(|scope| {
+            for thread in 1..5u8 {
+                let (gpa, slots) = (&gpa, &slots);
+                scope.spawn(move || {
+                    let mut random = u64::from(thread);
+                    for _ in 0..20_000 {
+                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let len = 1 + (random >> 40) as usize % 200;
+                        let mut block = gpa.alloc_fill(len, thread).unwrap();
+                        let place = &slots[(random >> 50) as usize % slots.len()];
+                        block.iter_mut().for_each(|byte| *byte ^= len as u8);
+                        let old = place.lock().unwrap().replace(block);
+                        // All bytes are as one thread left them.
+                        assert!(old.is_none_or(|old| {
+                            (1..5).contains(&(old[0] ^ old.len() as u8))
+                                && old.iter().all(|byte| *byte == old[0])
+                        }));
+                    }
+                });
+            }
+            let _ = gpa.check();
+            let _ = gpa.find_leaks();
+        });
+        drop(slots);
+        let stats = gpa.stats();
+        assert_eq!((stats.allocations, stats.frees), (80_000, 80_000));
+        assert_eq!(stats.live_bytes, 0);
+        assert_eq!(gpa.findings().count(), 0, "{:#?}", gpa.findings().collect::<Vec<_>>());
+        assert_eq!(gpa.deinit(), Check::Ok);
+    }
+}
+
+/// Two threads free one block: one of them is told, in each life of the slot.
+#[test]
+fn one_free_wins_in_each_life() {
+    let gpa = quiet().stacks(0).quarantine(0).build();
+    let barrier = std::sync::Barrier::new(2);
+    let shared = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+    let round = |allocates: bool| {
+        for _ in 0..2000 {
+            if allocates {
+                let block = alloc(&gpa, 100).as_ptr();
+                shared.store(block, std::sync::atomic::Ordering::Relaxed);
+            }
+            barrier.wait();
+            let block = shared.load(std::sync::atomic::Ordering::Relaxed);
+            free(&gpa, NonNull::new(block).unwrap(), 100);
+            barrier.wait();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| round(true));
+        round(false);
+    });
+    let stats = gpa.stats();
+    assert_eq!((stats.allocations, stats.frees, stats.live_bytes), (2000, 2000, 0));
+    let kinds = gpa.findings().map(|finding| finding.kind).collect::<Vec<_>>();
+    assert!(kinds.iter().all(|kind| *kind == FindingKind::DoubleFree), "{kinds:?}");
+}
+
+/// Guarded blocks trap for ever: with them there is no quarantine.
+#[test]
+fn guarded_blocks_do_not_come_back() {
+    let gpa = every(GuardAlign::Right, GuardImpl::Auto).quarantine(0).build();
+    let first = alloc(&gpa, 100);
+    free(&gpa, first, 100);
+    assert_ne!(alloc(&gpa, 100), first);
+    assert!(traps(first, 0));
 }

@@ -32,6 +32,15 @@ conformance!(limited => with: |case| {
     check(Gpa::builder().quiet().memory_limit(1 << 40), |gpa| case.run_unsized(gpa))
 });
 
+// Each address is used again as soon as may be.
+conformance!(quarantine => with: |case| {
+    check(Gpa::builder().quiet().quarantine(0), |gpa| case.run_unsized(gpa))
+});
+
+conformance!(longer_quarantine => with: |case| {
+    check(Gpa::builder().quiet().stacks(4).quarantine(10_000), |gpa| case.run_unsized(gpa))
+});
+
 /// Runs a case, and looks at what was found.
 fn check<R>(builder: Builder, case: impl FnOnce(&Gpa) -> R) -> R {
     let gpa = builder.build();

@@ -74,6 +74,12 @@ impl BlockRef<'_> {
         }
     }
 
+    /// Whether the block is in a slot of a size class.
+    #[inline]
+    pub(crate) fn is_of_class(&self) -> bool {
+        self.slab.reciprocal.load(Relaxed) != 0
+    }
+
     /// Whether the block has a slab of its own.
     #[inline]
     pub(crate) fn is_large(&self) -> bool {

@@ -30,14 +30,36 @@ impl Heap {
         let Some(before) = block.index.checked_sub(1) else {
             if let Some(damage) = redzone_damage(block) {
                 self.tell_underflow(block, REDZONE_LEN, damage, here);
+                // Whoever has the slot next did not do it.
+                fill_redzone(block);
             }
             return;
         };
         let Some(before) = block.neighbour(Some(before)) else { return };
+        let Some(mut told) = self.damage_before(block, &before) else { return };
+        if self.config.quarantine.is_some() {
+            // The slot before may have had another block in between. Now it will not.
+            let Some(_held) = self.hold_memory() else { return };
+            let Some(again) = self.damage_before(block, &before) else { return };
+            told = again;
+        }
+        // The bytes stay as they are: another thread may be growing the block before. When that
+        // is freed, the log knows the damage.
+        self.tell_underflow(block, told.0, told.1, here);
+    }
+
+    /// Returns how many canary bytes there are just before a block, which the live block before it
+    /// has, and where they are damaged, if it was not that block.
+    #[inline]
+    fn damage_before(
+        &self,
+        block: &BlockRef<'_>,
+        before: &BlockRef<'_>,
+    ) -> Option<(usize, Damage)> {
         // Acquire: pairs with the Release that made it live.
         let word = StateWord::load(&before.slot.state, Acquire);
         if !word.is_live() {
-            return;
+            return None;
         }
         let size = before.size();
         let slack = before.room() - size.min(before.room());
@@ -45,7 +67,7 @@ impl Heap {
         // SAFETY: the bytes before a block that is not the first lie in the slot before it.
         let start = unsafe { block.start().sub(len) };
         // SAFETY: mapped.
-        let Some(damage) = (unsafe { canary::canary_damage(start, len) }) else { return };
+        let damage = unsafe { canary::canary_damage(start, len) }?;
         // Acquire: orders this read after the canary's. A block that was resized or freed in the
         // meantime has other bytes there, rightly.
         core::sync::atomic::fence(Acquire);
@@ -53,11 +75,7 @@ impl Heap {
             StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
         // Only damage at the far end: what comes from the block before starts at its end.
         let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
-        if unchanged && !whole_slack_hit && damage.last + 1 == len {
-            // The bytes stay as they are: another thread may be growing the block before. When that
-            // is freed, the log knows the damage.
-            self.tell_underflow(block, len, damage, here);
-        }
+        (unchanged && !whole_slack_hit && damage.last + 1 == len).then_some((len, damage))
     }
 }
 

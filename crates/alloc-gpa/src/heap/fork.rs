@@ -8,7 +8,12 @@ use crate::lock::Lock;
 impl Heap {
     /// All locks: their bits in what `before_fork` returns are in this order.
     fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
-        let locks = [&self.shards.common as &dyn ForkLock, &self.growth, &self.findings.lock];
+        let locks = [
+            &self.shards.common as &dyn ForkLock,
+            &self.growth,
+            &self.quarantine,
+            &self.findings.lock,
+        ];
         (0..).zip(locks)
     }
 

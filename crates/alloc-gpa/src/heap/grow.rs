@@ -121,7 +121,7 @@ impl Heap {
         let large = classes::large(size, align).ok_or(AllocError)?;
         let shape = Shape::large(large);
         let (chunk, head) = if large.len <= LARGE_LEN_MAX && align <= LARGE_LEN_MAX {
-            let units = large.len.div_ceil(UNIT_LEN);
+            let units = large.len.div_ceil(UNIT_LEN).max(self.large_units_min());
             let mut growth = self.growth.lock();
             self.cut_slab(&mut growth, units, align.div_ceil(UNIT_LEN), shape)?
         } else {

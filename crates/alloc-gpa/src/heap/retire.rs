@@ -50,6 +50,7 @@ pub(crate) struct Held<'h>(&'h Heap);
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.growth.lock().holders -= 1;
+        self.0.release_quarantine();
     }
 }
 
@@ -57,7 +58,9 @@ impl Heap {
     /// Asks that no memory goes while the answer lives, so that the bytes of blocks can be read whose
     /// owner may free them meanwhile. `None` if a thread that was not copied by a fork has the lock.
     pub(crate) fn hold_memory(&self) -> Option<Held<'_>> {
-        self.growth.lock_or_give_up()?.holders += 1;
+        let mut growth = self.growth.lock_or_give_up()?;
+        self.hold_quarantine()?;
+        growth.holders += 1;
         Some(Held(self))
     }
 
