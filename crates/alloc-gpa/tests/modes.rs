@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
-use alloc_core::{Allocator, AllocatorExt, Layout, UnsizedFree};
+use alloc_core::{Allocator, AllocatorExt, Layout, Owned, UnsizedFree};
 use alloc_gpa::{Builder, Check, FindingKind, Gpa, Guard, GuardAlign, GuardImpl, StackId};
 
 fn quiet() -> Builder {
@@ -482,7 +482,7 @@ fn memory_is_bounded_by_the_quarantine() {
     let gpa = quiet().stacks(0).quarantine(1 << 20).history(1 << 20).build();
     let mut live: Vec<Option<(NonNull<u8>, usize)>> = vec![None; LIVE];
     let (mut random, mut before) = (1u64, 0);
-    for round in 0..1_000_000usize {
+    for round in 0..400_000usize {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let place = (random >> 33) as usize % LIVE;
         if let Some((block, size)) = live[place].take() {
@@ -509,8 +509,8 @@ fn memory_is_bounded_by_the_quarantine() {
 fn threads_share_a_quarantine() {
     for bytes in [0, 10_000] {
         let gpa = quiet().stacks(2).quarantine(bytes).build();
-        let slots: Vec<std::sync::Mutex<Option<alloc_core::Owned<[u8], &Gpa>>>> =
-            (0..64).map(|_| std::sync::Mutex::new(None)).collect();
+        let empty = || std::sync::Mutex::new(None::<Owned<[u8], &Gpa>>);
+        let slots = (0..64).map(|_| empty()).collect::<Vec<_>>();
         std::thread::scope(|scope| {
             for thread in 1..5u8 {
                 let (gpa, slots) = (&gpa, &slots);

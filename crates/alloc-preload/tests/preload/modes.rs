@@ -47,6 +47,8 @@ fn accesses_that_trap() {
         ("guard=sampled:100,guard_seed=1", "read_past_end", "48", "read past the end", "read", "3"),
         ("guard=sampled:100,guard_seed=1", "read_after_free", "48", "read of a freed", "read", ""),
         ("guard=sampled:1", "double_free", "48", "double free", "freed", "1 finding,"),
+        ("quarantine=100K", "double_free", "48", "double free", "freed", "1 finding,"),
+        ("quarantine=100K", "write_after_free", "48", "write after free", "freed", "1 finding,"),
     ] {
         let run = checked(settings, &program, &[what, size]);
         assert_eq!(
@@ -87,7 +89,8 @@ fn programs_without_a_fault() {
     let bench = Bench::new();
     let program = bench.compile("modes.c", &[]);
     let sampled = ["guard=sampled:1", "guard=sampled:10", "guard=sampled:1,guard_align=left"];
-    for settings in EVERY.iter().chain(&sampled) {
+    let quarantine = ["quarantine=0", "quarantine=100K"];
+    for settings in EVERY.iter().chain(&sampled).chain(&quarantine) {
         for (args, out) in [(["churn", "3000"], "churned\n"), (["many", "5000"], "freed\n")] {
             let run = checked(settings, &program, &args);
             assert_eq!((run.out.as_str(), run.code), (out, Some(0)), "{settings} {run:#?}");
@@ -135,6 +138,10 @@ fn wrong_settings() {
     let program = bench.compile("modes.c", &[]);
     for (settings, line) in [
         ("guard=sampled", "`sampled` is no value of `guard`; it takes off, every, sampled:1 to "),
+        (
+            "guard=every,quarantine=1M",
+            "`a number of bytes` is no value of `quarantine`; it takes off while blocks are guarded",
+        ),
         (
             "guard=sampled:9,memory_limit=1M",
             "`a limit` is no value of `memory_limit`; it takes off",

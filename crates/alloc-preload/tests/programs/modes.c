@@ -104,6 +104,8 @@ int main(int argc, char **argv) {
             touch(block);
         } else if (!strcmp(what, "double_free") && round == 0) {
             put(block);
+        } else if (!strcmp(what, "write_after_free") && round == 0) {
+            poke(block);
         }
     }
     puts("done");
