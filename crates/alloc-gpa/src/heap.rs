@@ -60,8 +60,8 @@ mod kept;
 mod lane;
 pub(crate) mod map;
 pub(crate) mod notes;
-mod quick;
 mod quarantine;
+mod quick;
 pub(crate) mod range;
 mod records;
 mod resize;
@@ -495,7 +495,7 @@ impl Heap {
         self.budget.give(self.config.memory_limit, size);
         self.count_freed(1, size);
         if self.config.quarantine.is_some() && block.is_of_class() {
-            return self.put_in_quarantine(block);
+            return self.put_in_quarantine(*block);
         }
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {

@@ -91,7 +91,7 @@ impl Heap {
     /// Lets a block wait that was just freed.
     #[cold]
     #[inline(never)]
-    pub(super) fn put_in_quarantine(&self, block: &BlockRef<'_>) {
+    pub(super) fn put_in_quarantine(&self, block: BlockRef<'_>) {
         let Some(len_max) = self.config.quarantine else { return };
         let Some(mut lists) = self.lock_quarantine() else { return };
         if lists.waiting.push(block.start().addr().get()) {

@@ -25,7 +25,8 @@ impl Heap {
     ///
     /// Any address may come here: what is no live block is told, and nothing else happens.
     ///
-    /// It takes no lock but the log's, and only if there is something to tell.
+    /// It takes no lock but the log's, and only if there is something to tell, and that of the
+    /// quarantine in that mode.
     #[inline]
     pub(crate) fn free_as(&self, addr: NonNull<u8>, claim: Claim, here: StackId) {
         let at = addr.addr().get();
@@ -81,6 +82,9 @@ impl Heap {
         word.with(State::Freed).publish(&block.slot.state);
         self.budget.give(self.config.memory_limit, size);
         self.count_freed(1, size);
+        if self.config.quarantine.is_some() {
+            return self.put_in_quarantine(block);
+        }
         // AcqRel: whoever counts the last one sees all junk that the others wrote.
         if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
             self.retire_last(block);
