@@ -10,8 +10,7 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 
 use crate::config::{Config, Guard};
 use crate::finding::{Check, Finding, LeakTotals};
-use crate::heap::notes::Note;
-use crate::heap::{Heap, Stats};
+use crate::heap::{Heap, Stats, claim::Claim, expect_free, notes::Note};
 use crate::leaks::Leaks;
 use crate::process::scan;
 use crate::registry;
@@ -403,8 +402,10 @@ unsafe impl Allocator for Gpa {
             // SAFETY: live, by the caller's contract, and in no heap: the system's.
             return unsafe { Self::free_systems(block) };
         }
+        let claim = Claim::of(Some(layout));
+        expect_free(block, claim);
         if let Ok(heap) = self.heap_or_map() {
-            with_stack(heap, |here| heap.free(block, Some(layout), here));
+            with_stack(heap, |here| heap.free_as(block, claim, here));
         }
     }
 }
@@ -424,6 +425,7 @@ unsafe impl UnsizedFree for Gpa {
             // SAFETY: live, by the caller's contract, and in no heap: the system's.
             return unsafe { Self::free_systems(block) };
         }
+        expect_free(block, Claim::NONE);
         if let Ok(heap) = self.heap_or_map() {
             with_stack(heap, |here| heap.free(block, None, here));
         }

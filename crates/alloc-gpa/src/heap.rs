@@ -83,6 +83,7 @@ use grow::Growth;
 use guarded::{Guards, Setup};
 use notes::{Note, Notes};
 use quarantine::Quarantine;
+pub(crate) use quick::expect_free;
 use records::Regions;
 use shards::{Shards, Taken};
 pub use state::Origin;

@@ -12,7 +12,7 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 use crate::SideHeap;
 use crate::gpa::Gpa;
 use crate::heap::claim::Claim;
-use crate::heap::{Heap, Origin};
+use crate::heap::{Heap, Origin, expect_free};
 use crate::stack::{StackId, thread};
 use crate::sys::errno::KeepErrno;
 
@@ -126,6 +126,7 @@ impl ProcessHeap {
             unsafe { SideHeap::free(block) };
             return;
         }
+        expect_free(block, claim);
         let _errno = KeepErrno::new();
         let inside = thread::enter();
         let Ok(heap) = Self::heap(Start::Preload) else { return };

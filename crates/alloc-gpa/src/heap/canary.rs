@@ -45,7 +45,16 @@ pub(crate) unsafe fn fill_canary(start: NonNull<u8>, len: usize) {
     };
     let addr = start.addr().get();
     let lane = Lane::of(word_at(addr, CANARY_WORD));
-    let mut offset = 0;
+    for offset in [0, LANE_LEN, 2 * LANE_LEN] {
+        // Written twice rather than decided about: of lengths that vary nothing is foretold. Rounded
+        // down, so that the pattern is the first lane's.
+        let offset = offset.min(last & !7);
+        // SAFETY: `offset + 16 <= len`.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: inside the range, which may be written.
+        unsafe { lane.store(at) };
+    }
+    let mut offset = 3 * LANE_LEN;
     while offset < last {
         // SAFETY: `offset + 16 < len`.
         let at = unsafe { start.add(offset) };
@@ -156,7 +165,15 @@ pub(crate) unsafe fn is_canary(start: NonNull<u8>, len: usize) -> bool {
     let addr = start.addr().get();
     let lane = Lane::of(word_at(addr, CANARY_WORD));
     let mut differs = Lane::zero();
-    let mut offset = 0;
+    for offset in [0, LANE_LEN, 2 * LANE_LEN] {
+        // As in `fill_canary`.
+        let offset = offset.min(last & !7);
+        // SAFETY: `offset + 16 <= len`.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: inside the range, which may be read.
+        differs = unsafe { Lane::load(at) }.differs(lane, differs);
+    }
+    let mut offset = 3 * LANE_LEN;
     while offset < last {
         // SAFETY: `offset + 16 < len`.
         let at = unsafe { start.add(offset) };

@@ -49,7 +49,14 @@ impl Claim {
         }
     }
 
+    /// Whether no size is said.
+    #[inline]
+    pub(crate) const fn says_no_size(self) -> bool {
+        self.size == NO_SIZE
+    }
+
     /// The size that is said.
+    #[inline]
     pub(crate) fn size(self) -> Option<usize> {
         (self.size != NO_SIZE).then_some(self.size)
     }

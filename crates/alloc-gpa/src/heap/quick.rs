@@ -17,8 +17,29 @@ use crate::stack::StackId;
 
 /// Length of a cache line in bytes.
 const LINE_LEN: usize = 64;
-/// Bytes of a slot that are prefetched, at most.
+/// Bytes of a block that are prefetched, at most.
 const PREFETCH_LEN_MAX: usize = 1024;
+
+/// Has a block's bytes fetched, as it is about to be freed; before the stack is captured, which gives
+/// them time. The free reads or writes all of its slot.
+#[inline]
+pub(crate) fn expect_free(addr: NonNull<u8>, claim: Claim) {
+    prefetch(addr.as_ptr());
+    prefetch(addr.as_ptr().wrapping_add(LINE_LEN));
+    if !claim.says_no_size() {
+        prefetch_lines(addr, 2 * LINE_LEN, claim.size().unwrap_or(0).saturating_add(LINE_LEN));
+    }
+}
+
+/// Has the lines fetched from `first` bytes behind the address on, up to `len`.
+#[inline]
+fn prefetch_lines(addr: NonNull<u8>, first: usize, len: usize) {
+    let (len, mut offset) = (len.min(PREFETCH_LEN_MAX), first);
+    while offset < len {
+        prefetch(addr.as_ptr().wrapping_add(offset));
+        offset += LINE_LEN;
+    }
+}
 
 impl Heap {
     /// Takes a block back, of which the caller claims something.
@@ -36,7 +57,10 @@ impl Heap {
             return self.free_slow(addr, claim, here);
         };
         let Some(block) = chunk.block_at(at) else { return self.free_slow(addr, claim, here) };
-        prefetch_slot(&block, addr);
+        if claim.says_no_size() {
+            // Relaxed: published with the slab.
+            prefetch_lines(addr, 2 * LINE_LEN, block.slab.slot_size.load(Relaxed));
+        }
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
         // The slab has a reciprocal: its blocks' sizes are in their records.
@@ -110,18 +134,6 @@ impl Heap {
     #[inline(never)]
     fn retire_last(&self, block: BlockRef<'_>) {
         self.retire(&block);
-    }
-}
-
-/// Has the slot's bytes fetched, all of which the free reads or writes.
-#[inline]
-fn prefetch_slot(block: &BlockRef<'_>, start: NonNull<u8>) {
-    // Relaxed: published with the slab.
-    let len = block.slab.slot_size.load(Relaxed).min(PREFETCH_LEN_MAX);
-    let mut offset = 0;
-    while offset < len {
-        prefetch(start.as_ptr().wrapping_add(offset));
-        offset += LINE_LEN;
     }
 }
 

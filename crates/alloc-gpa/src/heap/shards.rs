@@ -214,12 +214,21 @@ impl Heap {
         // SAFETY: this thread owns the shard, and its handlers keep away while `busy` is set: `mine`.
         let runs = unsafe { &mut *shard.runs.get() };
         let taken = self.take_of(&mut runs[class], class);
-        if taken.is_ok() {
-            shard.counts.add_allocated(1, size as u64);
+        let free = || {
+            compiler_fence(SeqCst);
+            shard.busy.store(0, Relaxed);
+        };
+        match taken {
+            Ok(taken) => {
+                shard.counts.add_allocated(1, size as u64);
+                free();
+                Ok(taken)
+            }
+            Err(error) => {
+                free();
+                Err(error)
+            }
         }
-        compiler_fence(SeqCst);
-        shard.busy.store(0, Relaxed);
-        taken
     }
 
     #[cold]
@@ -236,13 +245,13 @@ impl Heap {
         taken
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_of(&self, run: &mut Run, class: usize) -> Result<Taken<'_>, AllocError> {
         let is_first = run.left == 0;
-        if is_first {
-            *run = self.new_slab(class)?;
+        if is_first && !self.refill(run, class) {
+            return Err(AllocError);
         }
-        let start = NonNull::new(run.start).ok_or(AllocError)?;
+        let Some(start) = NonNull::new(run.start) else { return Err(AllocError) };
         // SAFETY: a run with slots left has a record for each, which stay mapped while the heap does.
         let slot = unsafe { &*run.slot };
         let Run { slot_size, turn, is_used, .. } = *run;
@@ -254,6 +263,19 @@ impl Heap {
         prefetch(run.start);
         prefetch(run.start.wrapping_add(slot_size as usize - CANARY_LEN_MIN));
         Ok(Taken { start, slot, slot_size: slot_size as usize, turn, is_used, is_first })
+    }
+
+    /// Begins a new slab; returns whether there was memory for it.
+    #[cold]
+    #[inline(never)]
+    fn refill(&self, run: &mut Run, class: usize) -> bool {
+        match self.new_slab(class) {
+            Ok(fresh) => {
+                *run = fresh;
+                true
+            }
+            Err(AllocError) => false,
+        }
     }
 
     /// Counts an allocation that took no slot of a run, or what a block grew by.
