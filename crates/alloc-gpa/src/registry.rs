@@ -160,8 +160,9 @@ extern "C" fn in_child() {
     stack::after_fork_child();
     // Relaxed: a forked child has one thread, which forked.
     LOOKING.store(0, Relaxed);
+    let is_inside = thread::is_inside();
     release(|heap| {
-        heap.next_epoch();
+        heap.next_epoch(is_inside);
         heap.findings.clear();
     });
 }

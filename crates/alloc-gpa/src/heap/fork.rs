@@ -6,10 +6,12 @@ use super::Heap;
 use crate::lock::Lock;
 
 impl Heap {
-    /// All locks: their bits in what `before_fork` returns are in this order.
+    /// All locks: their bits in what `before_fork` returns are in this order, which is also that in
+    /// which whoever needs two of them takes them.
     fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
         let locks = [
             &self.shards.common as &dyn ForkLock,
+            &self.guards.currents,
             &self.growth,
             &self.quarantine,
             &self.findings.lock,
@@ -36,12 +38,18 @@ impl Heap {
         }
     }
 
-    /// Marks what is allocated from now on as a forked child's own, and its notes.
-    pub(crate) fn next_epoch(&self) {
+    /// Marks what is allocated from now on as a forked child's own, and its notes. Unless the thread
+    /// that forked `is_inside` the heap, nobody asks any more that memory is held.
+    pub(crate) fn next_epoch(&self, is_inside: bool) {
         self.notes.clear();
         // The thread that swept was not copied, or the child is inside its report.
         if let Some(mut growth) = self.growth.lock_or_give_up() {
             growth.is_sweeping = false;
+            if !is_inside {
+                growth.holders = 0;
+                drop(growth);
+                self.forget_holds();
+            }
         }
         // Relaxed: a forked child has one thread.
         self.epoch.fetch_add(1, Relaxed);

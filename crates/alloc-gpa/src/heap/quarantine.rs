@@ -162,7 +162,16 @@ impl Heap {
 
     /// Takes back what [`hold_quarantine`](Self::hold_quarantine) asked.
     pub(super) fn release_quarantine(&self) {
-        self.quarantine.lock().holders -= 1;
+        let mut lists = self.quarantine.lock();
+        // As where memory is held.
+        lists.holders = lists.holders.saturating_sub(1);
+    }
+
+    /// Forgets who asked in the process that this one was forked from.
+    pub(super) fn forget_holds(&self) {
+        if let Some(mut lists) = self.lock_quarantine() {
+            lists.holders = 0;
+        }
     }
 
     /// Units that a block with a slab of its own has at least. In this mode it shall go at once: the

@@ -49,7 +49,10 @@ pub(crate) struct Held<'h>(&'h Heap);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.growth.lock().holders -= 1;
+        let mut growth = self.0.growth.lock();
+        // A handler that forked in between may have begun anew.
+        growth.holders = growth.holders.saturating_sub(1);
+        drop(growth);
         self.0.release_quarantine();
     }
 }

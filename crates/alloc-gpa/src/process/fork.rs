@@ -74,7 +74,7 @@ extern "C" fn in_child() {
     let inside = thread::enter();
     growth::after_fork_child();
     if let Some(heap) = PROCESS.heap() {
-        heap.next_epoch();
+        heap.next_epoch(inside.is_none());
         heap.findings.clear();
         let stats = heap.stats();
         // Relaxed: a forked child has one thread.

@@ -9,6 +9,17 @@ fn fork_while_threads_allocate() {
     runs_clean(&bench.compile("fork_threads.c", &[]), &[], "30 children\n");
 }
 
+/// The same where blocks have pages of their own, which other locks are taken for.
+#[test]
+fn fork_while_threads_allocate_guarded_blocks() {
+    let bench = Bench::new();
+    let program = bench.compile("fork_threads.c", &[]);
+    for settings in ["guard=every", "guard=every,guard_impl=mprotect", "guard=sampled:2"] {
+        println!("{settings}");
+        run(command(&program, "gpa").env("ALLOC_GPA", settings).arg("busy")).is("30 children\n");
+    }
+}
+
 /// A handler that allocates meets a thread that forks, and one that forks a thread that allocates:
 /// nobody waits for its own thread. (glibc's own `malloc` gives no such promise.)
 #[test]
