@@ -134,18 +134,40 @@ pub(crate) enum Moved {
 /// Both ranges were mapped by this module, are `len` bytes long, and do not overlap; nobody needs the
 /// bytes of either, or uses them at the same time.
 pub(crate) unsafe fn move_memory(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Moved {
+    // The kernel unmaps the destination before it compares with the limits: a process that is above
+    // one, as it was lowered, would be left with a hole there.
+    if is_limited(libc::RLIMIT_AS) || is_limited(libc::RLIMIT_DATA) {
+        return Moved::No;
+    }
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-    let to = to.as_ptr().cast::<libc::c_void>();
+    let at = to.as_ptr().cast::<libc::c_void>();
     // SAFETY: the source stays mapped (DONTUNMAP), the destination is a mapping of ours that may be
     // replaced (contract).
-    if unsafe { libc::mremap(from.as_ptr().cast(), len, len, flags, to) } != libc::MAP_FAILED {
+    if unsafe { libc::mremap(from.as_ptr().cast(), len, len, flags, at) } != libc::MAP_FAILED {
         return Moved::Yes;
     }
-    match super::errno::get() {
+    let error = super::errno::get();
+    fill_hole(to, len);
+    match error {
         // The range is of several mappings, or there is no memory for one more right now.
         libc::EFAULT | libc::ENOMEM | libc::EAGAIN => Moved::No,
         _ => Moved::Never,
     }
+}
+
+/// Whether the process has a limit of this kind. May change `errno`.
+fn is_limited(resource: libc::__rlimit_resource_t) -> bool {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a limit's number, and a place of ours for it.
+    let result = unsafe { libc::getrlimit(resource, &raw mut limit) };
+    result != 0 || limit.rlim_cur != libc::RLIM_INFINITY
+}
+
+/// Maps a range again if a move that failed has unmapped it.
+fn fill_hole(start: NonNull<u8>, len: usize) {
+    let flags = FLAGS | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: replaces nothing (NOREPLACE): only addresses that are free, and were this crate's.
+    unsafe { libc::mmap(start.as_ptr().cast(), len, PROT_RW, flags, -1, 0) };
 }
 
 /// `MADV_GUARD_REMOVE` of Linux 6.13.
@@ -165,6 +187,43 @@ pub(crate) fn reopen(page: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A range that could not be moved leaves both ranges mapped: under a limit that the process is
+    /// above already nothing is tried, and a hole is filled. In a child, as limits are the whole
+    /// process's, and nobody else maps anything there.
+    #[test]
+    fn nothing_is_unmapped_by_a_move_that_fails() {
+        let len = 64 * PAGE_LEN;
+        let [from, to] = [(); 2].map(|()| map(len).expect("some pages"));
+        // SAFETY: the child calls nothing but the kernel.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: mapped above.
+            unsafe { unmap(to, len) };
+            fill_hole(to, len);
+            fill_hole(from, len);
+            // SAFETY: mapped above.
+            unsafe { from.write_bytes(1, len) };
+            let limit = libc::rlimit { rlim_cur: 1 << 16, rlim_max: 1 << 16 };
+            // SAFETY: a valid limit.
+            let limited = unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) } == 0;
+            // SAFETY: both mapped above, with that length; nobody needs their bytes.
+            let moved = unsafe { move_memory(from, to, len) };
+            // A page that is not there ends the child by a signal.
+            // SAFETY: mapped above.
+            unsafe { to.write_bytes(2, len) };
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(i32::from(!limited || moved != Moved::No)) };
+        }
+        let mut status = 0;
+        // SAFETY: a place of ours for the status.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        for range in [from, to] {
+            // SAFETY: mapped above.
+            unsafe { unmap(range, len) };
+        }
+    }
 
     /// Locked pages read as zero too, once they are discarded; and are not locked any more.
     #[test]
