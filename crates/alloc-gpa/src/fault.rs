@@ -181,6 +181,7 @@ fn set_handler(signal: libc::c_int, program: &Action) {
 /// The process has one thread, which is in no handler of this crate.
 pub(crate) unsafe fn after_fork_child() {
     action::after_fork_child();
+    stop::after_fork_child();
     program::note_process();
     // SAFETY: this function's contract.
     unsafe { own_stack::after_fork_child() };

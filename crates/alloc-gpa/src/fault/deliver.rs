@@ -151,6 +151,8 @@ unsafe fn move_to_interrupted(
     // SAFETY: as above; the copy keeps what the original is about to lose.
     unsafe { to.copy_from_nonoverlapping(frame, 1) };
     let info = new_frame + core::mem::offset_of!(Frame, info);
+    // SAFETY: as above. Taken anew: the copy was read past the reference before.
+    let now = unsafe { &mut (*frame).context };
     for (register, value) in [
         (libc::REG_RIP, action.handler),
         (libc::REG_RSP, new_frame),

@@ -6,7 +6,7 @@
 //!
 //! | atomic | orderings | partner |
 //! | --- | --- | --- |
-//! | `WORD` | `Release` to even, `AcqRel` to odd | `Acquire` of a waiting thread |
+//! | `WORD` | `Release` to even, `AcqRel` to odd; `Relaxed` in a forked child | `Acquire` of a waiting thread |
 //! | `Slot::tid` | `Release` store | `Acquire` load: sees where the registers are |
 //! | `NEXT`, the other fields | `Relaxed` | ordered by these two |
 
@@ -161,6 +161,12 @@ pub(super) fn keep_still(context: *mut Context) {
             );
         }
     }
+}
+
+/// A forked child's first step: nobody searches there, and nobody keeps still.
+pub(super) fn after_fork_child() {
+    // Relaxed: the child has one thread.
+    WORD.store(0, Relaxed);
 }
 
 impl Stopped {
