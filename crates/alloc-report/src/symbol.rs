@@ -94,8 +94,13 @@ fn from_dwarf(loader: &Loader, probe: u64, unresolved: &Frame) -> Vec<Frame> {
     frames
 }
 
+/// Beginnings of mangled names. What begins otherwise is a name of C's: the C++ demangler takes `t` for the
+/// type `unsigned short`.
+const MANGLED_PREFIXES: [&str; 5] = ["_Z", "__Z", "_R", "__R", "_GLOBAL_"];
+
 fn demangle(name: &str) -> String {
-    if name.len() > MANGLED_LEN_MAX {
+    let mangled = MANGLED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if !mangled || name.len() > MANGLED_LEN_MAX {
         return name.to_owned();
     }
     addr2line::demangle_auto(name.into(), None).into_owned()
@@ -204,4 +209,20 @@ fn shared_file(path: &Path, debug_dir: &Path) -> Option<PathBuf> {
     let name = PathBuf::from(OsString::from_vec(name.to_vec()));
     let found = path.parent()?.join(name);
     found.is_file().then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of C functions that spell types of the C++ mangling stay as they are.
+    #[test]
+    fn only_mangled_names_are_demangled() {
+        for name in ["t", "d", "f", "main", "Pc", "_d", "R", "ZN", ""] {
+            assert_eq!(demangle(name), name);
+        }
+        assert_eq!(demangle("_Z1fv"), "f()");
+        assert_eq!(demangle("_ZN3app4main17h0123456789abcdefE"), "app::main");
+        assert_eq!(demangle("_RNvC3app4main"), "app::main");
+    }
 }

@@ -23,9 +23,14 @@ const C_NAMES: [&str; 14] = [
 
 /// Beginnings of the names of what stands between a user's function and the allocator's entry: the
 /// standard library in C++, the standard library and the allocators' own crates in Rust.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: [&str; 16] = [
     "__gnu_cxx::",
     "std::",
+    // The same where the demangler gave up.
+    "_ZSt",
+    "_ZNSt",
+    "_ZNKSt",
+    "_ZN9__gnu_cxx",
     "core::",
     "alloc::",
     "hashbrown::",
@@ -81,7 +86,9 @@ pub(crate) fn hidden_ends<'f>(frames: impl Iterator<Item = &'f Frame> + Clone) -
     let begin = frames.clone().position(is_begin).unwrap_or(total);
     let program = frames.clone().take(begin);
     let mut inner = program.clone().take_while(|frame| is_machinery(frame)).count();
-    if program.clone().skip(inner).all(is_runtime_or_main) {
+    // The `main` that rustc writes is no user's; C's and C++'s is.
+    let in_rust = program.clone().any(is_rust_runtime);
+    if program.clone().skip(inner).all(|frame| is_runtime(frame) || (in_rust && is_main(frame))) {
         // No user's function: the runtime allocates for itself, so its functions are of interest.
         inner = program.take_while(|frame| is_entry(frame)).count();
     }
@@ -108,8 +115,8 @@ fn is_begin(frame: &Frame) -> bool {
     frame.function.as_deref().is_some_and(begins)
 }
 
-fn is_runtime_or_main(frame: &Frame) -> bool {
-    is_runtime(frame) || is_main(frame)
+fn is_rust_runtime(frame: &Frame) -> bool {
+    frame.function.as_deref().is_some_and(|name| name.starts_with("std::rt::"))
 }
 
 fn is_main(frame: &Frame) -> bool {
@@ -217,6 +224,24 @@ mod tests {
         );
         let template = "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)";
         assert_eq!(shown(&["operator new(unsigned long)", template, "int f<std::x>(y)"]).len(), 1);
+    }
+
+    /// C++'s `main` is a user's function: what it calls of the standard library is cut away.
+    #[test]
+    fn main_of_cxx_comes_first() {
+        let vector = [
+            "operator new(unsigned long)",
+            "std::__new_allocator<int>::allocate(unsigned long, void const*)",
+            "void std::vector<int, std::allocator<int> >::_M_realloc_insert<int>(int&&)",
+            "_ZSt11make_sharedI1NJEESt10shared_ptrINSt9enable_ifIXntsrSt8is_arrayIT_E5valueES4_E4typeEEDpOT0_",
+            "main",
+            "__libc_start_call_main",
+            "_start",
+        ];
+        assert_eq!(shown(&vector), ["main"]);
+        // Before `main`, the library works for itself.
+        let pool = ["malloc", "std::pool::pool()", "_GLOBAL__sub_I_eh_alloc.cc", "call_init"];
+        assert_eq!(shown(&pool)[0], "_GLOBAL__sub_I_eh_alloc.cc");
     }
 
     /// A user's function between two of the machinery stays, and a stack never becomes empty.
