@@ -528,7 +528,8 @@ fn bad_input() {
         (&["--max-stacks=-1", "true"], "--max-stacks"),
         (&[], "PROGRAM"),
     ] {
-        refused(setup.bare().args(args), words);
+        let text = refused(setup.bare().args(args), words);
+        assert!(text.starts_with("alloc-check: ") && text.lines().count() == 1, "{text:?}");
     }
     refused(setup.bare().args(["resolve", "/missing"]), "cannot read /missing");
 }

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{self, Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime};
 
 use alloc_report::{Report, Run, Suppressions, Symboliser};
@@ -30,7 +30,7 @@ const NOT_CHECKED: u8 = 2;
 const SILENT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let done = match &cli.command {
         Some(args::Command::Render(args)) => render(args),
         Some(args::Command::Resolve { file }) => resolve(file.as_deref()),
@@ -40,6 +40,19 @@ fn main() -> ExitCode {
         eprintln!("alloc-check: {error:#}");
         ExitCode::from(NOT_CHECKED)
     })
+}
+
+/// Says in one line what is wrong with the arguments, and exits. (Help, when asked for, is printed whole.)
+fn refuse(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    // The rest, after an empty line, is usage.
+    let what: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let what = what.join(" ");
+    eprintln!("alloc-check: {}; see --help", what.strip_prefix("error: ").unwrap_or(&what));
+    process::exit(NOT_CHECKED.into())
 }
 
 fn resolve(file: Option<&Path>) -> anyhow::Result<ExitCode> {
