@@ -11,7 +11,7 @@
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::{self, MaybeUninit};
 
-use alloc_gpa::{Access, check_range, check_start};
+use alloc_gpa::{Access, check_range, check_start, room_at};
 
 use crate::decided::strategy;
 use crate::errno;
@@ -191,8 +191,21 @@ fn start(buffer: *mut c_void, len: usize, user: &str) {
 /// datagram may be longer than what was filled.)
 #[inline]
 fn filled(buffer: *mut c_void, len: usize, got: isize, user: &str) {
-    let got = usize::try_from(got).unwrap_or(0).min(len);
-    check_range(buffer.addr(), got, Access::Write, user);
+    match usize::try_from(got) {
+        Ok(got) => check_range(buffer.addr(), got.min(len), Access::Write, user),
+        Err(_) if errno::get() == libc::EFAULT => refused(buffer, len, user),
+        Err(_) => {}
+    }
+}
+
+/// The kernel could not fill a buffer of `len` bytes: if that is more than its live block holds, it was the
+/// page behind the block that stopped it. (A freed one was told before the call.)
+#[cold]
+fn refused(buffer: *mut c_void, len: usize, user: &str) {
+    let room = room_at(buffer.addr());
+    if 0 < room && room < len {
+        check_range(buffer.addr(), len, Access::Write, user);
+    }
 }
 
 /// `got` items of `size` bytes were filled.
@@ -214,6 +227,7 @@ fn scattered(parts: *const libc::iovec, count: c_int, got: isize, user: &str) {
         // After a failure the buffers were still to be written.
         if got < 0 {
             start(part.iov_base, part.iov_len, user);
+            refused(part.iov_base, part.iov_len, user);
         }
         let len = part.iov_len.min(left);
         left -= len;

@@ -41,6 +41,9 @@ fn accesses_that_trap() {
         (EVERY[2], "read_past_end", "13", "read past the end", "read", "3,000"),
         (EVERY[3], "read_past_end", "16", "read past the end", "read", "3,000"),
         (EVERY[3], "read_after_free", "16", "read of a freed", "read", "3,000"),
+        // The kernel gets no signal, and answers EFAULT.
+        ("guard=every", "fill_past_end", "48", "in read(2): 56 bytes", "filled", "3,000"),
+        (EVERY[2], "fill_past_end", "13", "in read(2): 21 bytes", "filled", "3,000"),
         // What the alignment leaves behind a block holds the canary: found when the block is freed.
         ("guard=every", "write_past_end", "13", "write past the end", "freed", "3,000"),
         (EVERY[1], "write_past_end", "13", "write past the end", "freed", "3,000"),

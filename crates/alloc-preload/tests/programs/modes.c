@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static volatile char seen;
 
@@ -15,6 +16,21 @@ static char *get(size_t size) {
 static void touch(volatile char *at) { seen = *at; } // read here
 
 static void poke(volatile char *at) { *at = 2; } // written here
+
+// The kernel is to write eight bytes more than there are.
+static void fill(char *block, size_t size) {
+    static char bytes[4096];
+    int ends[2];
+    if (pipe(ends) || write(ends[1], bytes, size + 8) < 0) {
+        exit(3);
+    }
+    ssize_t got = read(ends[0], block, size + 8); // filled here
+    if (got != -1 || errno != EFAULT) {
+        exit(4);
+    }
+    close(ends[0]);
+    close(ends[1]);
+}
 
 static void put(char *block) { free(block); } // freed here
 
@@ -98,6 +114,8 @@ int main(int argc, char **argv) {
             touch(block - 1);
         } else if (!strcmp(what, "write_past_end")) {
             poke(block + size);
+        } else if (!strcmp(what, "fill_past_end")) {
+            fill(block, size);
         }
         put(block);
         if (!strcmp(what, "read_after_free")) {
