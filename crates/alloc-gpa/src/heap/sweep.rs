@@ -183,3 +183,94 @@ impl Growth {
         Some(chunk)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::alloc::Layout;
+    use core::ptr::NonNull;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::config::{Config, GuardImpl};
+    use crate::finding::FindingKind;
+    use crate::stack::StackId;
+    use crate::sys::{guards, peek};
+
+    const BLOCK_LEN: usize = 1000;
+    /// More than a group has.
+    const KEPT_EVERY: usize = 300;
+
+    /// Takes 64 MiB, and frees all but one block of each group or two; returns who is kept, and who
+    /// is freed.
+    fn fragment(heap: &Heap) -> [Vec<NonNull<u8>>; 2] {
+        let layout = Layout::from_size_align(BLOCK_LEN, 8).expect("a layout");
+        let alloc = |_| heap.alloc(layout, StackId::NONE).expect("memory");
+        let blocks = (0..65_536).map(alloc).collect::<Vec<_>>();
+        let (kept, freed) =
+            blocks.iter().enumerate().partition::<Vec<_>, _>(|(index, _)| index % KEPT_EVERY == 0);
+        let [kept, freed] = [kept, freed].map(|list: Vec<(usize, &NonNull<u8>)>| {
+            list.into_iter().map(|(_, block)| *block).collect::<Vec<_>>()
+        });
+        for (index, block) in freed.iter().enumerate() {
+            heap.free(*block, None, StackId::NONE);
+            if index == 1000 {
+                // SAFETY: nothing was swept yet: the freed block's memory is there.
+                unsafe { block.write(1) };
+            }
+        }
+        [kept, freed]
+    }
+
+    fn kinds(heap: &Heap) -> Vec<(FindingKind, usize)> {
+        let found = (0..heap.findings.count()).filter_map(|index| heap.findings.get(index));
+        found.map(|finding| (finding.kind, finding.addr)).collect()
+    }
+
+    /// One block in each group keeps little memory; what is gone traps, or is found to be written to;
+    /// and all of it is told from what is live.
+    #[test]
+    fn what_waits_is_bounded() {
+        for guard_impl in [GuardImpl::Auto, GuardImpl::Mprotect] {
+            let config = Config { stacks: 0, guard_impl, ..Config::DEFAULT };
+            let heap = Heap::map(config).expect("memory");
+            // SAFETY: just mapped; unmapped below.
+            let heap_ref = unsafe { heap.as_ref() };
+            let [kept_blocks, freed] = fragment(heap_ref);
+            let written = freed[1000].addr().get();
+            assert_eq!(kinds(heap_ref), [(FindingKind::UseAfterFree, written)]);
+
+            let kept = heap_ref.kept();
+            let live = kept_blocks.len() * BLOCK_LEN;
+            assert_eq!(kept.live, live);
+            assert!(kept.retired < WAITING_LEN_MIN + live + (1 << 20), "{kept:?}");
+            let traps = guard_impl == GuardImpl::Auto && guards::has_markers();
+            let reads = |block: NonNull<u8>| peek::read(block.addr().get(), &mut [0]);
+            assert_eq!(reads(freed[2000]), !traps);
+            assert!(kept_blocks.iter().all(|block| reads(*block)));
+            heap_ref.audit_damage();
+            assert_eq!(heap_ref.live_totals().bytes as usize, live);
+            assert_eq!(kinds(heap_ref).len(), 1);
+
+            let late = freed[2000];
+            if !traps {
+                // SAFETY: given memory stays mapped.
+                unsafe { late.write(1) };
+            }
+            heap_ref.free(late, None, StackId::NONE);
+            kept_blocks.iter().for_each(|block| heap_ref.free(*block, None, StackId::NONE));
+            let mut expected = std::vec![
+                (FindingKind::UseAfterFree, written),
+                (FindingKind::DoubleFree, late.addr().get()),
+            ];
+            if !traps {
+                expected.push((FindingKind::UseAfterFree, late.addr().get()));
+            }
+            assert_eq!(kinds(heap_ref), expected);
+            assert!(!reads(late), "the group is closed");
+            let waiting = heap_ref.waiting.load(Relaxed);
+            assert!((0..2 * GROUP_UNITS as isize).contains(&waiting), "{waiting}");
+            // SAFETY: nobody uses the heap any more.
+            unsafe { Heap::unmap(heap) };
+        }
+    }
+}
