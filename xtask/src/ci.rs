@@ -53,7 +53,7 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
             test::run(steps, &test::Options::default())?;
             loom(steps)?;
             browser(steps);
-            real::run(steps, &real::Options::default())?;
+            real::run(steps, &real::Options::of_gate())?;
         }
         Job::Quick => quick(steps),
         Job::Test(options) => test::run(steps, options)?,

@@ -1,7 +1,9 @@
 //! Real programs, with and without the checker: the same output, byte for byte, and the same exit
-//! status, or the checker's own with a readable summary.
+//! status, or the checker's own with a readable summary; no misuse is found in them. What they leak
+//! is theirs.
 
 mod fixtures;
+mod modes;
 mod programs;
 
 use std::fs::{self, File};
@@ -11,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::Value;
 
 use crate::checker::Checker;
 use crate::steps::Steps;
 use crate::tools::{install, missing_tools, target_dir};
+use modes::Mode;
 use programs::PROGRAMS;
 pub(crate) use programs::{PLAIN, Program};
 
@@ -29,6 +33,15 @@ pub(crate) struct Options {
     /// Install nothing: fail if a program is missing.
     #[arg(long)]
     no_install: bool,
+    #[command(flatten)]
+    modes: modes::Choice,
+}
+
+impl Options {
+    /// What the gate runs.
+    pub(crate) fn of_gate() -> Self {
+        Self { modes: modes::Choice::of_gate(), ..Self::default() }
+    }
 }
 
 /// Returns the program of this name.
@@ -67,20 +80,42 @@ pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
     let dir = target_dir()?.join("real");
     let mut table = Vec::new();
     for program in programs {
-        steps.run(&format!("real: {}", program.name), || {
-            let checker = checker.as_ref().context("there is no checker to run it under")?;
-            let row = compare(program, checker, &dir.join(slug(program.name)))?;
-            table.push(row.line);
-            if row.problems.is_empty() { Ok(()) } else { bail!("{}", row.problems.join("; ")) }
-        });
+        let dir = dir.join(slug(program.name));
+        // How it ends by itself, once for all modes.
+        let mut plain = None;
+        for mode in [&modes::DEFAULT].into_iter().chain(options.modes.others(program.name)) {
+            let step = match mode.args {
+                [] => format!("real: {}", program.name),
+                _ => format!("real: {}; {}", program.name, mode.name),
+            };
+            if let Some(reason) = mode.too_dear(program.name) {
+                steps.skip(&step, reason);
+                continue;
+            }
+            steps.run(&step, || {
+                let checker = checker.as_ref().context("there is no checker to run it under")?;
+                if plain.is_none() {
+                    fs::create_dir_all(&dir)?;
+                    (program.prepare)(&dir).context("preparing its input")?;
+                    plain = Some(run_program(program, &[], &dir)?);
+                }
+                let plain = plain.as_ref().context("it was not run by itself")?;
+                let row = compare(program, mode, checker, plain, &dir)?;
+                table.push(row.line);
+                if row.problems.is_empty() { Ok(()) } else { bail!("{}", row.problems.join("; ")) }
+            });
+        }
     }
-    println!("\nprogram | status | same output | CPU time | what the checker said");
+    println!("\nprogram | mode | status | same output | CPU time | what the checker said");
     for line in table {
         println!("{line}");
     }
     println!(
         "CPU time is that with the checker over that without, once each: for information only"
     );
+    if let Some(left_out) = options.modes.left_out() {
+        println!("not run: {left_out}");
+    }
     Ok(())
 }
 
@@ -115,27 +150,57 @@ struct Run {
     file: Option<Vec<u8>>,
 }
 
-fn compare(program: &Program, checker: &Checker, dir: &Path) -> Result<Row> {
-    fs::create_dir_all(dir)?;
-    (program.prepare)(dir).context("preparing its input")?;
-    let report = dir.join("report.txt");
-    let _ = fs::remove_file(&report);
-    let plain = run_program(program, &[], dir)?;
-    let wrapper: Vec<&std::ffi::OsStr> = vec![
+/// Runs a program in a mode, and holds that against its run without the checker.
+fn compare(
+    program: &Program,
+    mode: &Mode,
+    checker: &Checker,
+    plain: &Run,
+    dir: &Path,
+) -> Result<Row> {
+    let [text, json] = ["report.txt", "report.json"].map(|name| dir.join(name));
+    for file in [&text, &json] {
+        let _ = fs::remove_file(file);
+    }
+    let mut wrapper: Vec<&std::ffi::OsStr> = vec![
         checker.program.as_os_str(),
         "--library".as_ref(),
         checker.library.as_os_str(),
         "--output".as_ref(),
-        report.as_os_str(),
-        "--".as_ref(),
+        text.as_os_str(),
+        "--json".as_ref(),
+        json.as_os_str(),
     ];
+    for arg in mode.args {
+        wrapper.push(arg.as_ref());
+    }
+    wrapper.push("--".as_ref());
     let checked = run_program(program, &wrapper, dir)?;
-    let report = fs::read(&report).unwrap_or_default();
-    Ok(judge(program.name, &plain, &checked, &String::from_utf8_lossy(&report)))
+    let text = fs::read(&text).unwrap_or_default();
+    let mut row = judge(program.name, mode.name, plain, &checked, &String::from_utf8_lossy(&text));
+    match fs::read(&json) {
+        Ok(json) => row.problems.extend(misuse(&serde_json::from_slice(&json)?)),
+        Err(_) => row.problems.push("there is no report".into()),
+    }
+    Ok(row)
+}
+
+/// The findings of misuse in a report. Leaks are not among them.
+fn misuse(report: &Value) -> Vec<String> {
+    let Some(findings) = report["findings"].as_array() else {
+        return vec!["the report has no list of findings".into()];
+    };
+    let faults = findings.iter().filter(|finding| finding["fault"] != false);
+    faults
+        .map(|finding| {
+            let line = finding["text"].as_str().and_then(|text| text.lines().next());
+            format!("found: {}", line.unwrap_or("a finding without a text"))
+        })
+        .collect()
 }
 
 /// Holds the two runs against each other.
-fn judge(name: &str, plain: &Run, checked: &Run, report: &str) -> Row {
+fn judge(name: &str, mode: &str, plain: &Run, checked: &Run, report: &str) -> Row {
     let mut problems = Vec::new();
     if plain.status != Some(0) {
         problems.push(format!("without the checker its status is {}", describe(plain.status)));
@@ -160,7 +225,7 @@ fn judge(name: &str, plain: &Run, checked: &Run, report: &str) -> Row {
         if differ.is_empty() { "yes".into() } else { format!("NO: {}", differ.join(", ")) };
     let ratio = checked.cpu.as_secs_f64() / plain.cpu.as_secs_f64().max(0.01);
     let status = describe(checked.status);
-    let line = format!("{name} | {status} | {output} | {ratio:.1}x | {summary}");
+    let line = format!("{name} | {mode} | {status} | {output} | {ratio:.1}x | {summary}");
     Row { line, problems }
 }
 
@@ -192,7 +257,9 @@ fn run_program(program: &Program, wrapper: &[&std::ffi::OsStr], dir: &Path) -> R
     command.stdin(input).stdout(File::create(&out)?).stderr(File::create(&err)?);
     command.current_dir(&area).envs(ENVIRONMENT);
     // The shell's own settings must not reach the programs.
-    for key in ["LD_PRELOAD", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "CARGO"] {
+    for key in
+        ["LD_PRELOAD", "ALLOC_GPA", "RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "CARGO"]
+    {
         command.env_remove(key);
     }
     let (cpu, begin) = (cpu_of_children()?, Instant::now());
@@ -247,22 +314,35 @@ mod tests {
 
     #[test]
     fn the_same_output_and_status_pass() {
-        let row = judge("a", &ended(Some(0), "x"), &ended(Some(0), "x"), "0 findings\n");
+        let row = judge("a", "b", &ended(Some(0), "x"), &ended(Some(0), "x"), "0 findings\n");
         assert!(row.problems.is_empty(), "{:?}", row.problems);
-        assert_eq!(row.line, "a | 0 | yes | 1.0x | 0 findings");
-        let row = judge("a", &ended(Some(0), "x"), &ended(Some(FOUND), "x"), "leak\n1 leak\n\n");
+        assert_eq!(row.line, "a | b | 0 | yes | 1.0x | 0 findings");
+        let row =
+            judge("a", "b", &ended(Some(0), "x"), &ended(Some(FOUND), "x"), "leak\n1 leak\n\n");
         assert!(row.problems.is_empty(), "{:?}", row.problems);
+    }
+
+    #[test]
+    fn misuse_is_a_problem_and_a_note_is_none() {
+        let report = serde_json::json!({"findings": [
+            {"fault": true, "text": "double free: a block\nmore"},
+            {"fault": false, "text": "a huge request"},
+        ]});
+        assert_eq!(misuse(&report), ["found: double free: a block"]);
+        assert_eq!(misuse(&serde_json::json!({"findings": []})), [""; 0]);
+        assert_eq!(misuse(&serde_json::json!({})), ["the report has no list of findings"]);
     }
 
     #[test]
     fn a_difference_is_a_problem() {
         let plain = ended(Some(0), "x");
-        let problems = |checked: Run, report: &str| judge("a", &plain, &checked, report).problems;
+        let problems =
+            |checked: Run, report: &str| judge("a", "b", &plain, &checked, report).problems;
         assert_eq!(problems(ended(Some(0), "y"), "ok"), ["standard output differs"]);
         assert_eq!(problems(ended(Some(1), "x"), "ok"), ["the status is 1: ok"]);
         assert_eq!(problems(ended(None, "x"), "ok"), ["the status is a signal: ok"]);
         assert_eq!(problems(ended(Some(FOUND), "x"), ""), ["exit status 23 without a report"]);
-        let broken = judge("a", &ended(Some(2), ""), &ended(Some(2), ""), "ok").problems;
+        let broken = judge("a", "b", &ended(Some(2), ""), &ended(Some(2), ""), "ok").problems;
         assert_eq!(broken, ["without the checker its status is 2"]);
     }
 }

@@ -1,0 +1,125 @@
+//! The modes of the checker that the programs are run in.
+
+use clap::Args;
+
+/// How the checker is told to check.
+pub(super) struct Mode {
+    /// What the table calls it.
+    pub(super) name: &'static str,
+    /// Arguments of `alloc-check`.
+    pub(super) args: &'static [&'static str],
+    /// Whether every block is guarded, with pages and a system call or two of its own.
+    guards_every: bool,
+}
+
+/// The mode that every program is run in.
+pub(super) const DEFAULT: Mode = Mode { name: "default", args: &[], guards_every: false };
+
+/// The others.
+const OTHERS: [Mode; 6] = [
+    Mode { name: "stacks=off", args: &["--gpa", "stacks=off"], guards_every: false },
+    Mode { name: "guard=every", args: &["--gpa", "guard=every"], guards_every: true },
+    Mode {
+        name: "guard_align=left",
+        args: &["--gpa", "guard=every,guard_align=left"],
+        guards_every: true,
+    },
+    Mode {
+        name: "guard=sampled",
+        args: &["--gpa", "guard=sampled:100,guard_seed=1"],
+        guards_every: false,
+    },
+    Mode {
+        name: "guard_impl=mprotect",
+        args: &["--gpa", "guard_impl=mprotect"],
+        guards_every: false,
+    },
+    Mode { name: "intercept", args: &["--intercept"], guards_every: false },
+];
+
+/// The programs that the gate runs in every mode: quick ones, of which one forks, and one is large.
+const QUICK: [&str; 4] = ["ls", "python3, sum", "perl", "bash"];
+
+/// Programs that are not run with a guard around every block, with the reason.
+const TOO_DEAR: [(&str, &str); 2] = [
+    ("sqlite3", "tens of millions of blocks, at some ten microseconds each"),
+    ("cargo check", "a compiler's millions of live blocks, each with pages of its own"),
+];
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// Quick programs in the other modes, too.
+    #[arg(long)]
+    modes: bool,
+    /// Every program in every mode, where that can be afforded.
+    #[arg(long)]
+    all_modes: bool,
+    /// Of the other modes only those whose name holds this; may be repeated.
+    #[arg(long = "mode", value_name = "TEXT")]
+    mode_names: Vec<String>,
+}
+
+impl Choice {
+    /// What the gate runs.
+    pub(crate) fn of_gate() -> Self {
+        Self { modes: true, ..Self::default() }
+    }
+
+    /// The modes beside the default that a program is to be run in, those too that it cannot be.
+    pub(super) fn others(&self, program: &str) -> impl Iterator<Item = &'static Mode> {
+        let is_wanted = self.all_modes || (self.modes && QUICK.contains(&program));
+        let is_named = |mode: &Mode| {
+            self.mode_names.is_empty()
+                || self.mode_names.iter().any(|text| mode.name.contains(text))
+        };
+        OTHERS.iter().filter(move |mode| is_wanted && is_named(mode))
+    }
+
+    /// What is left out by choice, in words, if anything is.
+    pub(super) fn left_out(&self) -> Option<&'static str> {
+        match (self.all_modes, self.modes) {
+            (true, _) => None,
+            (_, true) => Some("modes but the default: quick programs only; all with --all-modes"),
+            _ => Some("modes but the default: with --modes or --all-modes"),
+        }
+    }
+}
+
+impl Mode {
+    /// Why a program is not run in this mode, if it is not.
+    pub(super) fn too_dear(&self, program: &str) -> Option<&'static str> {
+        let found = TOO_DEAR.iter().find(|(name, _)| *name == program);
+        found.filter(|_| self.guards_every).map(|(_, reason)| *reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::real::program;
+
+    #[test]
+    fn named_programs_exist() {
+        for name in QUICK.into_iter().chain(TOO_DEAR.map(|(name, _)| name)) {
+            assert!(program(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_gate_runs_quick_programs_in_every_mode() {
+        let gate = Choice::of_gate();
+        assert_eq!(gate.others("ls").count(), OTHERS.len());
+        assert_eq!(gate.others("sqlite3").count(), 0);
+        assert_eq!(Choice::default().others("ls").count(), 0);
+        let all = Choice { all_modes: true, mode_names: vec!["left".into()], ..Choice::default() };
+        let names: Vec<&str> = all.others("sqlite3").map(|mode| mode.name).collect();
+        assert_eq!(names, ["guard_align=left"]);
+    }
+
+    #[test]
+    fn only_guards_around_every_block_are_too_dear() {
+        let dear = OTHERS.iter().filter(|mode| mode.too_dear("sqlite3").is_some()).count();
+        assert_eq!(dear, 2);
+        assert_eq!(OTHERS.iter().filter(|mode| mode.too_dear("ls").is_some()).count(), 0);
+    }
+}
