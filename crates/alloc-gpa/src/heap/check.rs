@@ -6,11 +6,21 @@ use super::Heap;
 use super::block::BlockRef;
 use super::canary::{self, Damage};
 use super::classes::CANARY_LEN_MIN;
-use super::state::StateWord;
+use super::state::{State, StateWord};
 use crate::stack::StackId;
 
 /// Bytes of the redzone before the first block of a slab that are checked.
 pub(super) const REDZONE_LEN: usize = 16;
+
+/// Damage just before a block.
+struct Before {
+    /// How many bytes there belong to no block.
+    len: usize,
+    /// Which of them were written.
+    damage: Damage,
+    /// Whether they are junk behind a freed block.
+    is_freed: bool,
+}
 
 impl Heap {
     /// Checks the bytes behind a block that `here` is freeing or resizing.
@@ -45,20 +55,25 @@ impl Heap {
         }
         // The bytes stay as they are: another thread may be growing the block before. When that
         // is freed, the log knows the damage.
-        self.tell_underflow(block, told.0, told.1, here);
+        self.tell_underflow(block, told.len, told.damage, here);
+        if told.is_freed {
+            // SAFETY: the bytes before a block that is not the first lie in the slot before it.
+            let start = unsafe { block.start().sub(told.len) };
+            // So that it is not told as a write to the freed block as well.
+            // SAFETY: junk behind a freed block, which nobody has: its slab has a live block, and where
+            // slots are used again the hold above keeps this one.
+            unsafe { canary::fill_junk(start, told.len, self.config.junk) };
+        }
     }
 
-    /// Returns how many canary bytes there are just before a block, which the live block before it
-    /// has, and where they are damaged, if it was not that block.
+    /// Returns how many bytes there are just before a block that belong to no block, canary of the live
+    /// one before it or junk behind the freed one, and where they are damaged, if it was not by that one.
     #[inline]
-    fn damage_before(
-        &self,
-        block: &BlockRef<'_>,
-        before: &BlockRef<'_>,
-    ) -> Option<(usize, Damage)> {
-        // Acquire: pairs with the Release that made it live.
+    fn damage_before(&self, block: &BlockRef<'_>, before: &BlockRef<'_>) -> Option<Before> {
+        // Acquire: pairs with the Release that made it live, or freed.
         let word = StateWord::load(&before.slot.state, Acquire);
-        if !word.is_live() {
+        let is_freed = word.state() == State::Freed;
+        if !word.is_live() && !is_freed {
             return None;
         }
         let size = before.size();
@@ -66,8 +81,13 @@ impl Heap {
         let len = slack.min(CANARY_LEN_MIN);
         // SAFETY: the bytes before a block that is not the first lie in the slot before it.
         let start = unsafe { block.start().sub(len) };
-        // SAFETY: mapped.
-        let damage = unsafe { canary::canary_damage(start, len) }?;
+        let damage = if is_freed {
+            // SAFETY: mapped: the slab has a live block.
+            unsafe { canary::junk_damage(start, len, self.config.junk) }?
+        } else {
+            // SAFETY: as above.
+            unsafe { canary::canary_damage(start, len) }?
+        };
         // Acquire: orders this read after the canary's. A block that was resized or freed in the
         // meantime has other bytes there, rightly.
         core::sync::atomic::fence(Acquire);
@@ -75,7 +95,11 @@ impl Heap {
             StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
         // Only damage at the far end: what comes from the block before starts at its end.
         let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
-        (unchanged && !whole_slack_hit && damage.last + 1 == len).then_some((len, damage))
+        (unchanged && !whole_slack_hit && damage.last + 1 == len).then_some(Before {
+            len,
+            damage,
+            is_freed,
+        })
     }
 }
 

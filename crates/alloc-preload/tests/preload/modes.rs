@@ -51,7 +51,7 @@ fn accesses_that_trap() {
         ("guard=sampled:100,guard_seed=1", "read_after_free", "48", "read of a freed", "read", ""),
         ("guard=sampled:1", "double_free", "48", "double free", "freed", "1 finding,"),
         ("quarantine=100K", "double_free", "48", "double free", "freed", "1 finding,"),
-        ("quarantine=100K", "write_after_free", "48", "write after free", "freed", "1 finding,"),
+        ("quarantine=100K", "write_after_free", "48", "write to a freed", "freed", "1 finding,"),
     ] {
         let run = checked(settings, &program, &[what, size]);
         assert_eq!(
