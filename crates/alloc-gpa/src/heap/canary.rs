@@ -219,6 +219,19 @@ pub(crate) unsafe fn is_canary_before(end: NonNull<u8>) -> bool {
     unsafe { at.read_volatile() == CANARY_WORD }
 }
 
+/// Whether the eight bytes before an address that is a multiple of eight are `junk`.
+///
+/// # Safety
+///
+/// The bytes may be read.
+#[inline]
+pub(crate) unsafe fn is_junk_before(end: NonNull<u8>, junk: u8) -> bool {
+    // SAFETY: they may be read, so they are there.
+    let at = unsafe { end.sub(8) }.cast::<u64>();
+    // SAFETY: may be read, and aligned.
+    unsafe { at.read_volatile() == u64::from_ne_bytes([junk; 8]) }
+}
+
 /// Returns where `[start, start + len)` differs from `junk`, if it does.
 ///
 /// # Safety

@@ -97,7 +97,7 @@ impl Heap {
         let end = unsafe { start.add(size) };
         // SAFETY: the rest of the slot is mapped.
         let is_intact = unsafe { canary::is_canary(end, room - size) };
-        if !is_intact || !is_intact_before(&block, start) {
+        if !is_intact || !is_intact_before(&block, start, self.config.junk) {
             self.check_around(block, size, here);
         }
         // SAFETY: the whole slot: the block is dead, and who took it alone writes to it.
@@ -139,7 +139,7 @@ impl Heap {
 
 /// Whether the bytes just before the block at `start` are as they were left, for sure.
 #[inline]
-fn is_intact_before(block: &BlockRef<'_>, start: NonNull<u8>) -> bool {
+fn is_intact_before(block: &BlockRef<'_>, start: NonNull<u8>, junk: u8) -> bool {
     if block.index == 0 {
         // SAFETY: the lead before the first of equal slots is at least that long, and mapped.
         let redzone = unsafe { start.sub(REDZONE_LEN) };
@@ -151,8 +151,14 @@ fn is_intact_before(block: &BlockRef<'_>, start: NonNull<u8>) -> bool {
     // SAFETY: the slot is not the first of its slab, so the one before it has its record there, which
     // stays mapped while the heap does; only atomics are written.
     let before = unsafe { &*before };
-    // Acquire: pairs with the Release that made it live.
-    if !StateWord::load(&before.state, Acquire).is_live() {
+    // Acquire: pairs with the Release that made it live, or freed.
+    let word = StateWord::load(&before.state, Acquire);
+    if word.state() == State::Freed {
+        // SAFETY: the slot before ends there, and is mapped: its slab has a live block. The last eight
+        // bytes of a freed slot are junk that no block had.
+        return unsafe { canary::is_junk_before(start, junk) };
+    }
+    if !word.is_live() {
         return true;
     }
     // SAFETY: the slot before ends there, and is mapped. Every slot ends with a canary of eight bytes
