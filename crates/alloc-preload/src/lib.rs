@@ -25,7 +25,8 @@
 //! 1. What this library's own code allocates comes from [`alloc_gpa::SideHeap`], never from the names
 //!    that it exports: it cannot call itself.
 //! 2. The strategy never changes once it is decided, so a block goes back to the heap it came from.
-//! 3. All forms of C++'s operators are answered here, over the heap of the C functions, or none is: no block of one library's `new` reaches another's `delete`.
+//! 3. All forms of C++'s operators are answered here, over the heap of the C functions, or none is:
+//!    no block of one library's `new` reaches another's `delete`.
 //! 4. No export unwinds, but those of C++'s operators that throw, and calls of libc that are
 //!    cancellation points; these and their callees here hold nothing that needs dropping.
 //! 5. No address that a program gives is trusted under `gpa`: what is no live block is told.
