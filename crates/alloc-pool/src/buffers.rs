@@ -2,7 +2,6 @@
 
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
-use core::mem;
 use core::ops::Deref;
 use core::slice;
 
@@ -193,5 +192,3 @@ impl<A: Allocator, const ALIGN: usize> fmt::Debug for Buffer<'_, A, ALIGN> {
             .finish()
     }
 }
-
-const _: () = assert!(mem::size_of::<UnsafeCell<u8>>() == 1);

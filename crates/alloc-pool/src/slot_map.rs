@@ -293,8 +293,8 @@ impl<T, A: Allocator> Drop for SlotMap<T, A> {
             let Some(entry) = self.entry_mut(index).filter(|entry| entry.is_taken()) else {
                 continue;
             };
-            // Before the drop, which may panic: then nothing is dropped twice.
-            entry.generation += 1;
+            // Before the drop, which may panic: then nothing is dropped twice. The last number wraps.
+            entry.generation = entry.generation.wrapping_add(1);
             // SAFETY: invariant 6: it held a value until now.
             let value = unsafe { &mut entry.content.value };
             // SAFETY: nobody reaches it any more: the generation is even.
@@ -306,5 +306,38 @@ impl<T, A: Allocator> Drop for SlotMap<T, A> {
 impl<T: fmt::Debug, A: Allocator> fmt::Debug for SlotMap<T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use alloc_core::FromGlobal;
+    use std::alloc::System;
+
+    use super::*;
+
+    /// The last generation of an entry: its value is dropped with the map, and once removed the entry is
+    /// never used again.
+    #[test]
+    fn an_entry_that_is_used_up_stays_out_of_use() {
+        let value = Rc::new(());
+        for is_removed in [false, true] {
+            let mut map = SlotMap::over(FromGlobal::new(System));
+            let first = map.insert(value.clone()).expect("there is memory");
+            map.remove(first);
+            map.entry_mut(first.index).expect("it was used").generation = u32::MAX - 1;
+            let last = map.insert(value.clone()).expect("there is memory");
+            assert_eq!((last.index, last.generation.get()), (first.index, u32::MAX));
+            if is_removed {
+                assert!(map.remove(last).is_some());
+                let other = map.insert(value.clone()).expect("there is memory");
+                assert_ne!(other.index, last.index);
+                assert!(map.get(last).is_none() && map.get(first).is_none());
+            }
+            drop(map);
+            assert_eq!(Rc::strong_count(&value), 1);
+        }
     }
 }
