@@ -37,6 +37,8 @@ pub use ask::{SearchError, breakdown, detect_leaks, flush, set_sink, snapshot, s
 pub use ask::{keep_snapshot, print_error, print_growth, print_leaks};
 pub use range::{check_range, check_start, room_at};
 pub use start::{Start, library_closed, note_unchecked, start};
+#[doc(hidden)]
+pub use tell::write_line;
 
 /// The process's heap; its settings come from the environment at the first allocation.
 pub(crate) static PROCESS: Gpa = Gpa::with_config(crate::Config::DEFAULT);

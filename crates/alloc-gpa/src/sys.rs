@@ -10,6 +10,7 @@ pub(crate) mod pages;
 pub(crate) mod presence;
 pub(crate) mod peek;
 pub(crate) mod signal;
+pub(crate) mod standard_error;
 pub(crate) mod tasks;
 pub(crate) mod thread;
 pub(crate) mod try_lock;

@@ -7,7 +7,7 @@ use crate::heap::Heap;
 use crate::leaks::{Group, Leaks};
 use crate::process::scan;
 use crate::stack::{self, StackId, Trace, modules};
-use crate::sys::{self, peek};
+use crate::sys::{peek, standard_error};
 
 /// Leak groups printed in full.
 const LEAK_GROUPS_MAX: usize = 20;
@@ -17,7 +17,7 @@ pub(crate) struct StandardError;
 
 impl Write for StandardError {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        sys::write_all(2, text.as_bytes());
+        standard_error::write(text.as_bytes());
         Ok(())
     }
 }

@@ -37,9 +37,7 @@ impl Line {
     /// Writes the library's name and the text to standard error, which may be closed.
     pub(crate) fn tell(mut self) {
         self.bytes[self.len] = b'\n';
-        // By a bare call: `write` is this library's own, and may not be ready yet.
-        // SAFETY: the first `len` bytes and the one just written are the line's.
-        unsafe { libc::syscall(libc::SYS_write, 2, self.bytes.as_ptr(), self.len + 1) };
+        alloc_gpa::process::write_line(&self.bytes[..=self.len]);
     }
 }
 

@@ -9,7 +9,7 @@
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::tell::{self, Mode};
+use super::tell;
 use super::{PROCESS, SideHeap, growth};
 use crate::fault;
 use crate::heap::Stats;
@@ -81,10 +81,8 @@ extern "C" fn in_child() {
         ALLOCATIONS.store(stats.allocations, Relaxed);
         FREES.store(stats.frees, Relaxed);
     }
-    if tell::mode() == Mode::Records {
-        // Opens the child's own file.
-        tell::with_records(|records, _| records.forget_other());
-    }
+    // The child's own file.
+    tell::open_records();
     drop(inside);
 }
 

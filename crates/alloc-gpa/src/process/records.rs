@@ -41,6 +41,8 @@ pub(super) struct Records {
     /// 0: no records are asked for.
     dir_len: usize,
     file: Option<File>,
+    /// The error with which the file of this process could not be made, or 0.
+    refused: c_int,
     /// The file of another process that uses this memory: of the parent of a `vfork`, which goes on
     /// with it when its child is done.
     other: Option<File>,
@@ -99,6 +101,7 @@ impl Records {
             dir: [0; DIR_LEN_MAX],
             dir_len: 0,
             file: None,
+            refused: 0,
             other: None,
             strategy: "gpa",
             stacks: IdSet::new(),
@@ -132,7 +135,8 @@ impl Records {
             return self.file.is_some();
         }
         let parents = self.file.take();
-        let mine = self.other.take().filter(|other| other.pid == pid);
+        let other = self.other.take();
+        let mine = other.filter(|other| other.pid == pid);
         if let Some(parents) = parents
             && mine.is_none()
             && identity(parents.descriptor) == Some(parents.identity)
@@ -140,18 +144,33 @@ impl Records {
             // The child's copy of the descriptor; after a `vfork` too.
             peek::close(parents.descriptor);
         }
-        self.other = parents;
+        // A child that could make no file tries once more: its parent's is still there.
+        self.other = parents.or(other.filter(|other| other.pid != pid));
         self.stacks.clear();
         self.modules.clear();
         self.findings = 0;
         self.file = mine;
+        self.refused = 0;
         if mine.is_none() {
-            self.file = self.create(pid);
-            if self.file.is_some() {
-                self.write_start(buffers, parents.is_some());
+            match self.create(pid) {
+                Ok(file) => {
+                    self.file = Some(file);
+                    self.write_start(buffers, parents.is_some());
+                }
+                Err(error) => self.refused = error,
             }
         }
         self.file.is_some()
+    }
+
+    /// Returns the error with which the file could not be made, if that was tried last.
+    pub(super) fn refused(&self) -> Option<c_int> {
+        Some(self.refused).filter(|error| *error != 0)
+    }
+
+    /// The directory, as the variable names it.
+    pub(super) fn dir(&self) -> &[u8] {
+        &self.dir[..self.dir_len]
     }
 
     /// Forgets the file of another process: after a fork, memory is no longer shared.
@@ -159,21 +178,26 @@ impl Records {
         self.other = None;
     }
 
+    /// Whether another process may be using this memory.
+    pub(super) fn has_other(&self) -> bool {
+        self.other.is_some()
+    }
+
     /// Creates the file with the first number that is free.
-    fn create(&self, pid: c_int) -> Option<File> {
+    fn create(&self, pid: c_int) -> Result<File, c_int> {
         for image in 0..IMAGE_COUNT_MAX {
             let flags = libc::O_CREAT | libc::O_EXCL;
             match self.open_image(pid, image, flags) {
                 Ok(descriptor) => {
                     let descriptor = move_up(descriptor);
-                    let identity = identity(descriptor)?;
-                    return Some(File { descriptor, identity, pid, image });
+                    let identity = identity(descriptor).ok_or(libc::EIO)?;
+                    return Ok(File { descriptor, identity, pid, image });
                 }
                 Err(libc::EEXIST) => {}
-                Err(_) => return None,
+                Err(error) => return Err(error),
             }
         }
-        None
+        Err(libc::EEXIST)
     }
 
     fn open_image(&self, pid: c_int, image: u32, flags: c_int) -> Result<c_int, c_int> {

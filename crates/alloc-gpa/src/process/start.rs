@@ -53,20 +53,19 @@ pub fn start(kind: Start) {
 }
 
 /// Writes a record of a process that is not checked, if records are asked for, with a note that says
-/// why. Returns whether they are. For a preloaded library that leaves the process's memory to others.
+/// why. Returns whether that was written. For a preloaded library that leaves the process's memory to others.
 #[doc(hidden)]
 pub fn note_unchecked(why: &str) -> bool {
     let inside = thread::enter();
-    let is_wanted = find_records(Rights::of_process());
-    if is_wanted {
+    let is_told = find_records(Rights::of_process()) && {
         tell::with_sink(|sink| sink.records.set_unchecked());
         tell::with_records(|records, buffers| {
             records.write_note(why, buffers);
             records.write_end(&End::UNCHECKED, buffers);
-        });
-    }
+        })
+    };
     drop(inside);
-    is_wanted
+    is_told
 }
 
 /// Says that a library was closed: code that is found in its place is another's.
@@ -92,23 +91,23 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
 /// Maps the heap, with settings from the environment.
 fn map(kind: Start) -> Result<&'static Heap, AllocError> {
     let is_checked = find_records(Rights::of_process());
-    let mode = match kind {
-        _ if is_checked => Mode::Records,
+    let otherwise = match kind {
         Start::Preload => Mode::Addresses,
         Start::Global => Mode::Resolved,
     };
+    let mode = if is_checked { Mode::Records } else { otherwise };
     let config = read_config_over(defaults(kind, is_checked), kind);
-    tell::set_mode(mode);
+    tell::set_mode(mode, otherwise);
     let heap = PROCESS.heap_slow(config)?;
     heap.set_sink(tell::finding);
     heap.set_note_sink(tell::note);
     growth::begin(heap);
-    if mode == Mode::Records {
-        // Opens the file: a process without findings is counted as well.
-        tell::with_records(|_, _| ());
+    // A process without findings is counted as well.
+    if tell::open_records() {
+        tell::say_refused();
     }
     if let Guard::Sampled(_) = config.guard
-        && mode == Mode::Records
+        && tell::mode() == Mode::Records
     {
         // A text says so at its end, if there is one.
         tell::note(Note::Sampled.text());
@@ -182,7 +181,7 @@ fn refuse(refusal: Refusal<'_>) -> ! {
     // What does not fit is cut off.
     let _ = core::fmt::Write::write_fmt(&mut Printable(&mut line), format_args!("{refusal}"));
     line.raw(b"\n");
-    sys::write_all(2, line.as_bytes());
+    sys::standard_error::write(line.as_bytes());
     sys::exit_now(STATUS_USAGE)
 }
 
@@ -200,17 +199,27 @@ impl core::fmt::Write for Printable<'_, '_> {
 
 /// Enters the directory for records, if there is one; returns whether there is.
 fn find_records(rights: Rights) -> bool {
+    let mut is_too_long = false;
     let found = tell::with_sink(|sink| {
         if !sink.records.is_wanted() {
             let len = match env::variable(rights, b"ALLOC_GPA_RECORDS", sink.records.dir_mut()) {
                 Found::Copied(len) => len,
-                // A path that no system call takes cannot have been made by `alloc-check`.
-                Found::Not | Found::TooLong => 0,
+                Found::Not => 0,
+                Found::TooLong => {
+                    is_too_long = true;
+                    0
+                }
             };
             sink.records.set_dir_len(len);
         }
         sink.records.is_wanted()
     });
+    if is_too_long {
+        // No system call takes such a path.
+        let text =
+            "alloc-gpa: ALLOC_GPA_RECORDS: the path is too long; findings go to standard error\n";
+        sys::standard_error::write(text.as_bytes());
+    }
     found.unwrap_or(false)
 }
 

@@ -120,6 +120,77 @@ fn findings_go_to_the_records() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Where no record file can be made, one line says so, and findings go to standard error; the program
+/// goes on as it would.
+#[test]
+fn records_that_cannot_be_written_are_no_silence() {
+    let bench = Bench::new();
+    let program = bench.compile("stub.c", &[]);
+    let file = bench.path().join("a file");
+    std::fs::write(&file, "").expect("a file");
+    let long = "/x".repeat(3000);
+    let missing = bench.path().join("missing");
+    for (records, why) in [
+        (missing.to_str().expect("text"), "there is no such folder"),
+        (file.to_str().expect("text"), "it is no folder"),
+        (long.as_str(), "too long"),
+    ] {
+        let clean = run(command(&program, "gpa").env("ALLOC_GPA_RECORDS", records));
+        assert_eq!((clean.out.as_str(), clean.code), ("freed\n", Some(0)), "{clean:#?}");
+        assert_eq!(clean.err.lines().count(), 1, "{clean:#?}");
+        let mut command = command(&program, "gpa");
+        command.arg("twice").env("ALLOC_GPA", "on_finding=continue");
+        let run = run(command.env("ALLOC_GPA_RECORDS", records));
+        assert_eq!((run.out.as_str(), run.code), ("freed\n", Some(0)), "{run:#?}");
+        let (first, rest) = run.err.split_once('\n').expect("a line");
+        assert!(first.contains("ALLOC_GPA_RECORDS") && first.contains(why), "{run:#?}");
+        assert!(rest.contains("double free"), "{run:#?}");
+        assert_eq!(run.err.matches("ALLOC_GPA_RECORDS").count(), 1, "{run:#?}");
+    }
+}
+
+/// A child that may no longer write where its parent does tells of its own findings, and of no others.
+#[test]
+fn a_child_without_records_is_heard() {
+    let bench = Bench::new();
+    let program = bench.compile("unreachable.c", &[]);
+    for how in ["fork", "vfork"] {
+        let bench = Bench::new();
+        let (run, path) = recorded(&bench, command(&program, "gpa").arg(how));
+        if run.out == "no rights\n" {
+            println!("skipped: the test may not change its root");
+            return;
+        }
+        assert_eq!((run.out.as_str(), run.code), ("done\n", Some(0)), "{run:#?}");
+        assert_eq!(run.err.matches("ALLOC_GPA_RECORDS").count(), 1, "{run:#?}");
+        assert_eq!(run.err.matches("double free").count(), 1, "{run:#?}");
+        let text = std::fs::read_to_string(path).expect("a file of text");
+        assert_eq!(text.matches("\"double_free\"").count(), 1, "{text}");
+        assert!(text.contains("\"t\":\"end\""), "{text}");
+    }
+}
+
+/// Nobody reads standard error any more, or it is a file at its limit: the report is lost, the program
+/// is not. Its own `SIGPIPE` is as it left it.
+#[test]
+fn standard_error_without_a_reader() {
+    let bench = Bench::new();
+    let program = bench.compile("no_reader.c", &[]);
+    let cases = ["pipe", "limit", "blocked", "pending", "full"];
+    for case in cases {
+        let mut command = command(&program, "gpa");
+        let run = run(command.env("ALLOC_GPA", "on_finding=continue").arg(case));
+        assert_eq!((run.out.as_str(), run.code), ("alive\n", Some(0)), "{case} {run:#?}");
+    }
+    // The policy holds all the same.
+    for (policy, code, signal) in [("exit:9", Some(9), None), ("abort", None, Some(libc::SIGABRT))]
+    {
+        let mut command = command(&program, "gpa");
+        let run = run(command.env("ALLOC_GPA", format!("on_finding={policy}")).arg("pipe"));
+        assert_eq!((run.code, run.signal), (code, signal), "{run:#?}");
+    }
+}
+
 /// Each program of a chain of execs gets the library, and a wrapper's own `LD_PRELOAD` is kept.
 #[test]
 fn chains_of_programs() {
