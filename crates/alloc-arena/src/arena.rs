@@ -81,10 +81,10 @@ impl<A: Allocator> Arena<A> {
     /// ```
     /// use alloc_arena::Arena;
     /// use alloc_core::AllocatorExt;
-    /// use alloc_fixed::FixedBuffer;
+    /// use alloc_fixed::StackBuffer;
     ///
-    /// let mut stack = [0u8; 2048];
-    /// let fixed = FixedBuffer::new(&mut stack);
+    /// let mut stack = StackBuffer::<2048>::new();
+    /// let fixed = stack.fixed();
     /// let arena = Arena::over(&fixed);
     /// assert_eq!(*arena.dupe_str("no heap")?, *"no heap");
     /// # Ok::<(), alloc_core::AllocError>(())

@@ -183,7 +183,7 @@ fn the_last_block_changes_in_place() {
 /// blocks follow it: one chunk is all there ever is.
 #[test]
 fn a_chunk_grows_in_place() {
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 1 << 16];
     let fixed = FixedBuffer::new(&mut buffer);
     let arena = Arena::over(Calls::over(&fixed));
     let mut block = RawBlock::new(&arena, 100, 1).unwrap();
@@ -207,7 +207,7 @@ fn a_chunk_grows_in_place() {
 /// one before.
 #[test]
 fn new_blocks_make_the_chunk_longer() {
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 1 << 16];
     let fixed = FixedBuffer::new(&mut buffer);
     let arena = Arena::over(&fixed);
     let addrs: Vec<_> = (0..500)
@@ -221,7 +221,7 @@ fn new_blocks_make_the_chunk_longer() {
 /// like to have.
 #[test]
 fn the_last_block_grows_to_the_end_of_the_backing() {
-    let mut buffer = vec![0; 4000];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 4000];
     let fixed = FixedBuffer::new(&mut buffer);
     let arena = Arena::over(&fixed);
     let mut block = RawBlock::new(&arena, 1, 1).unwrap();
@@ -250,7 +250,7 @@ fn used_is_the_sum_over_all_chunks() {
 /// be used to its last byte.
 #[test]
 fn the_backing_is_used_to_its_last_byte() {
-    let mut buffer = vec![0; 4000];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 4000];
     let fixed = FixedBuffer::new(&mut buffer);
     let arena = Arena::over(&fixed);
     let mut count = 0;

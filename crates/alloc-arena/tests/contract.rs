@@ -27,7 +27,7 @@ conformance!(nested => with: |case| {
 });
 
 conformance!(fixed => with: |case| {
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 64 << 10];
     let fixed = FixedBuffer::new(&mut buffer);
     case.run(Arena::over(&fixed));
 }; Options::new().capacity(64 << 10));

@@ -1,47 +1,23 @@
-//! Arithmetic on offsets in a buffer. No pointers, no memory.
+//! Arithmetic on addresses in a buffer. No pointers, no memory.
 #![forbid(unsafe_code)]
 
-/// Where a block lies: the bytes `start..end`, as offsets from the start of the buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+/// Returns how many bytes lie between `addr` and the first multiple of `align` at or after it.
+/// `align` is a power of two.
+#[inline]
+pub(crate) const fn padding(addr: usize, align: usize) -> usize {
+    addr.wrapping_neg() & (align - 1)
 }
 
-/// Places `size` bytes aligned to `align` at or after `end_index`, in a buffer of `len` bytes whose
-/// first byte has address `base_addr`. All lengths and offsets are in bytes.
-///
-/// Returns `None` if they do not fit. Otherwise `end_index <= start`, `end - start == size`,
-/// `end <= len`, and `base_addr + start` is the first multiple of `align` at or after
-/// `base_addr + end_index`.
+/// Whether `padding` bytes and then `size` bytes fit into `room` bytes. No sum of the two overflows.
 #[inline]
-pub(crate) const fn place(
-    base_addr: usize,
-    len: usize,
-    end_index: usize,
-    size: usize,
-    align: usize,
-) -> Option<Span> {
-    let padding = base_addr.wrapping_add(end_index).wrapping_neg() & (align - 1);
-    let Some(start) = end_index.checked_add(padding) else { return None };
-    let Some(end) = start.checked_add(size) else { return None };
-    if end <= len { Some(Span { start, end }) } else { None }
-}
-
-/// Returns the end of the last block, which starts at `start`, with another size; `None` if that
-/// does not fit into `len` bytes.
-#[inline]
-pub(crate) const fn regrow(start: usize, new_size: usize, len: usize) -> Option<usize> {
-    match start.checked_add(new_size) {
-        Some(end) if end <= len => Some(end),
-        _ => None,
-    }
+pub(crate) const fn fits(padding: usize, size: usize, room: usize) -> bool {
+    padding <= room && size <= room - padding
 }
 
 /// For the newest 64 blocks in a buffer, whether padding lies before them: a stack of bits.
 ///
-/// The blocks from the start of the buffer to its end index form a stack: a block is pushed when it
-/// is handed out and popped when it is freed as the last one. A block that is freed in another order
+/// The blocks from the start of the buffer to its cursor form a stack: a block is pushed when it is
+/// handed out and popped when it is freed as the last one. A block that is freed in another order
 /// stays where it is, and so does its bit. What lies deeper than 64 counts as not padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Padded(u64);
@@ -50,10 +26,16 @@ impl Padded {
     /// The stack of an empty buffer.
     pub(crate) const EMPTY: Self = Self(0);
 
-    /// The stack with one more block.
+    /// The stack with one more block, which has no padding.
     #[inline]
-    pub(crate) const fn push(self, is_padded: bool) -> Self {
-        Self(self.0 << 1 | is_padded as u64)
+    pub(crate) const fn push_plain(self) -> Self {
+        Self(self.0 << 1)
+    }
+
+    /// The stack with one more block, which has padding.
+    #[inline]
+    pub(crate) const fn push_padded(self) -> Self {
+        Self(self.0 << 1 | 1)
     }
 
     /// Whether padding lies before the last block.
@@ -73,75 +55,49 @@ impl Padded {
 mod tests {
     use super::*;
 
-    /// The definition of `place`, by search.
-    fn place_by_search(
-        base_addr: usize,
-        len: usize,
-        end_index: usize,
-        size: usize,
-        align: usize,
-    ) -> Option<Span> {
-        let start = (end_index..=len).find(|start| (base_addr + start).is_multiple_of(align))?;
-        (size <= len - start).then(|| Span { start, end: start + size })
-    }
-
-    /// Every small buffer, at every address in a window, for every request.
+    /// Every small buffer, at every address in a window, for every request: what the two functions
+    /// say together is what a search finds.
     #[test]
-    fn place_agrees_with_a_search() {
+    fn placing_agrees_with_a_search() {
         let len_max = if cfg!(miri) { 3 } else { 20 };
-        for base_addr in 64..=80 {
-            for len in 0..=len_max {
-                for end_index in 0..=len {
-                    for size in 0..=len_max + 1 {
-                        for align in [1, 2, 4, 8, 16, 32] {
-                            assert_eq!(
-                                place(base_addr, len, end_index, size, align),
-                                place_by_search(base_addr, len, end_index, size, align),
-                                "{base_addr} {len} {end_index} {size} {align}"
-                            );
-                        }
+        for addr in 64..=100 {
+            for room in 0..=len_max {
+                for size in 0..=len_max + 1 {
+                    for align in [1, 2, 4, 8, 16, 32] {
+                        let start = (addr..=addr + room).find(|start| start % align == 0);
+                        let found = start.filter(|start| start + size <= addr + room);
+                        let padding = padding(addr, align);
+                        let placed = fits(padding, size, room).then_some(addr + padding);
+                        assert_eq!(placed, found, "{addr} {room} {size} {align}");
                     }
                 }
             }
         }
     }
 
-    /// Zig's `adjusted_index + n` overflows here; nothing wraps and nothing is placed.
+    /// Zig's `adjusted_index + n` overflows here; nothing wraps and nothing fits.
     #[test]
-    fn place_refuses_what_overflows() {
+    fn what_overflows_does_not_fit() {
         let huge = [usize::MAX, usize::MAX - 1, usize::MAX - 15, isize::MAX as usize];
         for size in huge {
-            for end_index in 0..=16 {
+            for addr in [0, 1, 100, usize::MAX - 16, usize::MAX] {
                 for align in [1, 2, 16, 4096, 1 << (usize::BITS - 1)] {
-                    assert_eq!(place(100, 16, end_index, size, align), None);
-                }
-                assert_eq!(regrow(end_index, size, 16), None);
-            }
-        }
-        assert_eq!(place(100, 16, 0, 1, 1 << (usize::BITS - 1)), None, "padding beyond the end");
-        assert_eq!(place(usize::MAX - 16, 16, 1, 1, 1 << (usize::BITS - 1)), None);
-    }
-
-    #[test]
-    fn regrow_agrees_with_its_definition() {
-        for len in 0..=20 {
-            for start in 0..=len {
-                for new_size in 0..=21 {
-                    let expected = (start + new_size <= len).then_some(start + new_size);
-                    assert_eq!(regrow(start, new_size, len), expected);
+                    assert!(!fits(padding(addr, align), size, 16), "{size} {addr} {align}");
                 }
             }
         }
+        assert!(!fits(padding(100, 1 << (usize::BITS - 1)), 1, 16), "padding beyond the end");
     }
 
     /// Every sequence of 10 pushes comes back in reverse; 64 are kept, the 65th is forgotten as not
     /// padded.
     #[test]
     fn padded_is_a_stack() {
+        let push = |stack: Padded, bit| if bit { stack.push_padded() } else { stack.push_plain() };
         for bits in 0..1u32 << if cfg!(miri) { 5 } else { 10 } {
             let mut stack = Padded::EMPTY;
             for index in 0..10 {
-                stack = stack.push(bits >> index & 1 == 1);
+                stack = push(stack, bits >> index & 1 == 1);
             }
             for index in (0..10).rev() {
                 assert_eq!(stack.last(), bits >> index & 1 == 1);
@@ -149,7 +105,7 @@ mod tests {
             }
             assert_eq!(stack, Padded::EMPTY);
         }
-        let mut stack = (0..65).fold(Padded::EMPTY, |stack, _| stack.push(true));
+        let mut stack = (0..65).fold(Padded::EMPTY, |stack, _| stack.push_padded());
         for _ in 0..64 {
             assert!(stack.last());
             stack = stack.pop();

@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use alloc_core::{AllocError, AllocatorExt, alloc_print};
-//! use alloc_fixed::FixedBuffer;
+//! use alloc_fixed::{FixedBuffer, StackBuffer};
 //!
-//! let mut stack = [0u8; 64];
+//! let mut stack = StackBuffer::<64>::new();
 //! let fixed = FixedBuffer::new(&mut stack);
 //! let text = alloc_print!(&fixed, "User: {}, Score: {}", "Alice", 100)?;
 //! assert_eq!(&*text, "User: Alice, Score: 100");
@@ -20,7 +20,7 @@
 //! # Design
 //!
 //! ```text
-//!  base                                  end_index            len
+//!  base                                   cursor              end
 //!   |                                        |                 |
 //!   v                                        v                 v
 //!   +---------+--------+----+----------------+-----------------+
@@ -35,36 +35,42 @@
 //! into the padding itself, and one bit per block says whether there is any. So blocks that are freed
 //! in the reverse order of their allocation leave nothing behind.
 //!
-//! Two layers: `bump` computes offsets on integers, `fixed_buffer` obeys it.
+//! Two layers: `bump` computes on integers, `fixed_buffer` obeys it.
 //!
 //! # Invariants
 //!
-//! 1. `base` points to `len` bytes, valid for reads and writes for all of `'buf`, which nobody else
-//!    uses.
-//! 2. Every live block lies in `0..end_index`, and no two overlap.
-//! 3. `end_index <= len`.
-//! 4. The blocks below `end_index`, those freed out of order included, correspond one to one to the
-//!    bits of `padded`, the newest at the low end; what is older than 64 blocks counts as not padded.
-//!    A set bit means that the padding before that block holds its own length.
+//! 1. `base` to `end` are the bytes of one object, valid for reads and writes for all of `'buf`, which
+//!    nobody else uses.
+//! 2. Every live block lies between `base` and `cursor`, and no two overlap; while a scope runs, also
+//!    between the place where it began and `end`.
+//! 3. `base <= cursor <= end`.
+//! 4. The blocks below `cursor`, those freed out of order included, correspond one to one to the
+//!    bits of `padded`, the newest at the low end; what is older than 64 blocks, or than the last
+//!    rewind, counts as not padded. A set bit means that the padding before that block holds its own
+//!    length.
 //!
 //! # Drawbacks
 //!
 //! * A block that is not the last one is not reused before the blocks above it are gone *and* it is
 //!   freed after them, or before [`reset`](FixedBuffer::reset).
 //! * For one thread: it can be sent, not shared.
-//! * [`FixedBuffer::new`] borrows initialised bytes. What is written into them may leave some without
-//!   a value (the padding of a struct); its drop settles their values, so that the owner of the buffer
-//!   may read them again. Leaking the `FixedBuffer` itself (`mem::forget`) skips that: do not read the
-//!   buffer afterwards, or give [`FixedBuffer::from_uninit`] a buffer that promises nothing.
+//! * A buffer promises nothing about its bytes, so it is no `[u8]` that somebody will read again; that
+//!   takes [`with_bytes`](FixedBuffer::with_bytes), a function that calls back.
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
 mod bump;
+mod padding;
+mod settle;
 mod fixed_buffer;
+mod stack_buffer;
+mod buffer_first;
 
-pub use fixed_buffer::FixedBuffer;
+pub use buffer_first::BufferFirst;
+pub use fixed_buffer::{Checkpoint, FixedBuffer};
+pub use stack_buffer::StackBuffer;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -3,13 +3,13 @@
 
 use allocator_api2_02::vec::Vec;
 
-use alloc_fixed::FixedBuffer;
+use alloc_fixed::{FixedBuffer, StackBuffer};
 use hashbrown::HashMap;
 
 /// A map and a list without a heap; the list is full in good order.
 #[test]
 fn a_map_and_a_list_in_a_buffer() {
-    let mut buffer = [0; 4096];
+    let mut buffer = StackBuffer::<4096>::new();
     let fixed = FixedBuffer::new(&mut buffer);
     let mut map = HashMap::new_in(&fixed);
     map.extend((0..50u32).map(|i| (i, i * i)));

@@ -1,19 +1,20 @@
 //! What the fixed buffer adds to the contract: where blocks lie, what comes back, what is full.
 
 use std::alloc::Layout;
+use std::mem::MaybeUninit;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned, alloc_print};
-use alloc_fixed::FixedBuffer;
+use alloc_fixed::{FixedBuffer, StackBuffer};
 use alloc_testing::RawBlock;
 
 /// A buffer whose first byte is aligned to 4096.
 #[repr(align(4096))]
-struct Aligned<const LEN: usize>([u8; LEN]);
+struct Aligned<const LEN: usize>([MaybeUninit<u8>; LEN]);
 
 /// Zig's `reset`: in 8 bytes a second box does not fit; after a reset the same address is used again.
 #[test]
 fn reset_gives_everything_back() {
-    let mut buffer = Aligned([0; 8]);
+    let mut buffer = Aligned([MaybeUninit::uninit(); 8]);
     let mut fixed = FixedBuffer::new(&mut buffer.0);
     let first = fixed.create(7u64).unwrap();
     let addr = Owned::as_ptr(&first).addr();
@@ -30,7 +31,7 @@ fn reset_gives_everything_back() {
 /// further; a block below another is moved by a realloc, with its content.
 #[test]
 fn the_last_block_grows_in_place() {
-    let mut buffer = [0; 10];
+    let mut buffer = StackBuffer::<10>::new();
     let fixed = FixedBuffer::new(&mut buffer);
     let mut block = RawBlock::new(&fixed, 5, 1).unwrap();
     block.fill(1);
@@ -58,7 +59,7 @@ fn the_last_block_grows_in_place() {
 /// every such request, and every such growth, is refused and changes nothing.
 #[test]
 fn requests_that_overflow_fail_cleanly() {
-    let mut buffer = [0; 64];
+    let mut buffer = StackBuffer::<64>::new();
     let fixed = FixedBuffer::new(&mut buffer);
     let mut block = RawBlock::new(&fixed, 3, 1).unwrap();
     block.fill(5);
@@ -83,7 +84,7 @@ fn requests_that_overflow_fail_cleanly() {
 /// byte can tell.
 #[test]
 fn padding_is_given_back() {
-    let mut buffer = Box::new(Aligned([0; 1 << 16]));
+    let mut buffer = Box::new(Aligned([MaybeUninit::uninit(); 1 << 16]));
     let fixed = FixedBuffer::new(&mut buffer.0);
     let requests = [(1, 1), (8, 8), (1, 1), (3, 2), (1, 4096), (7, 1), (16, 256), (1, 1), (1, 512)];
     let mut stack = Vec::new();
@@ -107,7 +108,7 @@ fn padding_is_given_back() {
 /// Deeper than 64 blocks padding is lost, never more than that: nothing overlaps, a reset has it all.
 #[test]
 fn padding_below_64_blocks_is_lost_until_reset() {
-    let mut buffer = Aligned([0; 4096]);
+    let mut buffer = Aligned([MaybeUninit::uninit(); 4096]);
     let mut fixed = FixedBuffer::new(&mut buffer.0);
     let mut stack: Vec<_> = (0..100)
         .map(|i| RawBlock::new(&fixed, 1, if i % 2 == 0 { 1 } else { 8 }).unwrap())
@@ -125,7 +126,7 @@ fn padding_below_64_blocks_is_lost_until_reset() {
 /// Blocks that are freed out of order stay, and what is above them still comes back with its padding.
 #[test]
 fn out_of_order_frees_keep_the_rest_right() {
-    let mut buffer = Aligned([0; 256]);
+    let mut buffer = Aligned([MaybeUninit::uninit(); 256]);
     let fixed = FixedBuffer::new(&mut buffer.0);
     let a = RawBlock::new(&fixed, 1, 1).unwrap();
     let b = RawBlock::new(&fixed, 1, 8).unwrap();
@@ -145,7 +146,7 @@ fn out_of_order_frees_keep_the_rest_right() {
 #[test]
 fn alignments_up_to_2_mib() {
     let mut buffer = Vec::with_capacity(4 << 20);
-    let fixed = FixedBuffer::from_uninit(&mut buffer.spare_capacity_mut()[1..]);
+    let fixed = FixedBuffer::new(&mut buffer.spare_capacity_mut()[1..]);
     for shift in 0..=21 {
         let mut block = RawBlock::new(&fixed, 3, 1 << shift).unwrap();
         assert!(block.addr().is_multiple_of(1 << shift));
@@ -159,7 +160,7 @@ fn alignments_up_to_2_mib() {
 /// The last byte can be handed out; an empty buffer has none.
 #[test]
 fn exact_fit() {
-    let mut buffer = [0; 7];
+    let mut buffer = StackBuffer::<7>::new();
     let fixed = FixedBuffer::new(&mut buffer);
     let block = RawBlock::new(&fixed, 7, 1).unwrap();
     assert_eq!(fixed.remaining(), 0);
@@ -172,8 +173,8 @@ fn exact_fit() {
 
 #[test]
 fn owns_and_is_last() {
-    let mut buffer = [0; 16];
-    let range = buffer.as_ptr_range();
+    let mut buffer = StackBuffer::<16>::new();
+    let range = buffer.as_ptr().cast::<u8>()..buffer.as_ptr_range().end.cast::<u8>();
     let fixed = FixedBuffer::new(&mut buffer);
     let first = fixed.alloc_fill(4, 1u8).unwrap();
     let last = fixed.alloc_fill(4, 2u8).unwrap();
@@ -193,15 +194,99 @@ fn owns_and_is_last() {
     assert!(fixed.is_last(&raw const *first));
 }
 
-/// The owner of the buffer reads it again, whatever was written into it.
+/// The owner of the bytes reads them again, whatever was written into them and however the call ended.
 #[test]
-fn the_buffer_keeps_values() {
-    let mut buffer = [1u8; 32];
-    let fixed = FixedBuffer::new(&mut buffer);
-    let pair = fixed.create((1u8, 2u32)).unwrap();
-    drop(pair);
-    drop(fixed);
-    assert!(buffer.iter().map(|&byte| u32::from(byte)).sum::<u32>() <= 32 * 255);
+fn borrowed_bytes_keep_values() {
+    let mut bytes = [1u8; 32];
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    FixedBuffer::with_bytes(&mut bytes, |fixed| {
+        let pair = fixed.create((1u8, 2u32)).unwrap();
+        Owned::leak(fixed.create(MaybeUninit::<u64>::uninit()).unwrap());
+        drop(pair);
+    });
+    assert!(sum(&bytes) <= 32 * 255);
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        FixedBuffer::with_bytes(&mut bytes, |fixed| {
+            Owned::leak(fixed.create(MaybeUninit::<u64>::uninit()).unwrap());
+            panic!("while blocks are there");
+        })
+    }));
+    assert!(unwound.is_err() && sum(&bytes) <= 32 * 255);
+}
+
+/// Goal: a scope gives back what it took, and nothing else; meanwhile the outer allocator is full.
+/// Method: blocks outside and inside, nested, by return and by unwinding.
+#[test]
+fn scopes_give_back() {
+    let mut stack = StackBuffer::<256>::new();
+    let fixed = FixedBuffer::new(&mut stack);
+    let first = fixed.create(1u8).unwrap();
+    let padded = fixed.create(2u64).unwrap();
+    let used = fixed.used();
+    fixed.scope(|inner| {
+        let a = inner.alloc_fill(3, 7u8).unwrap();
+        assert!(fixed.create(0u8).is_err(), "what is free is lent");
+        inner.scope(|innermost| assert_eq!(*innermost.create(a[0]).unwrap(), 7));
+        assert_eq!(inner.used(), 3);
+    });
+    assert_eq!(fixed.used(), used);
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        fixed.scope(|inner| {
+            Owned::leak(inner.create(5u32).unwrap());
+            panic!("in a scope");
+        })
+    }));
+    assert!(unwound.is_err());
+    assert_eq!(fixed.used(), used);
+    drop(padded);
+    drop(first);
+    assert_eq!(fixed.used(), 0, "the padding is still known");
+}
+
+/// A free of an outer block inside a scope changes nothing, and the buffer stays sound: also if the
+/// scope has no room at all.
+#[test]
+fn frees_of_outer_blocks_in_a_scope() {
+    for len in [24, 16] {
+        let mut buffer = Aligned([MaybeUninit::uninit(); 24]);
+        let fixed = FixedBuffer::new(&mut buffer.0[..len]);
+        let small = RawBlock::new(&fixed, 1, 1).unwrap();
+        let last = RawBlock::new(&fixed, 8, 8).unwrap();
+        fixed.scope(|inner| {
+            drop(last);
+            let mut block = RawBlock::new(&*inner, 1, 1);
+            assert_eq!(block.is_ok(), len == 24);
+            let mut outer = RawBlock::new(&fixed, 8, 8);
+            assert_eq!(outer.is_ok(), len == 16, "freed as the last one, since nothing is lent");
+            if let Ok(block) = &mut block {
+                block.fill(1);
+                block.assert_filled(1, 1);
+            }
+            if let Ok(outer) = &mut outer {
+                outer.fill(2);
+            }
+        });
+        drop(small);
+        assert!(fixed.used() <= 16);
+    }
+}
+
+/// A rewind goes back, never forward, and forgets what it does not know.
+#[test]
+fn checkpoints_go_back_only() {
+    let mut stack = StackBuffer::<64>::new();
+    let mut fixed = FixedBuffer::new(&mut stack);
+    Owned::leak(fixed.create(1u8).unwrap());
+    let early = fixed.checkpoint();
+    Owned::leak(fixed.create(2u64).unwrap());
+    let late = fixed.checkpoint();
+    assert!(fixed.rewind(early));
+    assert_eq!(fixed.used(), 1);
+    assert!(!fixed.rewind(late), "what is beyond is not known any more");
+    assert_eq!(fixed.used(), 1);
+    assert!(fixed.rewind(early));
+    fixed.reset();
+    assert!(!fixed.rewind(early));
 }
 
 /// The reference document's example: messages are formatted into the same stack buffer, one after the
@@ -217,7 +302,7 @@ fn reference_format_message() {
         fixed.reset();
         alloc_print!(&*fixed, "User: {name}, Score: {value}")
     }
-    let mut stack = [0u8; 256];
+    let mut stack = StackBuffer::<256>::new();
     let mut fixed = FixedBuffer::new(&mut stack);
     let first = format_message(&mut fixed, "Alice", 100).unwrap();
     assert_eq!(&*first, "User: Alice, Score: 100");
@@ -231,7 +316,7 @@ fn reference_format_message() {
 /// A buffer that is too small is an error, and what was there is untouched.
 #[test]
 fn a_message_that_does_not_fit_is_an_error() {
-    let mut stack = [0u8; 10];
+    let mut stack = StackBuffer::<10>::new();
     let fixed = FixedBuffer::new(&mut stack);
     assert_eq!(alloc_print!(&fixed, "User: {}", "Alice").map(drop), Err(AllocError));
     assert_eq!(fixed.used(), 0);
@@ -241,7 +326,7 @@ fn a_message_that_does_not_fit_is_an_error() {
 /// It can be sent to another thread, with its buffer; sharing does not compile (its doc says so).
 #[test]
 fn it_can_be_sent() {
-    let mut stack = [0u8; 64];
+    let mut stack = StackBuffer::<64>::new();
     let fixed = FixedBuffer::new(&mut stack);
     std::thread::scope(|scope| {
         scope.spawn(move || assert_eq!(*fixed.create(5).unwrap(), 5));

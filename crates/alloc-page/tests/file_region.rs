@@ -15,12 +15,11 @@ fn a_fixed_buffer_over_a_file() {
     // SAFETY: a file without a name, which only this test has open and reads after the last write.
     let mut region = unsafe { FileRegion::map(&file) }.unwrap();
     assert_eq!(region.len(), 10_000);
-    let fixed = FixedBuffer::new(region.as_mut_slice());
-    let text = fixed.dupe_str("kept in the file").unwrap();
-    assert!(fixed.owns_slice(text.as_bytes()));
-    assert!(fixed.alloc::<u8>(10_000).is_err(), "the file does not grow");
-    drop(text);
-    drop(fixed);
+    FixedBuffer::with_bytes(region.as_mut_slice(), |fixed| {
+        let text = fixed.dupe_str("kept in the file").unwrap();
+        assert!(fixed.owns_slice(text.as_bytes()));
+        assert!(fixed.alloc::<u8>(10_000).is_err(), "the file does not grow");
+    });
     region.flush().unwrap();
     assert!(region.starts_with(b"kept in the file"));
     drop(region);

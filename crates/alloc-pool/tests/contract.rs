@@ -24,7 +24,7 @@ conformance!(erased => with: |case| {
 }; OPTIONS);
 
 conformance!(fixed => with: |case| {
-    let mut buffer = vec![0; 256 << 10];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 256 << 10];
     let fixed = FixedBuffer::new(&mut buffer);
     case.run(Pool::<Slot, _>::over(&fixed));
 }; OPTIONS);

@@ -4,6 +4,7 @@
 //! fewer programs. Each wrapper is also put over the hostile backings, the nth failure among them.
 
 use std::alloc::System;
+use std::mem::MaybeUninit;
 
 use alloc_arena::Arena;
 use alloc_c::CAllocator;
@@ -33,52 +34,52 @@ macro_rules! matrix {
         use super::*;
 
         conformance!(reference => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             let alloc = $make;
             case.run(&alloc);
         }; $options);
 
         conformance!(erased => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             let alloc = $make;
             case.run(&alloc as &dyn Allocator);
         }; $options);
 
         conformance!(counting => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             case.run_counting(Counting::new($make), |counting| counting.counts().live_bytes);
         }; $options);
 
         conformance!(tagged => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             let (counting, tag) = (Counting::new($make), Tag::new("tag"));
             case.run_counting(counting.tagged(&tag), |_| tag.counts().live_bytes);
         }; $options);
 
         conformance!(limited_by_far => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             case.run_counting(Limited::new($make, usize::MAX), Limited::used);
         }; $options);
 
         conformance!(limited_to_a_page => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             case.run_counting(Limited::new($make, 4096), Limited::used);
         }; limited(4096));
 
         conformance!(locked => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             case.run_sync(Locked::<RawMutex, _>::new($make));
         }; sync, $options);
 
         conformance!(failing_never => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             case.run_counting(FailingAllocator::new($make), |failing| {
                 let counts = failing.counts();
@@ -87,14 +88,14 @@ macro_rules! matrix {
         }; $options);
 
         conformance!(failing_at_random => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             let fail = Fail::Randomly { rate: 0.2, seed: alloc_testing::seed() };
             case.run(FailingAllocator::new($make).requests(fail).changes(fail));
         }; $options.may_refuse());
 
         conformance!(validated => with: |case| {
-            let mut memory = vec![0; LEN];
+            let mut memory = vec![MaybeUninit::<u8>::uninit(); LEN];
             let $memory = &mut memory[..];
             let validated = Validated::new($make);
             case.run_counting(&validated, |validated| validated.live_bytes());

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use alloc_arena::{Arena, Reset};
 use alloc_core::{AllocError, Allocator, AllocatorExt, Counting, Limited, Owned, alloc_print};
-use alloc_fixed::FixedBuffer;
+use alloc_fixed::{FixedBuffer, StackBuffer};
 use alloc_gpa::{Check, FindingKind, Gpa};
 
 /// "The Allocator Interface": a slice, an item, an aligned slice, and leak detection at the end.
@@ -53,7 +53,7 @@ fn allocator_propagation() {
         Ok(buffer.len())
     }
     let gpa = Gpa::new();
-    let mut memory = [0u8; 64];
+    let mut memory = StackBuffer::<64>::new();
     assert_eq!(process_data(&gpa, b"data"), Ok(8));
     assert_eq!(process_data(&FixedBuffer::new(&mut memory), b"data"), Ok(8));
     assert_eq!(process_data(&Arena::new(), b"data"), Ok(8));
@@ -190,13 +190,13 @@ fn fixed_buffer_for_stack_based_operations() {
     ) -> Result<&'a str, AllocError> {
         Ok(Owned::leak(alloc_print!(fixed, "User: {name}, Score: {score}")?))
     }
-    let mut stack_buffer = [0u8; 256];
+    let mut stack_buffer = StackBuffer::<256>::new();
     let mut fixed = FixedBuffer::new(&mut stack_buffer);
     assert_eq!(format_message(&fixed, "Alice", 100), Ok("User: Alice, Score: 100"));
     // While the first message lives, this line does not compile: `ui/fail/reset_while_live.rs`.
     fixed.reset();
     assert_eq!(format_message(&fixed, "Bob", 200), Ok("User: Bob, Score: 200"));
-    let mut tiny = [0u8; 4];
+    let mut tiny = StackBuffer::<4>::new();
     assert_eq!(format_message(&FixedBuffer::new(&mut tiny), "Carol", 3), Err(AllocError));
 }
 
