@@ -88,5 +88,5 @@ pub(crate) fn bump() -> Bumpalo {
 /// Calls `run` with a buffer on the heap that is large enough for a round of every workload.
 pub(crate) fn fixed<R>(run: impl FnOnce(&mut FixedBuffer<'_>) -> R) -> R {
     let mut memory = vec![MaybeUninit::uninit(); ROUND_BYTES_MAX];
-    run(&mut FixedBuffer(alloc_fixed::FixedBuffer::from_uninit(&mut memory)))
+    run(&mut FixedBuffer(alloc_fixed::FixedBuffer::new(&mut memory)))
 }
