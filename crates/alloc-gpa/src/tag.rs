@@ -227,9 +227,11 @@ unsafe impl Allocator for Tagged<'_> {
         })
     }
 
-    /// As [`raw_alloc`](Self::raw_alloc): memory is never used twice, so it is zero.
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        self.raw_alloc(layout)
+        let heap = self.gpa.heap_or_map()?;
+        with_stack(heap, |here| {
+            heap.alloc_zeroed(layout, here).inspect(|block| heap.set_tag(*block, self.tag))
+        })
     }
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
