@@ -45,6 +45,8 @@ pub(crate) mod trim;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_hostile;
+#[cfg(test)]
 mod tests_memo;
 
 use depot::Depot;

@@ -84,7 +84,7 @@ pub(crate) fn parse_elf(head: &[u8], base: usize) -> Option<Elf> {
                 *load = Load { addr, offset, len: word(header, 32)? };
             }
             let end = addr.wrapping_add(len);
-            elf.end = elf.end.max(end.next_multiple_of(PAGE_LEN));
+            elf.end = elf.end.max(end.checked_next_multiple_of(PAGE_LEN)?);
         }
     }
     elf.bias = bias?;

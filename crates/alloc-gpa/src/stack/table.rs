@@ -6,7 +6,8 @@
 #![forbid(unsafe_code)]
 
 use gimli::{
-    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, EhFrame, EhFrameHdr, Encoding,
+    BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, DW_EH_PE_datarel,
+    DW_EH_PE_sdata4, DW_EH_PE_udata4, DwEhPe, EhFrame, EhFrameHdr, EhFrameOffset, Encoding,
     EndianSlice, NativeEndian, Operation, Register, UnwindExpression, UnwindSection,
 };
 
@@ -77,6 +78,8 @@ struct Row {
     ra: Saved,
 }
 
+/// Length of what `.eh_frame_hdr` begins with, in bytes.
+const HDR_HEAD_LEN: usize = 12;
 /// How deep `remember_state` may nest; compilers use 1.
 const REMEMBERED_MAX: usize = 4;
 /// The most values an expression may hold; those of signal frames and PLTs hold 3.
@@ -104,16 +107,34 @@ impl Tables<'_> {
         Ok(Some(Found::Step(registers, interrupted)))
     }
 
+    /// Returns how far in `.eh_frame` the description lies that the search table names for `lookup`; it may be
+    /// of other code. Only tables as linkers write them are read: twelve bytes, the last four the number of
+    /// entries, each the offsets from the header's start of code and of its description.
+    ///
+    /// gimli's own search takes a table for right: a damaged one makes its numbers overflow.
+    fn description_of(&self, lookup: usize) -> Option<usize> {
+        let (head, rest) = self.hdr.split_first_chunk::<HDR_HEAD_LEN>()?;
+        let [version, pointer, count, table, _, _, _, _, entry_count @ ..] = *head;
+        let is_usual = version == 1
+            && [DW_EH_PE_sdata4, DW_EH_PE_udata4].contains(&DwEhPe(pointer).format())
+            && DwEhPe(count) == DW_EH_PE_udata4
+            && DwEhPe(table) == DwEhPe(DW_EH_PE_datarel.0 | DW_EH_PE_sdata4.0);
+        let entry_count = usize::try_from(u32::from_ne_bytes(entry_count)).ok()?;
+        let entries = rest.as_chunks::<8>().0.get(..entry_count).filter(|_| is_usual)?;
+        let addr_at = |[a, b, c, d]: [u8; 4]| {
+            self.hdr_addr.wrapping_add_signed(i32::from_ne_bytes([a, b, c, d]) as isize)
+        };
+        let halves = |&[a, b, c, d, e, f, g, h]: &[u8; 8]| ([a, b, c, d], [e, f, g, h]);
+        let after = entries.partition_point(|entry| addr_at(halves(entry).0) <= lookup);
+        let (_, description) = halves(entries.get(after.checked_sub(1)?)?);
+        addr_at(description).checked_sub(self.eh_frame_addr)
+    }
+
     fn row(&self, lookup: usize) -> Option<(Row, Machine<'_>)> {
-        let bases = BaseAddresses::default()
-            .set_eh_frame_hdr(self.hdr_addr as u64)
-            .set_eh_frame(self.eh_frame_addr as u64);
-        let hdr = EhFrameHdr::new(self.hdr, NativeEndian).parse(&bases, 8).ok()?;
+        let offset = EhFrameOffset(self.description_of(lookup)?);
+        let bases = BaseAddresses::default().set_eh_frame(self.eh_frame_addr as u64);
         let mut section = EhFrame::new(self.eh_frame, NativeEndian);
         section.set_address_size(8);
-        let table = hdr.table()?;
-        let pointer = table.lookup(lookup as u64, &bases).ok()?;
-        let offset = table.pointer_to_offset(pointer).ok()?;
         let fde = section.fde_from_offset(&bases, offset, EhFrame::cie_from_offset).ok()?;
         if !fde.contains(lookup as u64) {
             return None;
