@@ -31,7 +31,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI32, AtomicIsize, AtomicPtr, AtomicU16, AtomicU32};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32};
 
 use alloc_core::AllocError;
 
@@ -88,6 +88,7 @@ use records::Regions;
 use shards::{Shards, Taken};
 pub use state::Origin;
 use state::{State, StateWord};
+use sweep::Waiting;
 
 /// Numbers about one heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,8 +116,8 @@ pub(crate) struct Heap {
     regions: Regions,
     /// Groups that are ready to be trapped, in all chunks.
     ready_count: AtomicU32,
-    /// Units of retired slabs whose memory waits for their groups: see `sweep`.
-    waiting: AtomicIsize,
+    /// Retired slabs whose memory waits for their groups.
+    waiting: Waiting,
     guards: Guards,
     /// Freed slots that will be handed out again, where they are.
     quarantine: Lock<Quarantine>,

@@ -60,6 +60,20 @@ impl<T> Lock<T> {
         })
     }
 
+    /// As [`lock_or_give_up`](Self::lock_or_give_up), but gives up after a second: for what is rare and
+    /// should not fail only because the system lets the holder wait.
+    #[cold]
+    pub(crate) fn lock_within_a_second(&self) -> Option<Guard<'_, T>> {
+        const PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        self.lock_or_give_up().or_else(|| {
+            (0..1000).find_map(|_| {
+                // SAFETY: reads a constant; what is left of a pause is not asked for.
+                unsafe { libc::nanosleep(&PAUSE, core::ptr::null_mut()) };
+                self.try_lock()
+            })
+        })
+    }
+
     #[cold]
     #[inline(never)]
     fn lock_slow(&self) -> Guard<'_, T> {
@@ -167,6 +181,23 @@ mod tests {
         });
         assert_eq!(*lock.lock(), 80_000);
         assert!(lock.try_lock().is_some());
+    }
+
+    /// A holder that does not run for a while is waited for; one that never lets go is not.
+    #[test]
+    fn a_slow_holder_is_waited_for() {
+        let lock = Lock::new(0);
+        std::thread::scope(|scope| {
+            let mut held = lock.lock();
+            let waiter = scope.spawn(|| lock.lock_within_a_second().map(|value| *value));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            *held = 5;
+            drop(held);
+            assert_eq!(waiter.join().expect("no panic"), Some(5));
+        });
+        let _held = lock.lock();
+        assert!(lock.lock_or_give_up().is_none());
+        assert!(lock.lock_within_a_second().is_none());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl BlockRef<'_> {
         } else if self.is_guarded() {
             self.pages_len() - self.gap()
         } else {
-            slot_size - slab.lead.load(Relaxed) as usize
+            slot_size.saturating_sub(slab.lead.load(Relaxed) as usize)
         }
     }
 

@@ -463,8 +463,13 @@ impl Chunk {
         let Some(first) = self.block_ref(head, 0) else { return Place::Forgotten };
         let slot_size = first.slab.slot_size.load(Relaxed);
         let in_slots = in_slab.saturating_sub(first.slab.lead.load(Relaxed) as usize);
-        let last = first.slab.count.load(Relaxed) as usize - 1;
-        let index = (in_slots / slot_size).min(last);
+        let count = first.slab.count.load(Relaxed) as usize;
+        // Blanked meanwhile, with all of its chunk: its last records were given up.
+        let (Some(in_order), Some(last)) = (in_slots.checked_div(slot_size), count.checked_sub(1))
+        else {
+            return Place::Forgotten;
+        };
+        let index = in_order.min(last);
         let is_used = |block: &BlockRef<'_>| {
             // Acquire: pairs with the Release of the store that made the block live.
             let word = StateWord::load(&block.slot.state, Acquire);

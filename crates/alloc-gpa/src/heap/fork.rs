@@ -43,13 +43,11 @@ impl Heap {
     pub(crate) fn next_epoch(&self, is_inside: bool) {
         self.notes.clear();
         // The thread that swept was not copied, or the child is inside its report.
-        if let Some(mut growth) = self.growth.lock_or_give_up() {
-            growth.is_sweeping = false;
-            if !is_inside {
-                growth.holders = 0;
-                drop(growth);
-                self.forget_holds();
-            }
+        self.end_sweep();
+        if !is_inside && let Some(mut growth) = self.growth.lock_or_give_up() {
+            growth.holders = 0;
+            drop(growth);
+            self.forget_holds();
         }
         // Relaxed: a forked child has one thread.
         self.epoch.fetch_add(1, Relaxed);

@@ -37,8 +37,6 @@ pub(super) struct Growth {
     /// The oldest chunk that is worth a look, and the one to sweep next; null: from there.
     pub(super) first: *const Chunk,
     pub(super) to_sweep: *const Chunk,
-    /// Whether a thread is sweeping.
-    pub(super) is_sweeping: bool,
     /// Whether the system was found to move no memory.
     pub(super) moves_nothing: bool,
     /// Blank memory for headers of chunks, and its length: one mapping for many.

@@ -123,7 +123,8 @@ impl BlockRef<'_> {
 
     /// Returns the length of a guarded block's own pages in bytes.
     pub(super) fn pages_len(&self) -> usize {
-        self.slab.slot_size.load(Relaxed) - PAGE_LEN
+        // Saturating, here and in `room`: a header that was blanked meanwhile holds zeroes.
+        self.slab.slot_size.load(Relaxed).saturating_sub(PAGE_LEN)
     }
 
     /// Returns the first of a guarded block's own pages, and their length.

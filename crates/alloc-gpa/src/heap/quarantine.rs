@@ -156,7 +156,7 @@ impl Heap {
 
     /// Asks that all slots stay where they are; `None` if the lock cannot be had.
     pub(super) fn hold_quarantine(&self) -> Option<()> {
-        self.lock_quarantine()?.holders += 1;
+        self.quarantine.lock_within_a_second()?.holders += 1;
         Some(())
     }
 

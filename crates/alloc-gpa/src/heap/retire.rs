@@ -61,7 +61,7 @@ impl Heap {
     /// Asks that no memory goes while the answer lives, so that the bytes of blocks can be read whose
     /// owner may free them meanwhile. `None` if a thread that was not copied by a fork has the lock.
     pub(crate) fn hold_memory(&self) -> Option<Held<'_>> {
-        let mut growth = self.growth.lock_or_give_up()?;
+        let mut growth = self.growth.lock_within_a_second()?;
         self.hold_quarantine()?;
         growth.holders += 1;
         Some(Held(self))

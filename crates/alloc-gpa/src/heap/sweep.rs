@@ -17,7 +17,8 @@
 
 use core::ops::Range;
 use core::ptr;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicIsize};
 
 use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory};
 use super::classes::UNIT_LEN;
@@ -33,6 +34,14 @@ const LIVE_SHARE: usize = 1;
 /// Chunks that are looked at for one that has something to sweep.
 const LOOKS_MAX: usize = 64;
 
+/// What waits in all chunks. All zero: nothing.
+pub(super) struct Waiting {
+    /// Units of retired slabs whose memory waits for their groups.
+    units: AtomicIsize,
+    /// Whether a thread is sweeping.
+    is_swept: AtomicBool,
+}
+
 /// Whether all blocks of a slab are freed, and its memory waits for its group.
 fn is_waiting(first: &BlockRef<'_>) -> bool {
     // Acquire: pairs with the AcqRel of the last free: all junk is seen.
@@ -46,13 +55,13 @@ impl Heap {
     pub(super) fn count_waiting(&self, chunk: &Chunk, units: isize) {
         // Relaxed, both: estimates.
         chunk.waiting.fetch_add(units as i32, Relaxed);
-        self.waiting.fetch_add(units, Relaxed);
+        self.waiting.units.fetch_add(units, Relaxed);
     }
 
     /// Whether too much memory waits for its group.
     pub(super) fn is_over(&self) -> bool {
         // Relaxed: an estimate. Below zero while a thread is about to count what is swept already.
-        let waiting = self.waiting.load(Relaxed).max(0).cast_unsigned() * UNIT_LEN;
+        let waiting = self.waiting.units.load(Relaxed).max(0).cast_unsigned() * UNIT_LEN;
         WAITING_LEN_MIN < waiting
             && self.shards.sample() as usize / LIVE_SHARE < waiting - WAITING_LEN_MIN
     }
@@ -63,23 +72,41 @@ impl Heap {
         let Some(chunk) = self.begin_sweep() else { return };
         (0..GROUP_COUNT).for_each(|group| self.sweep_group(chunk, group));
         if let Some(mut growth) = self.growth.lock_or_give_up() {
-            growth.is_sweeping = false;
             // Groups whose last unit was counted here.
             self.trap_ready(&mut growth, chunk);
         }
+        self.end_sweep();
     }
 
-    /// Returns a chunk to sweep; its slabs are this thread's to sweep until `is_sweeping` ends.
+    /// Returns a chunk to sweep; its slabs are this thread's to sweep until [`end_sweep`](Self::end_sweep).
     fn begin_sweep(&self) -> Option<&Chunk> {
+        // Acquire: sees what the last one that swept did; pairs with the Release in `end_sweep`.
+        if self.waiting.is_swept.swap(true, Acquire) {
+            return None;
+        }
+        let chunk = self.next_with_waiting();
+        if chunk.is_none() {
+            self.end_sweep();
+        }
+        chunk
+    }
+
+    /// Lets others sweep. It waits for no lock, so that it cannot fail.
+    pub(super) fn end_sweep(&self) {
+        // Release: pairs with the Acquire in `begin_sweep`.
+        self.waiting.is_swept.store(false, Release);
+    }
+
+    /// Returns the next chunk in which slabs wait, if nobody asks to keep memory.
+    fn next_with_waiting(&self) -> Option<&Chunk> {
         let mut growth = self.growth.lock_or_give_up()?;
-        if growth.holders != 0 || growth.is_sweeping {
+        if growth.holders != 0 {
             return None;
         }
         for _ in 0..LOOKS_MAX {
             let chunk = growth.next_to_sweep(self)?;
             // Relaxed: an estimate.
             if 0 < chunk.waiting.load(Relaxed) && !ptr::eq(chunk, growth.chunk) {
-                growth.is_sweeping = true;
                 return Some(chunk);
             }
         }
@@ -267,7 +294,7 @@ mod tests {
             }
             assert_eq!(kinds(heap_ref), expected);
             assert!(!reads(late), "the group is closed");
-            let waiting = heap_ref.waiting.load(Relaxed);
+            let waiting = heap_ref.waiting.units.load(Relaxed);
             assert!((0..2 * GROUP_UNITS as isize).contains(&waiting), "{waiting}");
             // SAFETY: nobody uses the heap any more.
             unsafe { Heap::unmap(heap) };
