@@ -261,6 +261,15 @@ fn wrong_layouts_are_told_and_the_block_is_freed() {
     assert_eq!(gpa.detect_leaks().count, 0);
 }
 
+/// Maps a page past every allocator, for good.
+fn mapped_page() -> usize {
+    let (protection, flags) = (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping touches nothing.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, protection, flags, -1, 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    page.addr()
+}
+
 /// Addresses that are no block: each is told for what it is, and nothing is freed.
 #[test]
 fn invalid_frees_say_what_the_address_is() {
@@ -268,13 +277,16 @@ fn invalid_frees_say_what_the_address_is() {
     let local = [0u8; 64];
     let gpa = gpa();
     let block = alloc(&gpa, 100);
-    let heap = Box::new([0u8; 64]);
+    // SAFETY: asks where the heap of C's malloc ends; nothing changes.
+    let heap = unsafe { libc::sbrk(0) };
+    let foreign = mapped_page();
     let interior = block.addr().get() + 8;
     let cases = [
         (interior, "interior pointer"),
         ((&raw const local).addr(), "stack address"),
         ((&raw const STATIC).addr(), "address in findings-"),
-        ((&raw const *heap).addr(), "address in [heap]"),
+        (heap.addr() - 1, "address in [heap]"),
+        (foreign + 16, "foreign block: in memory that this allocator did not map"),
         (0x10, "not mapped"),
     ];
     for (addr, detail) in cases {

@@ -473,41 +473,6 @@ fn zeroed_blocks_of_used_memory_are_zero() {
     assert_eq!(gpa.deinit(), Check::Ok);
 }
 
-/// Bytes of memory that the process has.
-fn resident_len() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * PAGE_LEN
-}
-
-/// However many blocks come and go, of whatever sizes: memory is bounded by what is live at once and by
-/// the quarantine. Large blocks among them keep none.
-#[test]
-fn memory_is_bounded_by_the_quarantine() {
-    const LIVE: usize = 1000;
-    let gpa = quiet().stacks(0).quarantine(1 << 20).history(1 << 20).build();
-    let mut live: Vec<Option<(NonNull<u8>, usize)>> = vec![None; LIVE];
-    let (mut random, mut before) = (1u64, 0);
-    for round in 0..400_000usize {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let place = (random >> 33) as usize % LIVE;
-        if let Some((block, size)) = live[place].take() {
-            free(&gpa, block, size);
-        }
-        let size = match round % 1000 {
-            0 => 20_000 + (random >> 40) as usize % 50_000,
-            _ => (random >> 50) as usize % (1 << (round % 12)),
-        };
-        live[place] = Some((alloc(&gpa, size), size));
-        if round == 100_000 {
-            before = resident_len();
-        }
-    }
-    let after = resident_len();
-    assert!(after < before + (16 << 20), "{before} grew to {after}");
-    live.into_iter().flatten().for_each(|(block, size)| free(&gpa, block, size));
-    assert_eq!(gpa.deinit(), Check::Ok);
-}
-
 /// Threads that free each other's blocks: no block is handed out twice at once, none is damaged, and all
 /// are counted.
 #[test]
