@@ -1,8 +1,15 @@
 //! Whole pages of the operating system behind the [`alloc_core`] contract.
 //!
-//! [`PageAllocator`] serves each request with a mapping of its own: for large buffers, for memory
-//! that shall go back to the system at once, and as the backing of allocators that cut pages up.
-//! [`FileRegion`] maps a file, as memory for an allocator over a given buffer.
+//! | | for |
+//! | --- | --- |
+//! | [`PageAllocator`] | large buffers, memory that goes back at once, the backing of allocators that cut pages up |
+//! | [`HugePages`] | large tables that are read at random |
+//! | [`GuardedPages`] | memory of code that may run over its end or before its start |
+//! | [`SecretPages`] | keys and passwords: locked, in no dump, wiped |
+//! | [`Region`] | a range of addresses whose memory comes and goes |
+//! | [`FileRegion`] | a file, as memory for an allocator over a given buffer |
+//! | [`CowBlob`] | bytes that many share and each may change for itself |
+//! | [`lock_all`], [`dont_dump`], [`limit_address_space`] | the whole process |
 //!
 //! ```
 //! use alloc_core::AllocatorExt;
@@ -35,18 +42,26 @@
 //!  free       all pages are unmapped
 //! ```
 //!
-//! Three layers: `pages` computes lengths on integers; this file obeys it; `sys` has one file per
-//! system behind one list of functions.
+//! Three layers: `pages` computes lengths on integers; the allocators obey it; `sys` has one file per
+//! system behind one list of functions. Every allocator here finds what to unmap from the block's
+//! address and layout alone:
+//!
+//! ```text
+//!  HugePages       |  len, in pages of 2 MiB        |
+//!  GuardedPages    | guard | ...... | block | guard |      right-aligned; or | guard | block | ...
+//!  SecretPages     | block | wiped on free  |
+//! ```
 //!
 //! # Invariants
 //!
 //! 1. A block of a layout starts at a page boundary and owns exactly `size` bytes rounded up to whole
 //!    pages; nothing else is mapped for it. Hence the layout alone says what to unmap, and there is
-//!    no state: no header, no list, no lock.
+//!    no state: no header, no list, no lock. ([`GuardedPages`] adds what its drawing shows.)
 //! 2. All pages of a block come from the system as zeros, and no block is handed out twice without
 //!    having been unmapped.
-//! 3. No call of [`PageAllocator`] or [`page_size`] changes `errno`, neither when it succeeds nor when
-//!    it fails: a `malloc` built upon it decides what its caller sees.
+//! 3. No call of an allocator, a [`Region`] or [`page_size`] changes `errno`, neither when it succeeds
+//!    nor when it fails: a `malloc` built upon it decides what its caller sees.
+//! 4. An allocation that fails leaves nothing mapped, whichever of its system calls it was.
 //!
 //! # Drawbacks
 //!
@@ -57,20 +72,38 @@
 //! * Where the process has used up its mappings (`vm.max_map_count` on Linux) a block whose
 //!   neighbours are in use cannot be unmapped. Its physical memory is given back then, its addresses
 //!   stay taken.
+//! * On x86-64 Linux the calls that every block needs go straight to the kernel, past the C library: a
+//!   tool that replaces its `mmap` sees nothing of them. Builds for a sanitizer take `--cfg sanitized`.
 #![no_std]
 
 #[cfg(any(test, feature = "file"))]
 extern crate std;
 
+mod page_allocator;
+mod huge;
+mod guarded;
+mod secret;
+mod region;
+mod process;
 #[cfg(feature = "file")]
 mod file_region;
-mod page_allocator;
+#[cfg(feature = "file")]
+mod cow_blob;
 mod pages;
 mod sys;
+#[cfg(all(test, unix))]
+mod call_table;
 
 #[cfg(feature = "file")]
+pub use cow_blob::{CowBlob, PrivateCopy};
+#[cfg(feature = "file")]
 pub use file_region::FileRegion;
+pub use guarded::GuardedPages;
+pub use huge::{HUGE_PAGE_LEN, HugePages};
 pub use page_allocator::PageAllocator;
+pub use process::{OsError, dont_dump, limit_address_space, lock_all};
+pub use region::{Decommit, Region};
+pub use secret::SecretPages;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

@@ -5,7 +5,8 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
 
-use crate::{page_size, pages, sys};
+use crate::pages::{self, PAGE_LEN_MIN, Place};
+use crate::{page_size, sys};
 
 /// Serves every request with pages of its own. Zero-sized, thread-safe, without any state.
 ///
@@ -16,7 +17,7 @@ use crate::{page_size, pages, sys};
 pub struct PageAllocator;
 
 // SAFETY: by number, on invariants 1 and 2 of the crate:
-// 1 Fit: `map` and `map_aligned` return at least `size` readable and writable bytes at the alignment.
+// 1 Fit: `map` and `map_placed` return at least `size` readable and writable bytes at the alignment.
 // 2 Exclusive: the system returns ranges where nothing is mapped; nothing is stored in them.
 // 3 Stable: there is no state to move; only `raw_free` and `raw_remap` unmap pages of a block.
 // 4 No unwind: no function here panics: no indexing, no unwrap, no overflow (`pages` is checked).
@@ -27,12 +28,11 @@ pub struct PageAllocator;
 unsafe impl Allocator for PageAllocator {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let page = page_size();
-        let len = pages::round_up(layout.size(), page).ok_or(AllocError)?;
-        if layout.align() <= page {
-            sys::map(len).ok_or(AllocError)
+        if layout.align() <= PAGE_LEN_MIN {
+            // The system rounds up to whole pages, and refuses what it cannot: nothing to compute.
+            sys::map(layout.size()).ok_or(AllocError)
         } else {
-            sys::map_aligned(len, layout.align(), page).ok_or(AllocError)
+            map_aligned(layout).ok_or(AllocError)
         }
     }
 
@@ -88,16 +88,23 @@ unsafe impl Allocator for PageAllocator {
 
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-        let Some(len) = pages::round_up(layout.size(), page_size()) else { return };
-        // SAFETY: the block owns exactly `len` mapped bytes (invariant 1), and is dead to the
-        // caller.
-        let unmapped = unsafe { sys::unmap(block, len) };
+        // SAFETY: the block owns the pages that hold its bytes (invariant 1), which are those that the
+        // system unmaps, and is dead to the caller.
+        let unmapped = unsafe { sys::unmap(block, layout.size()) };
         if !unmapped {
             // The system is out of mappings and cannot split the one this block lies in.
             // SAFETY: as above; still mapped, since unmapping failed.
-            unsafe { sys::discard(block, len) };
+            unsafe { sys::discard(block, layout.size()) };
         }
     }
+}
+
+/// A block for an alignment that pages may not have by themselves.
+#[inline(never)]
+fn map_aligned(layout: Layout) -> Option<NonNull<u8>> {
+    let page = page_size();
+    let len = pages::round_up(layout.size(), page)?;
+    sys::map_placed(Place { len, lead: 0, align: layout.align() }, page)
 }
 
 alloc_core::impl_foreign_allocator!(impl[] for PageAllocator);

@@ -1,4 +1,4 @@
-//! Windows' `VirtualAlloc`. Compiled for it, not yet run.
+//! Windows' `VirtualAlloc`. Written for it; compiled and run by the workflow only.
 //!
 //! A reservation is released as a whole or not at all, so a shrink decommits the tail: its memory goes
 //! back, its addresses with the block. Nothing grows in place or moves.
@@ -6,7 +6,7 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use crate::pages;
+use crate::pages::Place;
 
 const MEM_COMMIT: u32 = 0x1000;
 const MEM_RESERVE: u32 = 0x2000;
@@ -14,6 +14,9 @@ const MEM_DECOMMIT: u32 = 0x4000;
 const MEM_RELEASE: u32 = 0x8000;
 const PAGE_NOACCESS: u32 = 0x01;
 const PAGE_READWRITE: u32 = 0x04;
+
+/// `ERROR_NOT_SUPPORTED`.
+const NOT_SUPPORTED: i32 = 50;
 
 /// How often an aligned range that was just found free is asked for; another thread may take it.
 const ATTEMPT_COUNT: usize = 16;
@@ -38,6 +41,7 @@ unsafe extern "system" {
     fn GetSystemInfo(info: *mut SystemInfo);
     fn VirtualAlloc(address: *mut c_void, len: usize, kind: u32, protect: u32) -> *mut c_void;
     fn VirtualFree(address: *mut c_void, len: usize, kind: u32) -> i32;
+    fn VirtualLock(address: *mut c_void, len: usize) -> i32;
 }
 
 pub(crate) fn page_size() -> usize {
@@ -52,27 +56,51 @@ pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     virtual_alloc(ptr::null_mut(), len, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
 }
 
-/// Finds a free range that is large enough, and asks for the aligned part of it.
-pub(crate) fn map_aligned(len: usize, align: usize, page: usize) -> Option<NonNull<u8>> {
-    let total = pages::over_len(len, align, page)?;
+pub(crate) fn map_placed(place: Place, page: usize) -> Option<NonNull<u8>> {
+    place_at(place, page, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+}
+
+pub(crate) fn reserve(place: Place, page: usize) -> Option<NonNull<u8>> {
+    place_at(place, page, MEM_RESERVE, PAGE_NOACCESS)
+}
+
+/// Where a page's alignment is not enough: finds a free range that is large enough, and asks for the
+/// aligned part of it.
+fn place_at(place: Place, page: usize, kind: u32, protect: u32) -> Option<NonNull<u8>> {
+    if place.align <= page {
+        return virtual_alloc(ptr::null_mut(), place.len, kind, protect);
+    }
+    let total = place.over_len(page)?;
     (0..ATTEMPT_COUNT).find_map(|_| {
         let found = virtual_alloc(ptr::null_mut(), total, MEM_RESERVE, PAGE_NOACCESS)?;
-        let head = pages::cut(found.addr().get(), total, len, align).head;
+        let head = place.cut(found.addr().get(), total).head;
         // SAFETY: a reservation just made, which nobody uses.
         unsafe { unmap(found, total) };
         let wanted = found.as_ptr().wrapping_add(head);
-        virtual_alloc(wanted.cast(), len, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+        virtual_alloc(wanted.cast(), place.len, kind, protect)
     })
+}
+
+/// Locked; Windows' own dumps of a whole process hold it all the same.
+pub(crate) fn map_secret(place: Place, page: usize) -> Option<NonNull<u8>> {
+    let start = map_placed(place, page)?;
+    // SAFETY: it keeps pages in memory, and changes nothing that a program could see.
+    if 0 != unsafe { VirtualLock(start.as_ptr().cast(), place.len) } {
+        return Some(start);
+    }
+    // SAFETY: just mapped, and nobody has it.
+    unsafe { unmap(start, place.len) };
+    None
 }
 
 /// # Safety
 ///
-/// `block` is the start of what `map` or `map_aligned` returned, and nobody uses it any more if the
-/// result is `true`.
-pub(crate) unsafe fn unmap(block: NonNull<u8>, _: usize) -> bool {
+/// `start` is the start of what `map`, `map_placed` or `reserve` returned, and nobody uses it any more if
+/// the result is `true`.
+pub(crate) unsafe fn unmap(start: NonNull<u8>, _: usize) -> bool {
     // SAFETY: the start of a reservation of ours that nobody uses (contract); its length is zero by
     // the rules of MEM_RELEASE.
-    0 != unsafe { VirtualFree(block.as_ptr().cast(), 0, MEM_RELEASE) }
+    0 != unsafe { VirtualFree(start.as_ptr().cast(), 0, MEM_RELEASE) }
 }
 
 /// # Safety
@@ -80,8 +108,8 @@ pub(crate) unsafe fn unmap(block: NonNull<u8>, _: usize) -> bool {
 /// The `len` bytes at `tail` are the last pages of a block mapped by this file, and nobody uses them
 /// any more if the result is `true`.
 pub(crate) unsafe fn unmap_tail(tail: NonNull<u8>, len: usize) -> bool {
-    // SAFETY: whole pages of ours that nobody uses (contract).
-    0 != unsafe { VirtualFree(tail.as_ptr().cast(), len, MEM_DECOMMIT) }
+    // SAFETY: the same contract.
+    unsafe { decommit(tail, len) }
 }
 
 /// # Safety
@@ -90,7 +118,33 @@ pub(crate) unsafe fn unmap_tail(tail: NonNull<u8>, len: usize) -> bool {
 #[cold]
 pub(crate) unsafe fn discard(block: NonNull<u8>, len: usize) {
     // SAFETY: the same contract.
-    unsafe { unmap_tail(block, len) };
+    unsafe { decommit(block, len) };
+}
+
+/// # Safety
+///
+/// The `len` bytes at `start` are pages of a reservation of this file that is not in use.
+pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize) -> bool {
+    virtual_alloc(start.as_ptr().cast(), len, MEM_COMMIT, PAGE_READWRITE).is_some()
+}
+
+/// # Safety
+///
+/// The `len` bytes at `start` are committed pages of a reservation of this file, whose content nobody
+/// needs.
+pub(crate) unsafe fn zero(start: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: the same contract; the pages come back empty.
+    let is_gone = unsafe { decommit(start, len) };
+    // SAFETY: pages of that reservation.
+    is_gone && unsafe { commit(start, len) }
+}
+
+/// # Safety
+///
+/// The `len` bytes at `start` are pages of a reservation of this file that nobody uses.
+pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: whole pages of ours that nobody uses (contract).
+    0 != unsafe { VirtualFree(start.as_ptr().cast(), len, MEM_DECOMMIT) }
 }
 
 /// Always `false`: behind a reservation may lie another one.
@@ -111,8 +165,45 @@ pub(crate) unsafe fn relocate(_: NonNull<u8>, _: usize, _: usize) -> Option<NonN
     None
 }
 
+/// Always `None`: large pages need a privilege that few processes have.
+pub(crate) fn map_huge(_: usize) -> Option<NonNull<u8>> {
+    None
+}
+
+/// Does nothing: there is no such wish here.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn advise_huge(_: NonNull<u8>, _: usize) {}
+
+/// # Errors
+///
+/// Always: Windows knows it per process dump, not per page.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn hide_from_dumps(_: NonNull<u8>, _: usize) -> Result<(), i32> {
+    Err(NOT_SUPPORTED)
+}
+
+/// # Errors
+///
+/// Always: a process can lock ranges only.
+pub(crate) fn lock_all() -> Result<(), i32> {
+    Err(NOT_SUPPORTED)
+}
+
+/// # Errors
+///
+/// Always: a job object would be needed, which its creator chooses.
+pub(crate) fn limit_address_space(_: usize) -> Result<(), i32> {
+    Err(NOT_SUPPORTED)
+}
+
 fn virtual_alloc(address: *mut c_void, len: usize, kind: u32, protect: u32) -> Option<NonNull<u8>> {
-    // SAFETY: it reserves a range that is free, or fails; with MEM_RESERVE no mapping that exists is
-    // touched.
+    // SAFETY: with MEM_RESERVE it takes a range that is free, or fails; with MEM_COMMIT alone it gives
+    // memory to pages of a reservation of ours, and leaves those that have some as they are.
     NonNull::new(unsafe { VirtualAlloc(address, len, kind, protect) }.cast())
 }

@@ -1,0 +1,358 @@
+//! The system calls of this crate, each as a function that leaves `errno` alone.
+//!
+//! The three that every block needs go straight to the kernel on x86-64 Linux: no C library, hence no
+//! `errno` to keep. All others, and all systems but that one, use the C library.
+
+use core::ffi::{c_int, c_void};
+use core::ptr::NonNull;
+
+/// `mmap(2)` of memory without a file, or of one; `None` if the system refuses.
+///
+/// # Safety
+///
+/// `flags` do not hold `MAP_FIXED`; or the `len` bytes at `hint` are the caller's, and nobody uses what
+/// they hold.
+#[inline]
+pub(super) unsafe fn mmap(
+    hint: *mut u8,
+    len: usize,
+    protection: c_int,
+    flags: c_int,
+    file: c_int,
+) -> Option<NonNull<u8>> {
+    if refused("mmap") {
+        return None;
+    }
+    // SAFETY: this function's own contract.
+    let start = unsafe { direct::mmap(hint, len, protection, flags, file) }?;
+    note_mapped(if hint.is_null() { len.cast_signed() } else { 0 });
+    Some(start)
+}
+
+/// `munmap(2)`; returns whether the pages that hold any of the `len` bytes are gone.
+///
+/// # Safety
+///
+/// They are pages of ours, and nobody uses them any more if the result is `true`.
+#[inline]
+pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
+    if refused("munmap") {
+        return false;
+    }
+    // SAFETY: this function's own contract.
+    let is_gone = unsafe { direct::munmap(start, len) };
+    note_mapped(if is_gone { -len.cast_signed() } else { 0 });
+    is_gone
+}
+
+/// `mremap(2)`; `None` if the system refuses, and then nothing has changed.
+///
+/// # Safety
+///
+/// The `old_len` bytes at `start` are pages of a private mapping of ours; with `MREMAP_MAYMOVE` nobody
+/// uses their old address if the result is `Some`; `flags` hold nothing else.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+pub(super) unsafe fn mremap(
+    start: NonNull<u8>,
+    old_len: usize,
+    new_len: usize,
+    flags: c_int,
+) -> Option<NonNull<u8>> {
+    if refused("mremap") {
+        return None;
+    }
+    // SAFETY: this function's own contract.
+    unsafe { direct::mremap(start, old_len, new_len, flags) }
+}
+
+/// `mprotect(2)`; returns whether it was done.
+///
+/// # Safety
+///
+/// The `len` bytes at `start` are pages of ours, and nobody uses them in a way that `protection`
+/// forbids.
+pub(super) unsafe fn mprotect(start: NonNull<u8>, len: usize, protection: c_int) -> bool {
+    if refused("mprotect") {
+        return false;
+    }
+    // SAFETY: this function's own contract.
+    done(|| unsafe { libc::mprotect(pointer(start), len, protection) }).is_ok()
+}
+
+/// `madvise(2)`.
+///
+/// # Errors
+///
+/// The system's number.
+///
+/// # Safety
+///
+/// Nobody depends on what `advice` may change of the `len` bytes at `start`.
+pub(super) unsafe fn madvise(start: NonNull<u8>, len: usize, advice: c_int) -> Result<(), c_int> {
+    if refused("madvise") {
+        return Err(libc::EAGAIN);
+    }
+    // SAFETY: this function's own contract.
+    done(|| unsafe { libc::madvise(pointer(start), len, advice) })
+}
+
+/// `mlock(2)`; returns whether it was done.
+pub(super) fn mlock(start: NonNull<u8>, len: usize) -> bool {
+    if refused("mlock") {
+        return false;
+    }
+    // SAFETY: it keeps pages in memory, and changes nothing that a program could see.
+    done(|| unsafe { libc::mlock(pointer(start), len) }).is_ok()
+}
+
+/// `mlockall(2)`.
+///
+/// # Errors
+///
+/// The system's number.
+pub(super) fn mlockall(flags: c_int) -> Result<(), c_int> {
+    if refused("mlockall") {
+        return Err(libc::EAGAIN);
+    }
+    // SAFETY: it keeps pages in memory, and changes nothing that a program could see.
+    done(|| unsafe { libc::mlockall(flags) })
+}
+
+/// `memfd_secret(2)`; `None` where the kernel has no such memory.
+#[cfg(target_os = "linux")]
+pub(super) fn memfd_secret() -> Option<c_int> {
+    /// The same on every architecture; the C libraries have no function for it.
+    const NUMBER: libc::c_long = 447;
+    if refused("memfd_secret") {
+        return None;
+    }
+    // SAFETY: it makes a descriptor, of which it needs no pointers.
+    let file = keep_errno(|| unsafe { libc::syscall(NUMBER, libc::O_CLOEXEC) });
+    c_int::try_from(file).ok().filter(|file| 0 <= *file)
+}
+
+/// `ftruncate(2)`; returns whether the file has `len` bytes now.
+#[cfg(target_os = "linux")]
+pub(super) fn ftruncate(file: c_int, len: usize) -> bool {
+    if refused("ftruncate") {
+        return false;
+    }
+    let Ok(len) = libc::off_t::try_from(len) else { return false };
+    // SAFETY: it takes any descriptor, and touches no memory: nothing is mapped of ours yet.
+    done(|| unsafe { libc::ftruncate(file, len) }).is_ok()
+}
+
+/// `close(2)`.
+///
+/// # Safety
+///
+/// Nobody uses the descriptor any more.
+#[cfg(target_os = "linux")]
+pub(super) unsafe fn close(file: c_int) {
+    refused("close");
+    // SAFETY: this function's own contract.
+    let _ = done(|| unsafe { libc::close(file) });
+}
+
+#[inline]
+fn pointer(start: NonNull<u8>) -> *mut c_void {
+    start.as_ptr().cast()
+}
+
+/// Runs a function of the C library that answers 0 or -1.
+///
+/// # Errors
+///
+/// The number that it left in `errno`.
+pub(super) fn done(call: impl FnOnce() -> c_int) -> Result<(), c_int> {
+    keep_errno(|| match call() {
+        0 => Ok(()),
+        // SAFETY: valid for this thread, and no other thread's business.
+        _ => Err(unsafe { errno().read() }),
+    })
+}
+
+/// Runs a call of the C library, and puts `errno` back to what it was.
+///
+/// A growth that is refused is not yet a failure of the request it serves: the caller may copy
+/// instead. So `errno` must not show it.
+#[inline]
+pub(super) fn keep_errno<R>(call: impl FnOnce() -> R) -> R {
+    let errno = errno();
+    // SAFETY: valid for this thread, and no other thread's business.
+    let before = unsafe { errno.read() };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { errno.write(before) };
+    result
+}
+
+/// Where this thread's `errno` is.
+#[inline]
+fn errno() -> *mut c_int {
+    // SAFETY: it has no preconditions; the address is valid as long as the thread is.
+    unsafe { errno_location() }
+}
+
+#[cfg(any(target_os = "solaris", target_os = "illumos"))]
+use libc::___errno as errno_location;
+#[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
+#[cfg(any(target_os = "linux", target_os = "dragonfly", target_os = "emscripten"))]
+use libc::__errno_location as errno_location;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno_location;
+
+/// Straight to the kernel. Sanitizers must see mappings come and go, and so get the C library.
+#[cfg(all(
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(any(miri, sanitized))
+))]
+mod direct {
+    use core::arch::asm;
+    use core::ffi::c_int;
+    use core::ptr::NonNull;
+
+    /// A system call; its result as a pointer. The kernel keeps all registers but `rax`, `rcx` and `r11`:
+    /// syscall(2).
+    macro_rules! syscall {
+        ($number:expr, $start:expr $(, $register:tt: $value:expr)*) => {{
+            let result: *mut u8;
+            asm!(
+                "syscall",
+                inlateout("rax") $number => result,
+                in("rdi") $start,
+                $(in($register) $value,)*
+                lateout("rcx") _,
+                lateout("r11") _,
+                options(nostack)
+            );
+            result
+        }};
+    }
+
+    /// The start of a mapping; `None` for one of the kernel's errors, which are the last 4095 numbers.
+    #[inline]
+    fn mapped(result: *mut u8) -> Option<NonNull<u8>> {
+        if (-4095_isize).cast_unsigned() <= result.addr() { None } else { NonNull::new(result) }
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[inline]
+    pub(super) unsafe fn mmap(
+        hint: *mut u8,
+        len: usize,
+        protection: c_int,
+        flags: c_int,
+        file: c_int,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: mmap(2) with an offset of 0; it changes no memory that anyone uses (contract).
+        mapped(unsafe {
+            syscall!(libc::SYS_mmap, hint, "rsi": len, "rdx": protection, "r10": flags, "r8": file, "r9": 0_usize)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[inline]
+    pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: munmap(2) of pages that nobody uses (contract).
+        unsafe { syscall!(libc::SYS_munmap, start.as_ptr(), "rsi": len) }.is_null()
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[inline]
+    pub(super) unsafe fn mremap(
+        start: NonNull<u8>,
+        old_len: usize,
+        new_len: usize,
+        flags: c_int,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: mremap(2), whose fifth argument counts with MREMAP_FIXED only; the pages are moved as
+        // a whole, or the call fails and changes nothing (contract).
+        mapped(unsafe {
+            syscall!(libc::SYS_mremap, start.as_ptr(), "rsi": old_len, "rdx": new_len, "r10": flags)
+        })
+    }
+}
+
+/// By the C library.
+#[cfg(not(all(
+    target_os = "linux",
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(any(miri, sanitized))
+)))]
+mod direct {
+    use core::ffi::{c_int, c_void};
+    use core::ptr::NonNull;
+
+    use super::{done, keep_errno, pointer};
+
+    #[inline]
+    fn mapped(start: *mut c_void) -> Option<NonNull<u8>> {
+        if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[inline]
+    pub(super) unsafe fn mmap(
+        hint: *mut u8,
+        len: usize,
+        protection: c_int,
+        flags: c_int,
+        file: c_int,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: an offset of 0; it changes no memory that anyone uses (contract).
+        mapped(keep_errno(|| unsafe { libc::mmap(hint.cast(), len, protection, flags, file, 0) }))
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[inline]
+    pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
+        // SAFETY: pages that nobody uses (contract).
+        done(|| unsafe { libc::munmap(pointer(start), len) }).is_ok()
+    }
+
+    /// # Safety
+    ///
+    /// As the function above.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
+    pub(super) unsafe fn mremap(
+        start: NonNull<u8>,
+        old_len: usize,
+        new_len: usize,
+        flags: c_int,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: the pages are moved as a whole, or the call fails and changes nothing (contract).
+        mapped(keep_errno(|| unsafe { libc::mremap(pointer(start), old_len, new_len, flags) }))
+    }
+}
+
+/// Whether this call is to fail without being made: in unit tests alone, which also count here.
+#[cfg(not(test))]
+#[inline]
+const fn refused(_: &str) -> bool {
+    false
+}
+
+/// So many bytes more are mapped now.
+#[cfg(not(test))]
+#[inline]
+const fn note_mapped(_: isize) {}
+
+#[cfg(test)]
+use crate::sys::watch::{note_mapped, refused};

@@ -1,0 +1,128 @@
+//! Regions: memory comes and goes, addresses stay.
+#![cfg(all(target_os = "linux", not(miri)))]
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+use alloc_core::AllocError;
+use alloc_page::{Decommit, Region, page_size};
+
+/// How many bytes of `len` from `addr` on are in memory, by the kernel's `mincore(2)`.
+fn resident_len(region: &Region, len: usize) -> usize {
+    let mut pages = vec![0u8; len / page_size()];
+    let start = region.base().as_ptr().cast();
+    // SAFETY: `pages` has a byte for each page.
+    assert_eq!(unsafe { libc::mincore(start, len, pages.as_mut_ptr().cast()) }, 0);
+    pages.iter().filter(|page| **page & 1 == 1).count() * page_size()
+}
+
+/// Goal: both ways of decommitting give the memory back, and what comes again is zero, at the same
+/// address. Method: the kernel's count of resident pages.
+#[test]
+fn memory_goes_and_comes_back_as_zeros() {
+    let len = 4 << 20;
+    let mut region = Region::reserve(1 << 30).unwrap();
+    let base = region.base();
+    for how in [Decommit::Zero, Decommit::Strict, Decommit::Strict, Decommit::Zero] {
+        region.commit(0..len).unwrap();
+        // SAFETY: committed above.
+        let bytes = unsafe { region.bytes_mut(0..len) };
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        bytes.fill(0xa5);
+        assert_eq!(resident_len(&region, len), len);
+        region.decommit(0..len, how).unwrap();
+        assert_eq!(resident_len(&region, len), 0);
+        assert_eq!(region.base(), base);
+    }
+    // After `Zero` it is committed still.
+    // SAFETY: committed in the last round, and decommitted to zeros.
+    assert!(unsafe { region.bytes(0..len) }.iter().all(|byte| *byte == 0));
+}
+
+/// A range's own pages, not more: its neighbours keep their bytes, partial pages theirs.
+#[test]
+fn neighbours_keep_their_bytes() {
+    let page = page_size();
+    let len = 8 * page;
+    let mut region = Region::reserve(len).unwrap();
+    region.commit(0..len).unwrap();
+    for how in [Decommit::Zero, Decommit::Strict] {
+        // SAFETY: all is committed.
+        unsafe { region.bytes_mut(0..len) }.fill(1);
+        region.decommit(2 * page - 1..5 * page + 1, how).unwrap();
+        region.commit(2 * page..5 * page).unwrap();
+        // SAFETY: all is committed again.
+        let bytes = unsafe { region.bytes(0..len) };
+        for (index, byte) in bytes.iter().enumerate() {
+            let expected = if (2 * page..5 * page).contains(&index) { 0 } else { 1 };
+            assert_eq!(*byte, expected, "{how:?} {index}");
+        }
+    }
+    // Committing what is committed changes nothing.
+    // SAFETY: all is committed.
+    unsafe { region.bytes_mut(0..len) }.fill(2);
+    region.commit(0..1).unwrap();
+    // SAFETY: as above.
+    assert_eq!(unsafe { region.bytes(0..1) }, [2]);
+}
+
+#[test]
+fn wrong_ranges_and_sizes_are_refused() {
+    let page = page_size();
+    let mut region = Region::reserve(page + 1).unwrap();
+    assert_eq!(region.len(), 2 * page);
+    #[expect(clippy::reversed_empty_ranges, reason = "it must be refused")]
+    for range in [0..2 * page + 1, 2 * page + 1..2 * page + 1, 5..4, 0..usize::MAX] {
+        assert_eq!(region.commit(range.clone()), Err(AllocError));
+        assert_eq!(region.decommit(range, Decommit::Strict), Err(AllocError));
+    }
+    region.commit(2 * page..2 * page).unwrap();
+    assert!(Region::reserve(0).is_err());
+    assert!(Region::reserve(usize::MAX).is_err());
+    assert!(Region::reserve(1 << (usize::BITS - 2)).is_err());
+    assert!(Region::reserve_aligned(page, 3).is_err());
+    for shift in [0, 12, 16, 21, 30] {
+        let region = Region::reserve_aligned(page, 1 << shift).unwrap();
+        assert!(region.base().addr().get().is_multiple_of(1 << shift));
+    }
+}
+
+/// Set for the child that touches what is not committed.
+const TOUCH: &str = "ALLOC_PAGE_TOUCH";
+
+/// The child's part; does nothing in an ordinary run.
+#[test]
+fn child() {
+    let Ok(task) = std::env::var(TOUCH) else { return };
+    let mut region = Region::reserve(page_size()).unwrap();
+    if task != "reserved" {
+        region.commit(0..1).unwrap();
+        let how = if task == "strict" { Decommit::Strict } else { Decommit::Zero };
+        region.decommit(0..page_size(), how).unwrap();
+    }
+    // SAFETY: none where the page is not committed: it is to end this process.
+    unsafe { region.base().write_volatile(1) };
+    println!("touched");
+}
+
+#[test]
+fn a_touch_of_what_is_not_committed_is_fatal() {
+    for (task, is_fatal) in [("reserved", true), ("strict", true), ("zero", false)] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(TOUCH, task)
+            .output()
+            .unwrap();
+        let is_touched = String::from_utf8_lossy(&output.stdout).contains("touched");
+        assert_eq!(output.status.signal() == Some(libc::SIGSEGV), is_fatal, "{task} {output:?}");
+        assert_eq!(is_touched, !is_fatal, "{task} {output:?}");
+    }
+}
+
+/// What is dropped is unmapped: ten thousand regions of a tebibyte each fit one after the other.
+#[test]
+fn dropped_regions_give_their_addresses_back() {
+    for _ in 0..10_000 {
+        drop(Region::reserve(1 << 40).unwrap());
+    }
+}
