@@ -11,8 +11,8 @@
 //! * `quick`: the way of nearly all frees.
 //! * `shards`: what each thread allocates from, and what it counts.
 //! * `records`: memory for the slots' records.
-//! * `grow`: new slabs and chunks.
-//! * `retire`: what happens to slabs that are all free.
+//! * `grow`, `sites`: new slabs and chunks, at several places.
+//! * `retire`, `stock`: what happens to slabs that are all free, and to their memory.
 //! * `sweep`: retired slabs that do not wait for the others of their group.
 //! * `kept`: what memory is held, and for what.
 //! * `range`: bytes that libc or the kernel accesses for the program.
@@ -31,7 +31,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16, AtomicU32};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16};
 
 use alloc_core::AllocError;
 
@@ -67,8 +67,10 @@ mod records;
 mod resize;
 mod retire;
 mod shards;
+mod sites;
 mod slot;
 pub(crate) mod state;
+mod stock;
 mod sweep;
 mod trapped;
 
@@ -79,16 +81,15 @@ use check::{REDZONE_LEN, fill_redzone, redzone_damage};
 use chunk::{BlockRef, Chunk, Place};
 use claim::Claim;
 use findings::Findings;
-use grow::Growth;
 use guarded::{Guards, Setup};
 use notes::{Note, Notes};
 use quarantine::Quarantine;
 pub(crate) use quick::expect_free;
 use records::Regions;
 use shards::{Shards, Taken};
+use sites::Sites;
 pub use state::Origin;
 use state::{State, StateWord};
-use sweep::Waiting;
 
 /// Numbers about one heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,17 +108,13 @@ pub struct Stats {
 /// but for its settings.
 pub(crate) struct Heap {
     shards: Shards,
-    growth: Lock<Growth>,
+    sites: Sites,
     /// The newest chunk; the list leads to the oldest.
     pub(crate) chunks: AtomicPtr<Chunk>,
     pub(crate) config: Config,
     pub(crate) findings: Findings,
     /// Where the slots' records are.
     regions: Regions,
-    /// Groups that are ready to be trapped, in all chunks.
-    ready_count: AtomicU32,
-    /// Retired slabs whose memory waits for their groups.
-    waiting: Waiting,
     guards: Guards,
     /// Freed slots that will be handed out again, where they are.
     quarantine: Lock<Quarantine>,
@@ -187,6 +184,8 @@ impl Heap {
         let slot = unsafe { &raw mut (*heap.as_ptr()).guards.setup };
         // SAFETY: as for the settings.
         unsafe { slot.write(Setup::new(&config)) };
+        // SAFETY: initialised above; nobody else knows it.
+        unsafe { heap.as_ref() }.sites.number();
         // A fault's handler finds the heap by its chunks, which hold its address.
         heap.as_ptr().expose_provenance();
         Some(heap)
@@ -219,7 +218,7 @@ impl Heap {
                 unsafe { chunk.unmap(quiet) };
             }
             heap.findings.unmap();
-            heap.growth.lock().unmap_headers();
+            heap.sites.iter().for_each(|site| site.growth.lock().unmap_headers());
             heap.quarantine.lock().unmap();
             // SAFETY: no chunk is left to lead to a record.
             unsafe { heap.regions.unmap() };

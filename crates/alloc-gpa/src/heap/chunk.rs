@@ -163,6 +163,8 @@ impl Shape {
 pub(crate) struct Chunk {
     /// Address of the heap that the chunk belongs to: tells instances apart.
     pub(crate) owner: usize,
+    /// Which of the heap's sites made it.
+    pub(super) site: u8,
     /// First byte of the chunk's range.
     pub(crate) base: NonNull<u8>,
     /// Length of the range in bytes.
@@ -189,7 +191,7 @@ pub(crate) struct Chunk {
     pub(super) done: [AtomicU8; GROUP_COUNT],
     /// The chunk that the heap made before this one.
     pub(crate) older: AtomicPtr<Chunk>,
-    /// The chunk that it made after this one. Under the growth lock.
+    /// The chunk that its site made after this one. Under the growth lock.
     pub(super) newer: AtomicPtr<Chunk>,
     /// Units of retired slabs whose memory waits for their groups.
     pub(super) waiting: AtomicI32,
@@ -219,8 +221,9 @@ pub(crate) enum Place<'c> {
 }
 
 impl Chunk {
-    /// Maps a chunk for slabs; it is not in the map yet. `header` is blank memory of [`HEADER_LEN`].
-    pub(super) fn map_shared(owner: usize, header: NonNull<u8>) -> Option<&'static Chunk> {
+    /// Maps a chunk for slabs; it is not in the map yet. `owner` is the heap, and which of its sites;
+    /// `header` is blank memory of [`HEADER_LEN`].
+    pub(super) fn map_shared(owner: (usize, u8), header: NonNull<u8>) -> Option<&'static Chunk> {
         let base = pages::map_aligned(CHUNK_LEN, CHUNK_LEN)?;
         // SAFETY: blank pages that nobody else uses.
         Some(unsafe { Self::with_header(owner, (base, CHUNK_LEN), (header, HEADER_LEN), false) })
@@ -228,7 +231,11 @@ impl Chunk {
 
     /// Maps a chunk for one block of `len` bytes with its redzones, and its header; it is not in
     /// the map yet. It spans whole chunk lengths, so that nothing else lies in its map entries.
-    pub(crate) fn map_single(owner: usize, len: usize, align: usize) -> Option<&'static Chunk> {
+    pub(super) fn map_single(
+        owner: (usize, u8),
+        len: usize,
+        align: usize,
+    ) -> Option<&'static Chunk> {
         let align = if align < CHUNK_LEN { CHUNK_LEN } else { align };
         let whole = len.checked_next_multiple_of(CHUNK_LEN)?;
         if !pages::is_granted(whole) {
@@ -248,7 +255,7 @@ impl Chunk {
     ///
     /// Both ranges are mapped, blank, and nobody else's.
     unsafe fn with_header(
-        owner: usize,
+        (owner, site): (usize, u8),
         (base, len): (NonNull<u8>, usize),
         (header, header_len): (NonNull<u8>, usize),
         single: bool,
@@ -256,6 +263,7 @@ impl Chunk {
         let chunk = header.cast::<Chunk>();
         let value = Chunk {
             owner,
+            site,
             base,
             len,
             header,

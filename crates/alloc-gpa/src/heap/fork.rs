@@ -9,14 +9,10 @@ impl Heap {
     /// All locks: their bits in what `before_fork` returns are in this order, which is also that in
     /// which whoever needs two of them takes them.
     fn locks(&self) -> impl Iterator<Item = (u32, &dyn ForkLock)> {
-        let locks = [
-            &self.shards.common as &dyn ForkLock,
-            &self.guards.currents,
-            &self.growth,
-            &self.quarantine,
-            &self.findings.lock,
-        ];
-        (0..).zip(locks)
+        let before = [&self.shards.common as &dyn ForkLock, &self.guards.currents];
+        let growths = self.sites.locks().into_iter().map(|lock| lock as &dyn ForkLock);
+        let after = [&self.quarantine as &dyn ForkLock, &self.findings.lock];
+        (0..).zip(before.into_iter().chain(growths).chain(after))
     }
 
     /// Takes all locks, so that a fork copies a heap that nobody is changing; returns a bit for each
@@ -43,10 +39,11 @@ impl Heap {
     pub(crate) fn next_epoch(&self, is_inside: bool) {
         self.notes.clear();
         // The thread that swept was not copied, or the child is inside its report.
-        self.end_sweep();
-        if !is_inside && let Some(mut growth) = self.growth.lock_or_give_up() {
-            growth.holders = 0;
-            drop(growth);
+        for site in self.sites.iter() {
+            site.waiting.end_sweep();
+        }
+        if !is_inside {
+            self.sites.growths().for_each(|mut growth| growth.holders = 0);
             self.forget_holds();
         }
         // Relaxed: a forked child has one thread.

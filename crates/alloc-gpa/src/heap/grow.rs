@@ -10,12 +10,17 @@ use super::chunk::{
 };
 use super::classes::{self, LARGE_LEN_MAX, UNIT_COUNT, UNIT_LEN};
 use super::records::Records;
+use super::retire::Wanted;
 use super::shards::Run;
+use super::sites::Sites;
 use super::{Heap, fill_redzone, map};
 use crate::sys::pages;
 
-/// Where new slabs come from, and where the memory of retired ones goes to. All zero: nothing yet.
+/// Where new slabs come from, and where the memory of retired ones goes to, at one site. All zero, but
+/// for the index: nothing yet.
 pub(super) struct Growth {
+    /// Which of the heap's it is.
+    pub(super) index: u8,
     /// The chunk that slabs are cut from, or null.
     pub(super) chunk: *const Chunk,
     /// Its first unit that is in no slab.
@@ -34,8 +39,10 @@ pub(super) struct Growth {
     pub(super) oldest: *const Slab,
     pub(super) youngest: *const Slab,
     pub(super) history_len: usize,
-    /// The oldest chunk that is worth a look, and the one to sweep next; null: from there.
+    /// The oldest chunk that is worth a look, the newest, and the one to sweep next; null: from the
+    /// oldest.
     pub(super) first: *const Chunk,
+    last: *const Chunk,
     pub(super) to_sweep: *const Chunk,
     /// Whether the system was found to move no memory.
     pub(super) moves_nothing: bool,
@@ -95,7 +102,7 @@ impl Heap {
         let slot_size = classes::SLOT_SIZES[class] as usize;
         let units = classes::slab_len(slot_size) / UNIT_LEN;
         let shape = Shape::slots(slot_size);
-        let mut growth = self.growth.lock();
+        let mut growth = self.sites.own().growth.lock();
         let (chunk, head) = self.cut_slab(&mut growth, units, 1, shape)?;
         drop(growth);
         self.shards.sample();
@@ -120,7 +127,7 @@ impl Heap {
         let shape = Shape::large(large);
         let (chunk, head) = if large.len <= LARGE_LEN_MAX && align <= LARGE_LEN_MAX {
             let units = large.len.div_ceil(UNIT_LEN).max(self.large_units_min());
-            let mut growth = self.growth.lock();
+            let mut growth = self.sites.own().growth.lock();
             self.cut_slab(&mut growth, units, align.div_ceil(UNIT_LEN), shape)?
         } else {
             (self.single(large.len, align, shape)?, 0)
@@ -139,8 +146,9 @@ impl Heap {
         align: usize,
         shape: Shape,
     ) -> Result<&Chunk, AllocError> {
-        let chunk = Chunk::map_single(self.id(), len, align).ok_or(AllocError)?;
-        let mut growth = self.growth.lock();
+        let site = Sites::own_index();
+        let chunk = Chunk::map_single((self.id(), site), len, align).ok_or(AllocError)?;
+        let mut growth = self.sites.at(site).growth.lock();
         if let Some(records) = self.take_records(&mut growth, 1) {
             let slab = chunk.make_slab((0, 1), shape, records);
             if self.enter(&mut growth, chunk) {
@@ -218,7 +226,7 @@ impl Heap {
             return Ok(chunk);
         }
         let header = growth.header().ok_or(AllocError)?;
-        let chunk = Chunk::map_shared(self.id(), header).ok_or(AllocError)?;
+        let chunk = Chunk::map_shared((self.id(), growth.index), header).ok_or(AllocError)?;
         growth.use_header();
         if !self.enter(growth, chunk) {
             // SAFETY: in no map and no list: nobody else has seen it.
@@ -232,27 +240,38 @@ impl Heap {
 
     /// Counts units as done that will never be in a slab.
     fn lose_units(&self, growth: &mut Growth, chunk: &Chunk, head: usize, count: usize) {
-        if count != 0 {
-            self.finish_units(chunk, head, count);
-            self.trap_ready(growth, chunk);
+        if count != 0 && self.finish_units(chunk, head, count) {
+            self.trap_ready(growth, chunk, Wanted::Batches);
         }
     }
 
     /// Enters a chunk into the map and the heap's list; returns whether it could.
     fn enter(&self, growth: &mut Growth, chunk: &'static Chunk) -> bool {
-        // Relaxed: only holders of the growth lock write the list.
-        let older = self.chunks.load(Relaxed);
-        chunk.older.store(older, Relaxed);
         let entry = ptr::from_ref(chunk).cast_mut();
         let entered = map::set(chunk.base.addr().get(), chunk.len, entry);
         if entered {
-            // Release: publishes the header; pairs with the Acquires that walk the list.
-            self.chunks.store(entry, Release);
-            // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
-            match unsafe { older.as_ref() } {
-                Some(older) => older.newer.store(entry, Relaxed),
-                None => growth.first = entry,
+            // Other sites enter theirs at the same time.
+            // Relaxed: what is there is only passed on.
+            let mut older = self.chunks.load(Relaxed);
+            loop {
+                chunk.older.store(older, Relaxed);
+                // Release: publishes the header, and passes on what the older ones published, as all
+                // are written by exchanges; pairs with the Acquires that walk the list.
+                match self.chunks.compare_exchange_weak(older, entry, Release, Relaxed) {
+                    Ok(_) => break,
+                    Err(now) => older = now,
+                }
             }
+            // SAFETY: null, or a chunk of this heap, which stays mapped while the heap does.
+            match unsafe { growth.last.as_ref() } {
+                Some(last) => last.newer.store(entry, Relaxed),
+                None => {
+                    growth.first = entry;
+                    self.sites.count_active();
+                    self.share_history();
+                }
+            }
+            growth.last = entry;
         }
         entered
     }

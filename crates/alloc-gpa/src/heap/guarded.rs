@@ -218,7 +218,7 @@ impl Heap {
     /// Makes a slab for blocks of so many pages.
     fn new_guarded_slab(&self, means: Means, page_count: usize) -> Option<Current> {
         let len = SLAB_UNITS * UNIT_LEN;
-        let mut growth = self.growth.lock();
+        let mut growth = self.sites.own().growth.lock();
         let slot_size = (page_count + 1) * PAGE_LEN;
         let count = place::slot_count(len, page_count);
         let side = self.guards.setup.side;
@@ -252,7 +252,7 @@ impl Heap {
         let shape = Shape::guarded((lead, slot_size, 1), self.guards.setup.side);
         let block = if lead + slot_size <= LARGE_LEN_MAX {
             let units = (lead + slot_size).div_ceil(UNIT_LEN);
-            let mut growth = self.growth.lock();
+            let mut growth = self.sites.own().growth.lock();
             let cut = self.cut_slab(&mut growth, units, align.div_ceil(UNIT_LEN), shape);
             let (chunk, head) = cut.ok()?;
             chunk.block_ref(head, 0)?

@@ -43,11 +43,11 @@ impl Heap {
                 }
             });
         });
-        if let Some(growth) = self.growth.lock_or_give_up() {
+        for growth in self.sites.growths() {
             let next = growth.next_unit.div_ceil(GROUP_UNITS).min(GROUP_COUNT);
             let groups = growth.stocked.saturating_sub(next) + growth.reserve_stocked;
-            kept.stock = groups * GROUP_LEN;
-            kept.records = growth.records.resident_len();
+            kept.stock += groups * GROUP_LEN;
+            kept.records += growth.records.resident_len();
         }
         kept
     }

@@ -49,7 +49,7 @@ const HEADER_LEN: usize = size_of::<Extent>() + size_of::<Region>();
 const _: () = assert!(HEADER_LEN + SLOT_COUNT_MAX * size_of::<Slot>() <= EXTENT_LEN);
 const _: () = assert!(align_of::<Slot>() <= 64);
 
-/// The records of a heap; under its growth lock. All zero: none.
+/// The records of a site's slabs; under its growth lock. All zero: none.
 pub(super) struct Records {
     /// The extent that records are cut from, or null, and how much of it is cut off.
     current: *mut Extent,
@@ -155,10 +155,10 @@ impl Records {
 }
 
 impl Regions {
-    /// Maps one more region; start and length. Under the growth lock.
+    /// Maps one more region; start and length.
     fn add(&self) -> Option<(NonNull<u8>, usize)> {
-        // Relaxed: only holders of the growth lock write it.
-        let older = self.0.load(Relaxed);
+        // Relaxed: what is there is only passed on.
+        let mut older = self.0.load(Relaxed);
         let len = if older.is_null() { REGION_LEN_FIRST } else { REGION_LEN };
         let regular = pages::map_aligned(len, len).map(|start| (start, len));
         let small = || pages::map_aligned(EXTENT_LEN, EXTENT_LEN).map(|start| (start, EXTENT_LEN));
@@ -169,11 +169,16 @@ impl Regions {
         }
         // SAFETY: the region is longer than both headers.
         let header = unsafe { start.add(size_of::<Extent>()) }.cast::<Region>();
-        // SAFETY: fresh memory, aligned to 64.
-        unsafe { header.write(Region { older, len }) };
-        // Release: publishes the header; pairs with the Acquire in `for_each`.
-        self.0.store(header.as_ptr(), Release);
-        Some((start, len))
+        loop {
+            // SAFETY: fresh memory, aligned to 64, which nobody has seen.
+            unsafe { header.write(Region { older, len }) };
+            // Release: publishes the header, and passes on the older ones, as all are entered by
+            // exchanges; pairs with the Acquire in `for_each`.
+            match self.0.compare_exchange_weak(older, header.as_ptr(), Release, Relaxed) {
+                Ok(_) => return Some((start, len)),
+                Err(now) => older = now,
+            }
+        }
     }
 
     /// Calls `visit` with start and length of every region.

@@ -23,36 +23,44 @@
 //! Whoever looks at blocks' bytes all over the heap (the audit, the search for leaks) asks that no
 //! memory goes meanwhile: [`Heap::hold_memory`]. Groups that are ready then are trapped later.
 
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicIsize;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_LEN, GROUP_UNITS, Memory, Slab};
+use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory, Slab};
 use super::grow::Growth;
 use super::notes::Note;
+use super::sites::SITE_COUNT;
 use super::{Heap, canary};
 use crate::stack::StackId;
 use crate::sys::guards::{self, Means};
-use crate::sys::pages::{self, Moved};
+use crate::sys::pages;
 
-/// Groups that are kept with memory for the blocks to come, at most: 4 MiB; and where little is live.
-const STOCK_MAX: usize = 16;
-const STOCK_MIN: usize = 4;
+/// Groups that are trapped together where several threads grow the heap: 1 MiB.
+pub(super) const BATCH_GROUPS: usize = 4;
 /// Groups whose page tables are given up together: 2 MiB.
 const SPAN_GROUPS: usize = 8;
 
 /// Mappings that the chunks of all heaps of the process are cut into beyond one each, about.
 static SPLITS: AtomicIsize = AtomicIsize::new(0);
 
+/// Which of the groups that are ready are to be trapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Where several threads grow the heap, those whose neighbours are ready, too: each change of the
+    /// address space interrupts all other processors.
+    Batches,
+    /// All.
+    All,
+}
+
 /// Keeps the memory of freed blocks where it is while it lives.
 pub(crate) struct Held<'h>(&'h Heap);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut growth = self.0.growth.lock();
-        // A handler that forked in between may have begun anew.
-        growth.holders = growth.holders.saturating_sub(1);
-        drop(growth);
+        self.0.release_growths(SITE_COUNT);
         self.0.release_quarantine();
     }
 }
@@ -61,10 +69,27 @@ impl Heap {
     /// Asks that no memory goes while the answer lives, so that the bytes of blocks can be read whose
     /// owner may free them meanwhile. `None` if a thread that was not copied by a fork has the lock.
     pub(crate) fn hold_memory(&self) -> Option<Held<'_>> {
-        let mut growth = self.growth.lock_within_a_second()?;
-        self.hold_quarantine()?;
-        growth.holders += 1;
+        for (count, site) in self.sites.iter().enumerate() {
+            let Some(mut growth) = site.growth.lock_within_a_second() else {
+                self.release_growths(count);
+                return None;
+            };
+            growth.holders += 1;
+        }
+        if self.hold_quarantine().is_none() {
+            self.release_growths(SITE_COUNT);
+            return None;
+        }
         Some(Held(self))
+    }
+
+    /// Takes back what [`hold_memory`](Self::hold_memory) asked of the first sites.
+    fn release_growths(&self, count: usize) {
+        for site in self.sites.iter().take(count) {
+            let mut growth = site.growth.lock();
+            // A handler that forked in between may have begun anew.
+            growth.holders = growth.holders.saturating_sub(1);
+        }
     }
 
     /// Ends a slab whose blocks are all freed.
@@ -82,23 +107,25 @@ impl Heap {
         if !block.goes_at_once() {
             self.count_waiting(block.chunk, units.cast_signed());
         }
-        let is_ready = self.finish_units(block.chunk, block.head(), units);
-        if is_ready
-            // Who cannot have the lock for long interrupted its holder: another thread does it.
-            && let Some(mut growth) = self.growth.lock_or_give_up()
-        {
-            self.trap_ready(&mut growth, block.chunk);
+        if self.finish_units(block.chunk, block.head(), units) {
+            let site = self.sites.of(block.chunk);
+            match site.growth.try_lock() {
+                Some(mut growth) => self.trap_ready(&mut growth, block.chunk, Wanted::Batches),
+                // Who has the lock cuts slabs or traps others: the next one that is ready will do.
+                // Relaxed: as above.
+                None => site.is_left.store(true, Relaxed),
+            }
         }
-        if self.is_over() {
-            self.sweep();
+        if self.is_over(block.chunk) {
+            self.sweep(block.chunk);
         }
     }
 
     /// Traps the memory of a large block.
     fn retire_large(&self, block: &BlockRef<'_>) {
         let (start, len) = block.slab_range();
-        let growth = self.growth.lock_or_give_up().filter(|growth| growth.holders == 0);
-        let Some(mut growth) = growth else {
+        let growth = self.sites.of(block.chunk).growth.lock_or_give_up();
+        let Some(mut growth) = growth.filter(|growth| growth.holders == 0) else {
             block.slab.set_memory(Memory::Given);
             // SAFETY: the one block of the slab is freed: nobody needs its bytes.
             unsafe { pages::discard(start, len) };
@@ -150,7 +177,8 @@ impl Heap {
     /// whether there are groups to trap.
     pub(super) fn finish_units(&self, chunk: &Chunk, head: usize, count: usize) -> bool {
         let end = head + count;
-        let mut any = false;
+        // Relaxed: one that was left over is seen late at worst.
+        let mut any = self.sites.of(chunk).is_left.load(Relaxed);
         for group in head / GROUP_UNITS..end.div_ceil(GROUP_UNITS) {
             let first = group * GROUP_UNITS;
             let inside = end.min(first + GROUP_UNITS) - head.max(first);
@@ -158,15 +186,12 @@ impl Heap {
             let done = chunk.done[group].fetch_add(inside as u8, AcqRel) as usize + inside;
             if done == GROUP_UNITS {
                 self.verify_group(chunk, group);
-                // Relaxed: how many bits there are to look for; counted before the bit is set.
-                self.ready_count.fetch_add(1, Relaxed);
                 // AcqRel: whoever traps the group sees it verified.
                 chunk.ready.fetch_or(1 << group, AcqRel);
                 any = true;
             }
         }
-        // Relaxed: one that was left over by a holder.
-        any || self.ready_count.load(Relaxed) != 0
+        any
     }
 
     /// Tells of every freed block of a group whose bytes were written after the free.
@@ -200,128 +225,116 @@ impl Heap {
         }
     }
 
-    /// Traps all groups that are ready, unless somebody asks to keep memory. Those of `chunk` first:
-    /// most often there are no others.
-    pub(super) fn trap_ready(&self, growth: &mut Growth, chunk: &Chunk) {
+    /// Traps groups of a chunk that are ready, unless somebody asks to keep memory; and those that were
+    /// left over before. `growth` is that of the chunk's site.
+    pub(super) fn trap_ready(&self, growth: &mut Growth, chunk: &Chunk, wanted: Wanted) {
+        let is_left = &self.sites.of(chunk).is_left;
         if growth.holders != 0 {
+            // Relaxed: what is seen late is done later.
+            return is_left.store(true, Relaxed);
+        }
+        self.trap_ready_of(growth, chunk, wanted);
+        // Relaxed: as above.
+        if !is_left.load(Relaxed) {
             return;
         }
-        self.trap_ready_of(growth, chunk);
-        // Acquire: pairs with the AcqRel in `finish_units`.
+        is_left.store(false, Relaxed);
+        // Acquire: pairs with the Release in `enter`.
         let mut next = self.chunks.load(Acquire);
-        while self.ready_count.load(Relaxed) != 0 {
-            // SAFETY: chunks of the list stay mapped while the heap does.
-            let Some(chunk) = (unsafe { next.as_ref() }) else { return };
-            self.trap_ready_of(growth, chunk);
+        // SAFETY: chunks of the list stay mapped while the heap does.
+        while let Some(chunk) = unsafe { next.as_ref() } {
+            if chunk.site == growth.index {
+                self.trap_ready_of(growth, chunk, wanted);
+            }
             // Relaxed: written before the chunk was published.
             next = chunk.older.load(Relaxed);
         }
     }
 
-    fn trap_ready_of(&self, growth: &mut Growth, chunk: &Chunk) {
-        // AcqRel: sees the verification; pairs with that in `finish_units`.
-        let ready = chunk.ready.swap(0, AcqRel);
-        for group in (0..GROUP_COUNT).filter(|group| ready & 1 << group != 0) {
-            self.trap_group(growth, chunk, group);
+    fn trap_ready_of(&self, growth: &mut Growth, chunk: &Chunk, wanted: Wanted) {
+        // Acquire: sees the verification; pairs with the AcqRel in `finish_units`.
+        let ready = chunk.ready.load(Acquire);
+        let chosen = match wanted {
+            Wanted::Batches if self.sites.is_shared() => {
+                // Relaxed: under the growth lock.
+                ready & whole_batches(ready | chunk.trapped.load(Relaxed))
+            }
+            _ => ready,
+        };
+        if chosen == 0 {
+            return;
         }
-        // Relaxed: how many bits there are to look for.
-        self.ready_count.fetch_sub(ready.count_ones(), Relaxed);
+        // AcqRel: as above. Only holders of the lock take bits away.
+        chunk.ready.fetch_and(!chosen, AcqRel);
+        let mut group = 0;
+        while group < GROUP_COUNT {
+            let count = (chosen >> group).trailing_ones() as usize;
+            if count != 0 {
+                self.trap_groups(growth, chunk, group..group + count);
+            }
+            group += count + 1;
+        }
     }
 
-    /// Takes the memory of a group away.
-    fn trap_group(&self, growth: &mut Growth, chunk: &Chunk, group: usize) {
-        let first = group * GROUP_UNITS;
-        // What a slab of before reaches in here is a large block's.
-        let mut whole = chunk.slab_at(first).is_none_or(|(_, head)| head == first);
-        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| {
-            whole &= slab.memory() == Memory::Here;
-        });
-        if whole {
-            self.stock(growth, chunk, group);
+    /// Takes the memory of neighbouring groups away.
+    fn trap_groups(&self, growth: &mut Growth, chunk: &Chunk, groups: Range<usize>) {
+        let mut moved = groups.start;
+        for group in groups.clone() {
+            if !self.is_whole(chunk, group) {
+                self.stock(growth, chunk, moved..group);
+                moved = group + 1;
+            }
         }
-        let memory = self.close_group(chunk, group);
-        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| {
+        self.stock(growth, chunk, moved..groups.end);
+        let memory = self.close_groups(chunk, groups.clone());
+        let units = groups.start * GROUP_UNITS..groups.end * GROUP_UNITS;
+        chunk.for_each_slab_in(units.clone(), |slab, _| {
             if slab.memory() == Memory::Here {
                 self.count_waiting(chunk, -(slab.units.load(Relaxed) as isize));
             }
             slab.set_memory(memory);
         });
         // The last one to be forgotten blanks the headers: then there are no others to remember.
-        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| self.remember(growth, slab));
+        chunk.for_each_slab_in(units, |slab, _| self.remember(growth, slab));
         blank_if_over(chunk);
     }
 
-    /// Moves the memory of a group to where the next blocks will be, if there is room.
-    fn stock(&self, growth: &mut Growth, chunk: &Chunk, group: usize) {
-        if growth.moves_nothing || !has_room_for_splits() {
-            return;
-        }
-        let next = growth.next_unit.div_ceil(GROUP_UNITS);
-        let in_current = growth.stocked.saturating_sub(next);
-        let share = self.shards.sample() as usize / (4 * GROUP_LEN);
-        if share.clamp(STOCK_MIN, STOCK_MAX) <= in_current + growth.reserve_stocked {
-            return;
-        }
-        let free = next.max(growth.stocked);
-        let (to, place) = match growth.current(self) {
-            Some(current) if free < GROUP_COUNT => (current, free),
-            _ => match self.next_chunk(growth) {
-                Ok(reserve) if growth.reserve_stocked < GROUP_COUNT => {
-                    (reserve, growth.reserve_stocked)
-                }
-                _ => return,
-            },
-        };
-        let (from, len) = chunk.units_range(group * GROUP_UNITS, GROUP_UNITS);
-        let (target, _) = to.units_range(place * GROUP_UNITS, GROUP_UNITS);
-        // SAFETY: all blocks of the group are freed and verified; no slab was cut from the other
-        // group, and none is while the growth lock is held.
-        match unsafe { pages::move_memory(from, target, len) } {
-            Moved::Yes => {}
-            Moved::No => return,
-            Moved::Never => {
-                growth.moves_nothing = true;
-                self.note(Note::NotMoved);
-                return;
-            }
-        }
-        to.used.fetch_or(1 << place, Relaxed);
-        add_splits(to, 1);
-        if growth.current(self).is_some_and(|current| ptr::eq(current, to)) {
-            growth.stocked = place + 1;
-        } else {
-            growth.reserve_stocked = place + 1;
-        }
+    /// Whether all memory of a group is where it was.
+    fn is_whole(&self, chunk: &Chunk, group: usize) -> bool {
+        let first = group * GROUP_UNITS;
+        // What a slab of before reaches in here is a large block's.
+        let mut whole = chunk.slab_at(first).is_none_or(|(_, head)| head == first);
+        chunk.for_each_slab_in(first..first + GROUP_UNITS, |slab, _| {
+            whole &= slab.memory() == Memory::Here;
+        });
+        whole
     }
 
-    /// Lets a group trap, and gives its memory back if it is still there.
-    fn close_group(&self, chunk: &Chunk, group: usize) -> Memory {
+    /// Lets neighbouring groups trap, and gives their memory back if it is still there.
+    fn close_groups(&self, chunk: &Chunk, groups: Range<usize>) -> Memory {
         // Relaxed: under the growth lock.
         let trapped = chunk.trapped.load(Relaxed);
-        let has = |group: usize| trapped & 1 << group != 0;
-        let before = group != 0 && has(group - 1);
-        let after = group + 1 < GROUP_COUNT && has(group + 1);
-        let (start, len) = chunk.units_range(group * GROUP_UNITS, GROUP_UNITS);
-        if before || after || has_room_for_splits() {
-            let span = group / SPAN_GROUPS * SPAN_GROUPS;
-            let others = (span..span + SPAN_GROUPS).filter(|other| *other != group);
-            // With its page tables, once the whole span is dead.
-            let (start, len) = match others.clone().all(has) {
-                true => chunk.units_range(span * GROUP_UNITS, SPAN_GROUPS * GROUP_UNITS),
-                false => (start, len),
-            };
+        let now = trapped | bits_of(groups.clone());
+        let beside = has(trapped, groups.start.wrapping_sub(1)) || has(trapped, groups.end);
+        if beside || has_room_for_splits() {
+            // With its page tables, where the whole span is dead.
+            let first = groups.start / SPAN_GROUPS * SPAN_GROUPS;
+            let end = groups.end.next_multiple_of(SPAN_GROUPS);
+            let is_dead = |from: usize| (from..from + SPAN_GROUPS).all(|group| has(now, group));
+            let first = if is_dead(first) { first } else { groups.start };
+            let end = if is_dead(end - SPAN_GROUPS) { end } else { groups.end };
+            let (start, len) = chunk.units_range(first * GROUP_UNITS, (end - first) * GROUP_UNITS);
             // SAFETY: all blocks of the range are freed and verified; who reads their bytes asks
             // for their memory to be held.
             if unsafe { guards::close_for_good(start, len) } {
-                chunk.trapped.store(trapped | 1 << group, Relaxed);
-                // Relaxed: as above. Moved memory is a mapping of its own already.
-                let own = chunk.used.load(Relaxed) & 1 << group != 0;
-                let beside = i32::from(before) + i32::from(after);
-                add_splits(chunk, if own { -beside } else { 2 - 2 * beside });
+                chunk.trapped.store(now, Relaxed);
+                count_splits(chunk, trapped, groups);
                 return Memory::Trapped;
             }
         }
         self.note(Note::Mappings);
+        let (start, len) =
+            chunk.units_range(groups.start * GROUP_UNITS, groups.len() * GROUP_UNITS);
         // SAFETY: as above.
         if unsafe { self.close_pages(chunk, start, len) } {
             return Memory::Trapped;
@@ -349,9 +362,18 @@ impl Heap {
         self.forget_old(growth);
     }
 
-    /// Gives up the oldest records, as far as there is more history than wanted.
+    /// Gives up the oldest records of the sites that nobody is at, as there is one site more now.
+    pub(super) fn share_history(&self) {
+        // Whoever has one of the locks does the same there as the next slab goes.
+        for mut growth in self.sites.iter().filter_map(|site| site.growth.try_lock()) {
+            self.forget_old(&mut growth);
+        }
+    }
+
+    /// Gives up a site's oldest records, as far as there is more history than its share.
     fn forget_old(&self, growth: &mut Growth) {
-        while self.config.history < growth.history_len {
+        let share = self.config.history / self.sites.active_count();
+        while share < growth.history_len {
             // SAFETY: null, or a slab of this heap, which stays mapped while the heap does.
             let Some(oldest) = (unsafe { growth.oldest.as_ref() }) else { return };
             // Relaxed: under the growth lock.
@@ -380,8 +402,38 @@ fn blank_if_over(chunk: &Chunk) {
     }
 }
 
+/// The bits of some groups of a chunk.
+pub(super) fn bits_of(groups: Range<usize>) -> u16 {
+    let below = |end: usize| ((1u32 << end) - 1) as u16;
+    below(groups.end) & !below(groups.start)
+}
+
+/// Whether a group is among those of the bits.
+fn has(bits: u16, group: usize) -> bool {
+    group < GROUP_COUNT && bits & 1 << group != 0
+}
+
+/// The groups of those batches that are there as a whole.
+fn whole_batches(bits: u16) -> u16 {
+    const { assert!(BATCH_GROUPS == 4 && GROUP_COUNT == 16) };
+    let pairs = bits & bits >> 1;
+    (pairs & pairs >> 2 & 0x1111) * 0xf
+}
+
+/// Counts the mappings that come or go as groups are closed; `trapped` are the others.
+fn count_splits(chunk: &Chunk, mut trapped: u16, groups: Range<usize>) {
+    for group in groups {
+        let beside =
+            i32::from(has(trapped, group.wrapping_sub(1))) + i32::from(has(trapped, group + 1));
+        // Relaxed: under the growth lock. Moved memory is a mapping of its own already.
+        let is_own = has(chunk.used.load(Relaxed), group);
+        add_splits(chunk, if is_own { -beside } else { 2 - 2 * beside });
+        trapped |= 1 << group;
+    }
+}
+
 /// Counts mappings that a chunk is cut into.
-fn add_splits(chunk: &Chunk, count: i32) {
+pub(super) fn add_splits(chunk: &Chunk, count: i32) {
     // Relaxed, both: an estimate.
     chunk.splits.fetch_add(count, Relaxed);
     SPLITS.fetch_add(count as isize, Relaxed);
@@ -393,7 +445,7 @@ pub(super) fn forget_splits(chunk: &Chunk) {
 }
 
 /// Whether the process may have more mappings: a quarter of what the system allows are ours.
-fn has_room_for_splits() -> bool {
+pub(super) fn has_room_for_splits() -> bool {
     // Relaxed: an estimate.
     SPLITS.load(Relaxed) < splits_max()
 }
@@ -409,4 +461,61 @@ fn splits_max() -> isize {
     let max = (guards::map_count_max() as isize / 4).max(1);
     MAX.store(max, Relaxed);
     max
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::alloc::Layout;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::heap::classes::UNIT_LEN;
+    use crate::sys::peek;
+
+    #[test]
+    fn groups_are_bits() {
+        assert_eq!(bits_of(0..GROUP_COUNT), u16::MAX);
+        assert_eq!(bits_of(3..5), 0b1_1000);
+        assert!(has(0b100, 2) && !has(0b100, 1) && !has(u16::MAX, GROUP_COUNT));
+        assert!(!has(u16::MAX, 0usize.wrapping_sub(1)), "no group before the first");
+        assert_eq!(whole_batches(u16::MAX), u16::MAX);
+        assert_eq!(whole_batches(0b1111_0111_1101_1111), 0b1111_0000_0000_1111);
+        assert_eq!(whole_batches(0b0111_1000_0000_0000), 0);
+    }
+
+    /// Two threads grow the heap at two sites: what each frees traps, and the history of both is bounded.
+    #[test]
+    fn sites_share_what_is_kept() {
+        const HISTORY: usize = 256 << 10;
+        let config = Config { stacks: 0, history: HISTORY, ..Config::DEFAULT };
+        let heap = Heap::map(config).expect("memory");
+        // SAFETY: just mapped; unmapped below.
+        let heap_ref = unsafe { heap.as_ref() };
+        let layout = Layout::from_size_align(1000, 8).expect("a layout");
+        let fill = || -> Vec<usize> {
+            let blocks: Vec<_> = (0..40_000)
+                .map(|_| heap_ref.alloc(layout, StackId::NONE).expect("memory"))
+                .collect();
+            blocks.iter().for_each(|block| heap_ref.free(*block, None, StackId::NONE));
+            blocks.iter().map(|block| block.addr().get()).collect()
+        };
+        let first = fill();
+        let history = || heap_ref.sites.growths().map(|growth| growth.history_len).sum::<usize>();
+        assert!((1..=HISTORY).contains(&history()));
+        // Threads' numbers follow each other: one of these is at another site.
+        let [second, third] = [(); 2]
+            .map(|()| std::thread::scope(|scope| scope.spawn(fill).join().expect("no panic")));
+        assert!(heap_ref.sites.is_shared());
+        let active = heap_ref.sites.active_count();
+        assert!((2..=3).contains(&active), "{active}");
+        assert!((1..=HISTORY).contains(&history()), "{}", history());
+        for blocks in [first, second, third] {
+            let readable = blocks.iter().filter(|addr| peek::read(**addr, &mut [0])).count();
+            let kept = 2 * BATCH_GROUPS * GROUP_UNITS * UNIT_LEN / 1000;
+            assert!(readable <= kept, "{readable} of {}", blocks.len());
+        }
+        // SAFETY: nobody uses the heap any more.
+        unsafe { Heap::unmap(heap) };
+    }
 }

@@ -23,23 +23,33 @@ use core::sync::atomic::{AtomicBool, AtomicIsize};
 use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory};
 use super::classes::UNIT_LEN;
 use super::grow::Growth;
+use super::retire::Wanted;
+use super::sites::Site;
 use super::{Heap, canary};
 use crate::sys::guards::Means;
 use crate::sys::pages;
 
 /// Memory that may wait however little is live: the chunk that slabs are cut from is not swept.
-const WAITING_LEN_MIN: usize = 4 << 20;
+const WAITING_LEN_MIN: usize = 8 << 20;
 /// What may wait beyond that: what is live, divided by this.
 const LIVE_SHARE: usize = 1;
 /// Chunks that are looked at for one that has something to sweep.
 const LOOKS_MAX: usize = 64;
 
-/// What waits in all chunks. All zero: nothing.
+/// What waits in all chunks of a site. All zero: nothing.
 pub(super) struct Waiting {
     /// Units of retired slabs whose memory waits for their groups.
     units: AtomicIsize,
     /// Whether a thread is sweeping.
     is_swept: AtomicBool,
+}
+
+impl Waiting {
+    /// Lets others sweep. It waits for no lock, so that it cannot fail.
+    pub(super) fn end_sweep(&self) {
+        // Release: pairs with the Acquire in `begin_sweep`.
+        self.is_swept.store(false, Release);
+    }
 }
 
 /// Whether all blocks of a slab are freed, and its memory waits for its group.
@@ -55,51 +65,49 @@ impl Heap {
     pub(super) fn count_waiting(&self, chunk: &Chunk, units: isize) {
         // Relaxed, both: estimates.
         chunk.waiting.fetch_add(units as i32, Relaxed);
-        self.waiting.units.fetch_add(units, Relaxed);
+        self.sites.of(chunk).waiting.units.fetch_add(units, Relaxed);
     }
 
-    /// Whether too much memory waits for its group.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether too much memory of a chunk's site waits for its group.
+    pub(super) fn is_over(&self, chunk: &Chunk) -> bool {
         // Relaxed: an estimate. Below zero while a thread is about to count what is swept already.
-        let waiting = self.waiting.units.load(Relaxed).max(0).cast_unsigned() * UNIT_LEN;
+        let waiting = &self.sites.of(chunk).waiting.units;
+        let waiting = waiting.load(Relaxed).max(0).cast_unsigned() * UNIT_LEN;
+        let share = LIVE_SHARE * self.sites.active_count();
         WAITING_LEN_MIN < waiting
-            && self.shards.sample() as usize / LIVE_SHARE < waiting - WAITING_LEN_MIN
+            && self.shards.sample() as usize / share < waiting - WAITING_LEN_MIN
     }
 
-    /// Takes the memory of retired slabs of one chunk away, if nobody asks to keep memory. Without the
-    /// lock: findings are told here.
-    pub(super) fn sweep(&self) {
-        let Some(chunk) = self.begin_sweep() else { return };
+    /// Takes the memory of retired slabs of one chunk of a site away, if nobody asks to keep memory.
+    /// Without the lock: findings are told here.
+    pub(super) fn sweep(&self, of_site: &Chunk) {
+        let site = self.sites.of(of_site);
+        let Some(chunk) = self.begin_sweep(site) else { return };
         (0..GROUP_COUNT).for_each(|group| self.sweep_group(chunk, group));
-        if let Some(mut growth) = self.growth.lock_or_give_up() {
-            // Groups whose last unit was counted here.
-            self.trap_ready(&mut growth, chunk);
+        if let Some(mut growth) = site.growth.lock_or_give_up() {
+            // Groups whose last unit was counted here, or that waited for their neighbours.
+            self.trap_ready(&mut growth, chunk, Wanted::All);
         }
-        self.end_sweep();
+        site.waiting.end_sweep();
     }
 
-    /// Returns a chunk to sweep; its slabs are this thread's to sweep until [`end_sweep`](Self::end_sweep).
-    fn begin_sweep(&self) -> Option<&Chunk> {
+    /// Returns a chunk of a site to sweep; its slabs are this thread's to sweep until the site's
+    /// [`end_sweep`](Waiting::end_sweep).
+    fn begin_sweep(&self, site: &Site) -> Option<&Chunk> {
         // Acquire: sees what the last one that swept did; pairs with the Release in `end_sweep`.
-        if self.waiting.is_swept.swap(true, Acquire) {
+        if site.waiting.is_swept.swap(true, Acquire) {
             return None;
         }
-        let chunk = self.next_with_waiting();
+        let chunk = self.next_with_waiting(site);
         if chunk.is_none() {
-            self.end_sweep();
+            site.waiting.end_sweep();
         }
         chunk
     }
 
-    /// Lets others sweep. It waits for no lock, so that it cannot fail.
-    pub(super) fn end_sweep(&self) {
-        // Release: pairs with the Acquire in `begin_sweep`.
-        self.waiting.is_swept.store(false, Release);
-    }
-
-    /// Returns the next chunk in which slabs wait, if nobody asks to keep memory.
-    fn next_with_waiting(&self) -> Option<&Chunk> {
-        let mut growth = self.growth.lock_or_give_up()?;
+    /// Returns a site's next chunk in which slabs wait, if nobody asks to keep memory.
+    fn next_with_waiting(&self, site: &Site) -> Option<&Chunk> {
+        let mut growth = site.growth.try_lock()?;
         if growth.holders != 0 {
             return None;
         }
@@ -147,8 +155,8 @@ impl Heap {
         chunk.for_each_slab_in(run.clone(), |_, head| {
             chunk.block_ref(head, 0).iter().for_each(|block| self.verify_slab(block));
         });
-        if let Some(mut growth) = self.growth.lock_or_give_up().filter(|growth| growth.holders == 0)
-        {
+        let growth = self.sites.of(chunk).growth.lock_or_give_up();
+        if let Some(mut growth) = growth.filter(|growth| growth.holders == 0) {
             self.close_run(&mut growth, chunk, run.clone());
         }
         self.finish_units(chunk, run.start, run.len());
@@ -294,7 +302,7 @@ mod tests {
             }
             assert_eq!(kinds(heap_ref), expected);
             assert!(!reads(late), "the group is closed");
-            let waiting = heap_ref.waiting.units.load(Relaxed);
+            let waiting = heap_ref.sites.own().waiting.units.load(Relaxed);
             assert!((0..2 * GROUP_UNITS as isize).contains(&waiting), "{waiting}");
             // SAFETY: nobody uses the heap any more.
             unsafe { Heap::unmap(heap) };
