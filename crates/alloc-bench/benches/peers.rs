@@ -7,7 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 mod contenders;
 
 fn all(criterion: &mut Criterion) {
-    for case in contenders::CASES {
+    for case in contenders::cases() {
         let mut group = criterion.benchmark_group(case.name);
         for contender in case.contenders {
             group.bench_function(contender.name, |bencher| bencher.iter_custom(contender.run));

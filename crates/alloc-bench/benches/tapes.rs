@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 mod contenders;
 
-use contenders::CASES;
+use contenders::cases;
 
 struct Arguments {
     workload: String,
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     // `cargo bench` adds `--bench` to whatever it runs.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     if words.is_empty() {
-        for case in CASES {
+        for case in cases() {
             for contender in case.contenders {
                 println!("{} {}", case.name, contender.name);
             }
@@ -63,7 +63,7 @@ fn parse(words: &[String]) -> Result<Arguments, String> {
 }
 
 fn run(Arguments { workload, allocator, count }: &Arguments) -> Result<(), String> {
-    let case = CASES.iter().find(|case| case.name == workload);
+    let case = cases().find(|case| case.name == workload);
     let case = case.ok_or_else(|| format!("no workload {workload}; tapes alone lists them"))?;
     let contender = case.contenders.iter().find(|contender| contender.name == allocator);
     let contender = contender.ok_or_else(|| format!("no {allocator} in {workload}"))?;

@@ -6,6 +6,7 @@
 //! workload (here)  x  contender (benches/contenders)  =  one number
 //!    Heap: pair, lifo, random, pages, megabytes
 //!    Bump: values, slices, blocks
+//!    Pool: create_destroy, in_any_order, create_only
 //!        |
 //!        +-- benches/peers: criterion, time per operation
 //!        +-- benches/tapes: one workload in a loop, for `valgrind --tool=callgrind`
@@ -32,6 +33,7 @@ struct Readme;
 mod heap;
 mod bump;
 mod numbers;
+pub mod pools;
 
 pub use bump::{Bump, ROUND_BYTES_MAX, blocks, slices, values};
 pub use heap::{Heap, lifo, megabytes, pages, pair, random};

@@ -2,8 +2,20 @@
 
 use std::time::Duration;
 
+/// A case: its name, then each contender with a function of the count.
+macro_rules! case {
+    ($name:literal: $($contender:literal => $run:expr),+ $(,)?) => {
+        Case {
+            name: $name,
+            contenders: &[$(Contender { name: $contender, run: $run }),+],
+        }
+    };
+}
+
 mod bumps;
 mod heaps;
+mod pools;
+mod system;
 
 /// One workload and everyone who runs it.
 pub(crate) struct Case {
@@ -20,21 +32,16 @@ pub(crate) struct Contender {
     pub(crate) run: fn(u64) -> Duration,
 }
 
-/// A case: its name, then each contender with a function of the count.
-macro_rules! case {
-    ($name:literal: $($contender:literal => $run:expr),+ $(,)?) => {
-        Case {
-            name: $name,
-            contenders: &[$(Contender { name: $contender, run: $run }),+],
-        }
-    };
+use alloc_bench::{blocks, lifo, pair, random, slices, values};
+use bumps::{arena, bump, fixed};
+use heaps::{Std, gpa, gpa_without_stacks};
+
+/// All of them.
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(system::CASES).chain(pools::CASES)
 }
 
-use alloc_bench::{blocks, lifo, megabytes, pages, pair, random, slices, values};
-use bumps::{arena, bump, fixed};
-use heaps::{Libc, Mmap, Std, gpa, gpa_without_stacks};
-
-pub(crate) const CASES: &[Case] = &[
+const CASES: &[Case] = &[
     case!("arena/values":
         "alloc-arena" => |count| values(&mut arena(), count),
         "bumpalo" => |count| values(&mut bump(), count),
@@ -58,26 +65,6 @@ pub(crate) const CASES: &[Case] = &[
     case!("fixed/blocks":
         "alloc-fixed" => |count| fixed(|fixed| blocks(fixed, count)),
         "bumpalo" => |count| blocks(&mut bump(), count),
-    ),
-    case!("page/pages":
-        "alloc-page" => |count| pages(&alloc_page::PageAllocator, count),
-        "mmap" => |count| pages(&Mmap, count),
-    ),
-    case!("page/megabytes":
-        "alloc-page" => |count| megabytes(&alloc_page::PageAllocator, count),
-        "mmap" => |count| megabytes(&Mmap, count),
-    ),
-    case!("c/pair":
-        "alloc-c" => |count| pair(&alloc_c::CAllocator, count),
-        "malloc" => |count| pair(&Libc, count),
-    ),
-    case!("c/lifo":
-        "alloc-c" => |count| lifo(&alloc_c::CAllocator, count),
-        "malloc" => |count| lifo(&Libc, count),
-    ),
-    case!("c/random":
-        "alloc-c" => |count| random(&alloc_c::CAllocator, count),
-        "malloc" => |count| random(&Libc, count),
     ),
     case!("gpa/pair":
         "alloc-gpa" => |count| pair(&gpa(), count),

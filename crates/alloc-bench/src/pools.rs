@@ -1,0 +1,116 @@
+//! Workloads for pools: values of one type that are made and unmade.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::numbers::Numbers;
+
+/// What the pools hold: as large as a small node of a tree or a list.
+pub type Node = [u64; 4];
+
+/// What the workloads call: each contender's own, usual way of doing it.
+///
+/// # Panics
+///
+/// Every method may panic if there is no memory.
+pub trait Pool {
+    /// How a value is held: an owner, a reference, an index.
+    type Item;
+
+    /// Puts a value into the pool.
+    fn create(&mut self, node: Node) -> Self::Item;
+
+    /// Takes it out again.
+    fn destroy(&mut self, item: Self::Item);
+}
+
+/// Values of one round that only makes them; a pool is made for each round, with room for them.
+pub const ROUND: usize = 1000;
+
+/// An operation makes a value and unmakes it.
+pub fn create_destroy(pool: &mut impl Pool, count: u64) -> Duration {
+    let begin = Instant::now();
+    for index in 0..count {
+        let item = pool.create([index; 4]);
+        pool.destroy(black_box(item));
+    }
+    begin.elapsed()
+}
+
+/// 1000 places. An operation takes a random one, and makes a value there or unmakes it.
+pub fn in_any_order<P: Pool>(pool: &mut P, count: u64) -> Duration {
+    let mut numbers = Numbers::new(5);
+    let mut items: Vec<Option<P::Item>> = (0..ROUND).map(|_| None).collect();
+    let begin = Instant::now();
+    for index in 0..count {
+        let place = &mut items[numbers.below(ROUND)];
+        match place.take() {
+            Some(item) => pool.destroy(item),
+            None => *place = Some(pool.create([index; 4])),
+        }
+    }
+    let time = begin.elapsed();
+    for item in items.into_iter().flatten() {
+        pool.destroy(item);
+    }
+    time
+}
+
+/// An operation makes a value, which lives as long as its pool. `round` makes a pool and calls this once.
+pub fn create_only<P: Pool>(pool: &mut P) {
+    for index in 0..ROUND as u64 {
+        black_box(pool.create([index; 4]));
+    }
+}
+
+/// Runs rounds of [`create_only`].
+pub fn rounds(count: u64, mut round: impl FnMut()) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..count.div_ceil(ROUND as u64) {
+        round();
+    }
+    begin.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts what is in it.
+    #[derive(Default)]
+    struct Counted {
+        made_count: u64,
+        live_count: u64,
+    }
+
+    impl Pool for Counted {
+        type Item = Node;
+
+        fn create(&mut self, node: Node) -> Node {
+            self.made_count += 1;
+            self.live_count += 1;
+            node
+        }
+
+        fn destroy(&mut self, _: Node) {
+            self.live_count -= 1;
+        }
+    }
+
+    #[test]
+    fn workloads_unmake_what_they_make() {
+        let mut pool = Counted::default();
+        create_destroy(&mut pool, 10);
+        assert_eq!((pool.made_count, pool.live_count), (10, 0));
+        in_any_order(&mut pool, 5000);
+        assert_eq!(pool.live_count, 0);
+        assert!((2500..4000).contains(&pool.made_count), "{}", pool.made_count);
+        let mut made_count = 0;
+        rounds(ROUND as u64 + 1, || {
+            let mut pool = Counted::default();
+            create_only(&mut pool);
+            made_count += pool.made_count;
+        });
+        assert_eq!(made_count, 2 * ROUND as u64);
+    }
+}
