@@ -63,11 +63,17 @@ compile_error!(
     "alloc-c does not know how this system's C library tells the usable size of a block"
 );
 
+mod raw;
+mod handle;
+mod frees_only;
 mod functions;
 mod malloc;
 mod route;
 
+pub use frees_only::FreesOnly;
 pub use functions::CFunctions;
+pub use handle::{CHandle, CVtable};
+pub use raw::RawCAllocator;
 
 use core::alloc::Layout;
 use core::fmt;
@@ -168,7 +174,8 @@ impl CAllocatorWith {
     /// The functions behave as the C standard and the manual pages say of those of the same names:
     ///
     /// * all work on one heap, and may be called from every thread at any time;
-    /// * a block is aligned to `max_align_t` if it has that many bytes, or as `memalign` was asked;
+    /// * a block is aligned to `max_align_t` if it has that many bytes, to a pointer's size in any case, or
+    ///   as `memalign` was asked;
     /// * every byte up to the usable size may be used, and `realloc` keeps them up to its size;
     /// * none unwinds.
     #[inline]

@@ -16,19 +16,24 @@ pub(crate) enum Route {
     Aligned,
 }
 
+/// The alignment that every block of `malloc` has, however small: a pointer's. C asks for it of sizes from
+/// a pointer's on; for smaller ones compilers rely on it (GCC's `MALLOC_ABI_ALIGNMENT` is a word), and so
+/// does every `malloc` that keeps freed blocks in lists.
+const ALIGN_ALWAYS: usize = size_of::<*const ()>();
+
 /// Returns how a layout is served; its size is not zero.
 ///
-/// `malloc` aligns for every type *that fits*: several implementations align 8 bytes to 8 and no more.
-/// So a size below the alignment is rounded up to it.
+/// Above a pointer's alignment `malloc` aligns for every type *that fits*: several implementations align 8
+/// bytes to 8 and no more. So a size below such an alignment is rounded up to it.
 #[inline]
 pub(crate) const fn route(layout: Layout) -> Route {
     let (size, align) = (layout.size(), layout.align());
-    if ALIGN_MAX < align {
-        Route::Aligned
-    } else if size < align {
-        Route::Plain(align)
-    } else {
+    if align <= ALIGN_ALWAYS {
         Route::Plain(size)
+    } else if align <= ALIGN_MAX {
+        Route::Plain(if size < align { align } else { size })
+    } else {
+        Route::Aligned
     }
 }
 
@@ -43,6 +48,7 @@ mod tests {
             let align = 1 << shift;
             for size in 1..100 {
                 let expected = match route(Layout::from_size_align(size, align).unwrap()) {
+                    Route::Plain(len) if align <= size_of::<usize>() => len == size,
                     Route::Plain(len) => align <= ALIGN_MAX && len == size.max(align),
                     Route::Aligned => ALIGN_MAX < align,
                 };

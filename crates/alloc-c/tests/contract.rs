@@ -2,7 +2,7 @@
 
 mod glibc;
 
-use alloc_c::CAllocator;
+use alloc_c::{CAllocator, CHandle};
 use alloc_testing::conformance;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use glibc::GLIBC;
@@ -15,3 +15,10 @@ conformance!(erased => with: |case| case.run(&CAllocator as &dyn alloc_core::All
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 conformance!(table => with: |case| case.run_unsized(GLIBC));
+
+conformance!(handle => with: |case| case.run(CHandle::new(&CAllocator)));
+
+conformance!(handle_of_erased => with: |case| {
+    let erased: &dyn alloc_core::Allocator = &CAllocator;
+    case.run(CHandle::new(&erased));
+});

@@ -1,6 +1,8 @@
 //! Pools beside their peers.
 
-use alloc_bench::pools::{self, Node, Pool, ROUND, create_destroy, create_only, in_any_order, rounds};
+use alloc_bench::pools::{
+    self, Node, Pool, ROUND, create_destroy, create_only, in_any_order, rounds,
+};
 use alloc_core::Owned;
 
 use super::{Case, Contender};
