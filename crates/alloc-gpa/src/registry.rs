@@ -25,6 +25,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
 use crate::heap::Heap;
 use crate::lock::Lock;
 use crate::stack::{self, thread};
+use crate::sys::presence;
 
 /// A heap's place in the list. All zero: in none.
 pub(crate) struct Link {
@@ -153,11 +154,13 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn in_parent() {
+    presence::note_parent();
     release(|_| ());
 }
 
 extern "C" fn in_child() {
     stack::after_fork_child();
+    presence::note_child();
     // Relaxed: a forked child has one thread, which forked.
     LOOKING.store(0, Relaxed);
     let is_inside = thread::is_inside();

@@ -65,8 +65,9 @@ pub(crate) fn stop() -> Stopped {
     if !super::is_in_force() {
         return Stopped { is_complete: tasks::is_alone(), is_asked: false };
     }
-    SLOTS.iter().for_each(|slot| slot.tid.store(0, Relaxed));
-    NEXT.store(0, Relaxed);
+    // Those that were taken: a forked child's others are its parent's pages.
+    let used = NEXT.swap(0, Relaxed).min(THREAD_COUNT_MAX);
+    SLOTS[..used].iter().for_each(|slot| slot.tid.store(0, Relaxed));
     // AcqRel: the slots are empty before any thread takes one.
     WORD.fetch_add(1, AcqRel);
     let action = super::action::get(libc::SIGSEGV);

@@ -72,7 +72,13 @@ impl Heap {
         // What other threads free meanwhile keeps its memory. Without that nothing can be read.
         let Some(_held) = self.hold_memory() else { return };
         let mut presence = Presence::open();
+        // Relaxed: changes in a forked child before any thread runs there.
+        let knows_own = self.epoch.load(Relaxed) != 0 && presence.tells_own_pages();
         self.for_each_slot(|block, word| {
+            if knows_own && !may_be_damaged(block, word, &mut presence) {
+                // As the parent left it, which tells of it.
+                return;
+            }
             if block.is_guarded() {
                 // A freed one has no bytes any more.
                 if word.state() == State::Live {
@@ -165,4 +171,17 @@ impl Heap {
             });
         });
     }
+}
+
+/// Whether the bytes that tell of damage to a block may have been written to since the process was forked.
+fn may_be_damaged(block: &BlockRef<'_>, word: StateWord, presence: &mut Presence) -> bool {
+    let (start, room, size) = (block.start().addr().get(), block.room(), block.size());
+    let before = (start - super::REDZONE_LEN, super::REDZONE_LEN);
+    let rest = match word.state() {
+        State::Live => (start + size, room.saturating_sub(size)),
+        _ => (start, room),
+    };
+    block.is_guarded()
+        || presence.may_be_written(rest)
+        || block.index == 0 && presence.may_be_written(before)
 }

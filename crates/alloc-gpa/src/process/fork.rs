@@ -14,6 +14,7 @@ use super::{PROCESS, SideHeap, growth};
 use crate::fault;
 use crate::heap::Stats;
 use crate::stack::{self, thread};
+use crate::sys::presence;
 
 /// What the parents of this process had counted when it was forked.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -63,6 +64,7 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn in_parent() {
+    presence::note_parent();
     release();
 }
 
@@ -70,6 +72,7 @@ extern "C" fn in_child() {
     // SAFETY: a forked child has one thread, and handlers of faults do not fork.
     unsafe { fault::after_fork_child() };
     stack::after_fork_child();
+    presence::note_child();
     release();
     let inside = thread::enter();
     growth::after_fork_child();

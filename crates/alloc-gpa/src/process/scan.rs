@@ -114,6 +114,9 @@ pub(super) fn search(
     let turn = Turn::take(&heap.searcher);
     let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
     let _held = heap.hold_memory().ok_or(NOT_HELD)?;
+    if has_none_of_its_own(heap) {
+        return Search::begin(heap)?.end(Judgement::Searched);
+    }
     // After all locks were taken, which a thread that keeps still may hold.
     let stopped = (others == Others::Stop).then(stop::stop);
     let mut search = Search::begin(heap)?;
@@ -134,6 +137,9 @@ pub(super) fn search(
         stopped.for_each_word(|word| marker.consider(word));
     }
     for root in roots.iter() {
+        if marker.is_done() {
+            break;
+        }
         reader.read_pages(root, &mut |words| marker.consider_all(words));
         marker.drain(reader);
     }
@@ -146,6 +152,17 @@ pub(super) fn search(
         );
     }
     Ok(leaks)
+}
+
+/// Whether a forked child has no block but its parent's: it has nothing to lose.
+fn has_none_of_its_own(heap: &Heap) -> bool {
+    // Relaxed: changes in a forked child before any thread runs there.
+    let epoch = heap.epoch.load(Relaxed);
+    let mut has_one = epoch == 0;
+    if !has_one {
+        heap.for_each_slot(|_, word| has_one |= word.is_allocated() && word.epoch() == epoch);
+    }
+    !has_one
 }
 
 /// Finds what leaked if the heap ended now: every live block of this process. Lost are those that no
@@ -190,16 +207,22 @@ struct Search<'h> {
 }
 
 impl<'h> Search<'h> {
-    /// Marks every block as not seen.
+    /// Marks every block of this process as not seen: a forked child's records of its parent's are the
+    /// parent's pages, which a mark would copy.
     fn begin(heap: &'h Heap) -> Result<Self, &'static str> {
+        // Relaxed: changes in a forked child before any thread runs there.
+        let epoch = heap.epoch.load(Relaxed);
         let mut count = 0;
         heap.for_each_slot(|block, word| {
-            if word.is_allocated() {
+            if word.is_allocated() && (epoch == 0 || word.epoch() == epoch) {
                 count += 1;
                 Mark::Unseen.set(block);
             }
         });
-        let reader = Reader::new().ok_or(NO_MEMORY)?;
+        let mut reader = Reader::new().ok_or(NO_MEMORY)?;
+        if epoch != 0 {
+            reader.skip_what_was_forked();
+        }
         if !reader.works() {
             return Err("leaks: not counted: the system forbids to read this process's memory");
         }
@@ -252,16 +275,17 @@ fn judge(
     let epoch = heap.epoch.load(Relaxed);
     if epoch != 0 {
         heap.for_each_slot(|block, word| {
-            if word.is_allocated() && word.epoch() != epoch && Mark::of(block) == Mark::Unseen {
-                marker.root(block.start().addr().get());
-                marker.drain(reader);
+            if word.is_allocated() && word.epoch() != epoch && !marker.is_done() {
+                marker.inherited(block, reader);
             }
         });
+        marker.drain(reader);
     }
     let mut count = 0;
     let mut complete = true;
     heap.for_each_slot(|block, word| {
-        if word.is_allocated() && Mark::of(block) == Mark::Unseen {
+        let is_own = epoch == 0 || word.epoch() == epoch;
+        if word.is_allocated() && is_own && Mark::of(block) == Mark::Unseen {
             match candidates.get_mut(count) {
                 Some(place) => *place = block.start().addr().get(),
                 None => complete = false,
@@ -284,11 +308,15 @@ fn judge(
 /// Counts the blocks by kind and place; those that lost ones lead to are counted by place already.
 fn gather(heap: &Heap, is_certain: bool, leaks: &mut Leaks) {
     let Leaks { groups, totals, .. } = leaks;
+    // Relaxed: changes in a forked child before any thread runs there.
+    let epoch = heap.epoch.load(Relaxed);
     heap.for_each_slot(|block, word| {
         if !word.is_allocated() {
             return;
         }
-        let mark = Mark::of(block);
+        // A parent's block has marks of the parent's, if any.
+        let is_own = epoch == 0 || word.epoch() == epoch;
+        let mark = if is_own { Mark::of(block) } else { Mark::Reachable };
         let kind = match mark {
             Mark::Lost | Mark::LostLoop if is_certain => LeakKind::Lost,
             Mark::Lost | Mark::LostLoop | Mark::Candidate => LeakKind::Possible,

@@ -1,4 +1,12 @@
-//! Which pages have memory behind them, as `/proc/self/pagemap` says (proc(5)).
+//! Which pages have memory behind them, and which a forked child has written to, as
+//! `/proc/self/pagemap` says (proc(5)).
+//!
+//! A page that a forked child and its parent have in common was not written to by the child: the kernel
+//! copies what is written to. So it leads to nothing that the child has allocated. That holds until the
+//! child forks in its turn, and then shares pages of its own.
+
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::sys::pages::PAGE_LEN;
 use crate::sys::peek;
@@ -7,6 +15,41 @@ use crate::sys::peek;
 const WINDOW: usize = 512;
 /// Bits 63 and 62: the page is in memory, or swapped out.
 const HAS_MEMORY: usize = 0b11 << 62;
+/// Bit 62: the page is swapped out, or moving.
+const IS_SWAPPED: usize = 1 << 62;
+/// Bit 56: no other process has the page.
+const IS_EXCLUSIVE: usize = 1 << 56;
+
+/// Whether this process is a forked child that has not forked: else it tells nothing that a page is
+/// another process's as well.
+static IS_LEAF: AtomicBool = AtomicBool::new(false);
+
+/// This process has forked.
+pub(crate) fn note_parent() {
+    // Relaxed, here and below: read long after, mostly by the thread that writes it; a fork while
+    // another thread searches copies a process whose search goes on with what it has read.
+    IS_LEAF.store(false, Relaxed);
+}
+
+/// This process is a forked child.
+pub(crate) fn note_child() {
+    IS_LEAF.store(true, Relaxed);
+}
+
+/// Whether a page with this entry may have been written to since the process was forked.
+pub(crate) const fn may_be_written(entry: usize) -> bool {
+    entry & (IS_SWAPPED | IS_EXCLUSIVE) != 0
+}
+
+/// Whether pages tell what this process has written since it was forked.
+fn tells_own_pages(file: libc::c_int) -> bool {
+    // A page that is written to just now: where the kernel does not tell, it is not exclusive.
+    let mut entry = core::hint::black_box([0]);
+    let page = (&raw const entry).addr() / PAGE_LEN;
+    IS_LEAF.load(Relaxed)
+        && peek::read_words(file, &mut entry, page) == 1
+        && entry[0] & IS_EXCLUSIVE != 0
+}
 
 /// A window onto the page map, moved as addresses are asked for: cheapest in rising order.
 pub(crate) struct Presence {
@@ -27,12 +70,26 @@ impl Presence {
 
     /// Whether the page that holds `addr` has memory. Where the system does not tell: `None`.
     pub(crate) fn has_memory(&mut self, addr: usize) -> Option<bool> {
-        let page = addr / PAGE_LEN;
+        Some(self.entry(addr / PAGE_LEN)? & HAS_MEMORY != 0)
+    }
+
+    /// Whether [`may_be_written`](Self::may_be_written) can be known in this process.
+    pub(crate) fn tells_own_pages(&self) -> bool {
+        self.file.is_some_and(tells_own_pages)
+    }
+
+    /// Whether one of the pages of a range may have been written to since the process was forked.
+    pub(crate) fn may_be_written(&mut self, (start, len): (usize, usize)) -> bool {
+        let pages = start / PAGE_LEN..(start + len).div_ceil(PAGE_LEN);
+        pages.into_iter().any(|page| self.entry(page).is_none_or(may_be_written))
+    }
+
+    /// Returns the entry of a page, if the system tells it.
+    fn entry(&mut self, page: usize) -> Option<usize> {
         if self.count <= page.wrapping_sub(self.first) {
             self.move_to(page);
         }
-        let entry = self.entries[..self.count].get(page.wrapping_sub(self.first))?;
-        Some(entry & HAS_MEMORY != 0)
+        self.entries[..self.count].get(page.wrapping_sub(self.first)).copied()
     }
 
     fn move_to(&mut self, page: usize) {

@@ -14,6 +14,7 @@ mod environment;
 mod exit;
 mod findings;
 mod foreign;
+mod forks;
 mod kinds;
 mod limits;
 mod modes;

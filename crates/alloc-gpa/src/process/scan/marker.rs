@@ -6,6 +6,7 @@ use super::reader::{LEN_MAX, Reader};
 use super::roots::{Pages, Root};
 use crate::heap::Heap;
 use crate::heap::chunk::BlockRef;
+use crate::heap::state::StateWord;
 use crate::leaks::{self, Group, Key, LeakKind, Leaked};
 use crate::stack::StackId;
 use crate::sys::mapped::Mapped;
@@ -60,6 +61,11 @@ impl Mark {
 /// Marks blocks and remembers which of them are still to be read.
 pub(super) struct Marker<'h> {
     heap: &'h Heap,
+    /// The fork epoch whose blocks are marked: those of earlier ones lead to others, and nobody asks
+    /// what leads to them.
+    epoch: u16,
+    /// Blocks that no root leads to so far.
+    unseen: usize,
     /// The addresses that chunks of the heap span: most words are none of them.
     low: usize,
     span: usize,
@@ -90,6 +96,8 @@ struct Origin {
 
 /// Blocks that may be allocated while the search runs, by other threads.
 pub(super) const SPARE_COUNT: usize = 4096;
+/// Blocks of a parent that are read together.
+const BATCH_COUNT: usize = 256;
 /// Room for pending blocks that is tried when all of them do not fit into the address space.
 const PENDING_COUNT_SMALL: usize = 1 << 16;
 
@@ -108,6 +116,9 @@ impl<'h> Marker<'h> {
         let span = high.saturating_sub(low);
         Some(Self {
             heap,
+            // Relaxed: changes in a forked child before any thread runs there.
+            epoch: heap.epoch.load(Relaxed),
+            unseen: count,
             low,
             span,
             pending,
@@ -150,6 +161,9 @@ impl<'h> Marker<'h> {
 
     fn look(&mut self, word: usize) {
         let Some((block, size)) = self.heap.live_at(word) else { return };
+        if self.epoch != 0 && epoch_of(&block) != self.epoch {
+            return;
+        }
         let is_new = matches!(
             (Mark::of(&block), self.found),
             (Mark::Unseen | Mark::Unknown, Mark::Reachable)
@@ -157,6 +171,7 @@ impl<'h> Marker<'h> {
                 | (Mark::Candidate | Mark::Followed, Mark::Indirect)
         );
         if is_new {
+            self.unseen -= usize::from(Mark::of(&block) == Mark::Unseen && 0 < self.unseen);
             self.found.set(&block);
             self.push(&block, size);
             if self.found == Mark::Indirect {
@@ -168,6 +183,25 @@ impl<'h> Marker<'h> {
             && !self.origin.in_itself
         {
             self.origin.loops = true;
+        }
+    }
+
+    /// Whether roots lead to every block that is marked.
+    pub(super) fn is_done(&self) -> bool {
+        self.unseen == 0
+    }
+
+    /// Reads a block that the process got from its parent: as a root.
+    pub(super) fn inherited(&mut self, block: &BlockRef<'_>, reader: &mut Reader) {
+        let (start, size) = (block.start().addr().get(), block.size());
+        if !reader.counts(start, size) {
+            return;
+        }
+        self.found = Mark::Reachable;
+        self.push(block, size);
+        // As many as are read together; and the table has room for all that they lead to.
+        if BATCH_COUNT <= self.depth {
+            self.drain(reader);
         }
     }
 
@@ -242,6 +276,12 @@ impl<'h> Marker<'h> {
             self.origin.in_itself = false;
         }
     }
+}
+
+/// The fork epoch that a block was allocated in.
+fn epoch_of(block: &BlockRef<'_>) -> u16 {
+    // Relaxed: of a block that was found live.
+    StateWord::load(&block.slot.state, Relaxed).epoch()
 }
 
 /// Counts a block in its group. `holder` is the number of the stack of the lost block that leads to

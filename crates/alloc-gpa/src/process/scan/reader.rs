@@ -5,6 +5,7 @@ use core::ffi::c_int;
 use super::roots::{Pages, Root};
 use crate::sys::mapped::Mapped;
 use crate::sys::peek;
+use crate::sys::presence::{self, Presence};
 
 /// The most bytes read at a time; longer blocks are read by their pages.
 pub(super) const LEN_MAX: usize = 256 << 10;
@@ -30,6 +31,8 @@ pub(super) struct Reader {
     batch_count: usize,
     batch_len: usize,
     complete: bool,
+    /// Of a forked child whose pages tell what it has written: those pages.
+    written: Option<Presence>,
 }
 
 impl Reader {
@@ -44,7 +47,21 @@ impl Reader {
             batch_count: 0,
             batch_len: 0,
             complete: true,
+            written: None,
         })
+    }
+
+    /// Reads from now on only what a forked child has written itself, if that can be known.
+    pub(super) fn skip_what_was_forked(&mut self) {
+        let pages = Presence::open();
+        if self.pages.is_some() && pages.tells_own_pages() {
+            self.written = Some(pages);
+        }
+    }
+
+    /// Whether a range of the heap counts; all does where that cannot be known.
+    pub(super) fn counts(&mut self, start: usize, len: usize) -> bool {
+        self.written.as_mut().is_none_or(|pages| pages.may_be_written((start, len)))
     }
 
     /// Where its buffer is, which holds copies of what was read.
@@ -168,7 +185,13 @@ impl Reader {
     fn run(&self, index: usize, count: usize, known: Option<Pages>) -> core::ops::Range<usize> {
         let Some(pages) = known else { return index..count };
         let file = if pages == Pages::Existing { 0 } else { FILE };
-        let exists = |entry: &usize| entry & (PRESENT | SWAPPED) != 0 && entry & file == 0;
+        // A shared mapping's pages are others' as well, however new they are.
+        let is_any = pages == Pages::Existing || self.written.is_none();
+        let exists = |entry: &usize| {
+            entry & (PRESENT | SWAPPED) != 0
+                && entry & file == 0
+                && (is_any || presence::may_be_written(*entry))
+        };
         let entries = &self.entries[..count];
         let Some(skip) = entries[index..].iter().position(exists) else { return count..count };
         let start = index + skip;
