@@ -86,23 +86,11 @@ use notes::{Note, Notes};
 use quarantine::Quarantine;
 pub(crate) use quick::expect_free;
 use records::Regions;
+pub use shards::Stats;
 use shards::{Shards, Taken};
 use sites::Sites;
 pub use state::Origin;
 use state::{State, StateWord};
-
-/// Numbers about one heap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Successful allocations so far.
-    pub allocations: u64,
-    /// Frees so far.
-    pub frees: u64,
-    /// Bytes of live blocks, as requested.
-    pub live_bytes: usize,
-    /// The most that `live_bytes` has been.
-    pub peak_bytes: usize,
-}
 
 /// One heap. It lives in a mapping of its own and never moves; all zero bytes are an empty one,
 /// but for its settings.
@@ -561,7 +549,7 @@ impl Heap {
         // SAFETY: chunks in the map are mapped.
         let chunk = unsafe { map::lookup(at).as_ref() };
         let Some(chunk) = chunk.filter(|chunk| chunk.owner == self.id()) else {
-            self.tell_foreign(at, chunk, claim, here);
+            self.tell_foreign(at, chunk, claim, here, operation);
             return None;
         };
         let block = match chunk.block_at(at) {
@@ -569,7 +557,7 @@ impl Heap {
             None => match chunk.place(at) {
                 Place::Slot(block, 0) => block,
                 _ => {
-                    self.tell_no_start(at, chunk, claim, here);
+                    self.tell_no_start(at, chunk, claim, here, operation);
                     return None;
                 }
             },
@@ -577,7 +565,7 @@ impl Heap {
         // Acquire: pairs with the Release that made the block live.
         let word = StateWord::load(&block.slot.state, Acquire);
         if !block.is_current() || word.turn() != block.slab.turn.load(Relaxed) {
-            self.tell_no_start(at, chunk, claim, here);
+            self.tell_no_start(at, chunk, claim, here, operation);
             return None;
         }
         if !word.is_live() {

@@ -99,10 +99,11 @@ fn count(classes: &mut [ClassStats; CLASS_COUNT + 1], first: BlockRef<'_>) {
 
 impl fmt::Display for Breakdown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stats { allocations, frees, live_bytes, peak_bytes } = self.stats;
+        let Stats { allocations, frees, live_bytes, peak_bytes, total_bytes } = self.stats;
         writeln!(
             f,
-            "{allocations} allocations, {frees} frees; {live_bytes} bytes live, {peak_bytes} at most"
+            "{allocations} allocations, {total_bytes} bytes, {frees} frees; {live_bytes} bytes live, \
+             {peak_bytes} at most"
         )?;
         let Kept { in_use, retired, stock, records, .. } = self.kept;
         writeln!(

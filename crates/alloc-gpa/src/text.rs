@@ -194,6 +194,10 @@ pub(crate) fn headline(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
         write!(out, ": a block of {size} bytes at {:#x}, offset {offset}", block.addr)?;
     } else {
         write!(out, ": address {:#x}", finding.addr)?;
+        if let Some(module) = modules::lookup(finding.addr) {
+            let path = module.path.escape_ascii();
+            write!(out, " ({path}+{:#x})", finding.addr.wrapping_sub(module.bias))?;
+        }
     }
     if let (Some((size, align)), Some(block)) = (finding.claimed, finding.block)
         && (size, align) != (block.size, block.align)

@@ -238,7 +238,10 @@ fn memory_is_broken_down() {
     assert_eq!((large.slot_size, large.live_bytes), (0, 5_000_000));
     assert!(5_000_941 <= breakdown.kept.in_use, "{breakdown}");
     let text = breakdown.to_string();
-    assert!(text.starts_with("10 allocations, 5 frees; 5000941 bytes live, "), "{text}");
+    // Each of the five that are gone had eight bytes.
+    assert_eq!(breakdown.stats.total_bytes, 5_000_941 + 5 * 8);
+    let first = "10 allocations, 5000981 bytes, 5 frees; 5000941 bytes live, ";
+    assert!(text.starts_with(first), "{text}");
     assert!(text.contains("own pages            1        5000000"), "{text}");
     drop(kept);
 }

@@ -97,7 +97,7 @@ fn each_fault_is_told() {
         check.arg("--library").arg(preload()).args(["--intercept", "--"]).arg(&program).arg(name);
         let (out, err, code) = run(&mut check);
         assert_eq!((out.as_str(), code), ("ended\n", Some(23)), "{name}: {err}");
-        let total = if words == "1 leak" { "no findings" } else { "1 finding," };
+        let total = if words == "1 leak" { "1 block lost" } else { "1 finding," };
         for words in [words, total] {
             assert!(err.contains(words), "{name}: no {words:?} in {err}");
         }

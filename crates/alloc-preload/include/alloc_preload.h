@@ -27,6 +27,7 @@ struct alloc_gpa_stats {
     uint64_t frees;       /* so far                                      */
     uint64_t live_bytes;  /* of blocks that are not freed, as requested  */
     uint64_t peak_bytes;  /* the most that live_bytes has been           */
+    uint64_t total_bytes; /* ever allocated; blocks that grew included   */
 };
 
 /* For the functions below. */
@@ -89,7 +90,7 @@ static inline void alloc_gpa_flush(void)
 /* Fills in the heap's numbers. Returns 0, or -1: no checking heap is there, and all are 0. */
 static inline int alloc_gpa_get_stats(struct alloc_gpa_stats *stats)
 {
-    static const struct alloc_gpa_stats zero = {0, 0, 0, 0};
+    static const struct alloc_gpa_stats zero = {0, 0, 0, 0, 0};
     int (*call)(struct alloc_gpa_stats *, size_t);
     *stats = zero;
     *(void **)&call = alloc_gpa_function("alloc_gpa_get_stats");

@@ -69,7 +69,8 @@ pub(crate) unsafe extern "C" fn alloc_gpa_get_stats(numbers: *mut u64, len: usiz
     }
     let stats = process::stats();
     // In the header's order.
-    let all = [stats.allocations, stats.frees, stats.live_bytes as u64, stats.peak_bytes as u64];
+    let live = [stats.live_bytes as u64, stats.peak_bytes as u64];
+    let all = [stats.allocations, stats.frees, live[0], live[1], stats.total_bytes];
     let count = all.len().min(len / size_of::<u64>());
     // SAFETY: writable for that many numbers by the contract; both are aligned and apart.
     unsafe { numbers.copy_from_nonoverlapping(all.as_ptr(), count) };

@@ -4,6 +4,7 @@
 //! twice: what would mislead a reader is shown as its code, and the template escapes what means
 //! something in HTML. The policy in the page's head lets a browser run only the script that we wrote.
 
+mod figures;
 mod plot;
 mod view;
 
@@ -23,6 +24,7 @@ use crate::model::{Counted, Frame, Leak, LeakKind, Outcome, Process, StackId, fi
 use crate::source::Sources;
 use crate::words::{bytes, counted, function, grouped, leaks_meaning, place, size};
 use crate::{Amount, LeakDetail, Report, Run, Totals};
+use figures::{GrownTable, MemoryView};
 use plot::{Plot, PlotData, Unit, plot};
 use view::{Card, StackView, Views};
 
@@ -36,8 +38,6 @@ const ROWS_MAX: usize = 2_000;
 const PATHS_MAX: usize = 5_000;
 const PROCESSES_MAX: usize = 1_000;
 const PLOTTED_MAX: usize = 8;
-/// The most places of a process that grew.
-const GROWN_MAX: usize = 50;
 /// Of so many leaks the source is quoted, and so many frames of each.
 const QUOTED_ROWS: usize = 200;
 const QUOTED_FRAMES: usize = 3;
@@ -79,6 +79,8 @@ struct Page {
     growth: Vec<Growth>,
     growth_rest: String,
     grown: Vec<GrownTable>,
+    memory: Vec<MemoryView>,
+    memory_rest: String,
     processes: Vec<ProcessRow>,
     processes_rest: String,
     processes_lead: String,
@@ -116,23 +118,6 @@ struct Row {
 struct Growth {
     name: String,
     plots: Vec<Plot>,
-}
-
-/// What grew in one process between two snapshots.
-struct GrownTable {
-    lead: String,
-    rows: Vec<GrownRow>,
-    rest: String,
-}
-
-struct GrownRow {
-    by: String,
-    blocks: String,
-    before: String,
-    after: String,
-    function: String,
-    place: String,
-    stack: StackView,
 }
 
 struct ProcessRow {
@@ -208,7 +193,9 @@ impl Report {
             rows: rows(&mut views, &leaks),
             rows_rest: rows_rest(&leaks),
             growth_rest: String::new(),
-            grown: grown_tables(&mut views),
+            grown: figures::grown_tables(&mut views),
+            memory: figures::memory(self),
+            memory_rest: String::new(),
             processes: self.process_rows(),
             processes_rest: rest(
                 self.processes.len(),
@@ -226,6 +213,8 @@ impl Report {
         }
         page.growth_rest =
             rest(self.sampled().count(), PLOTTED_MAX, "process", "the largest are drawn");
+        page.memory_rest =
+            rest(figures::counted(self).count(), PLOTTED_MAX, "process", "JSON has them all");
         page.data = self.data(&leaks, &page.growth, options.here.as_deref())?;
         page.write_into(&mut &mut *out)
     }
@@ -403,7 +392,11 @@ fn rows(views: &mut Views<'_>, leaks: &[&Leak]) -> Vec<Row> {
     for (index, leak) in leaks.iter().take(ROWS_MAX).enumerate() {
         let quoted = if index < QUOTED_ROWS { QUOTED_FRAMES } else { 0 };
         let stack = views.stack(leak.stack, quoted);
-        let (function, place) = first_of(&stack);
+        let (mut function, place) = first_of(&stack);
+        if leak.stack == StackId::NONE && leak.max == 0 {
+            // The rest of its kind, of which only the sum is recorded.
+            "not told apart by place".clone_into(&mut function);
+        }
         rows.push(Row {
             kind: leak.kind.name(),
             rank: leak.kind as usize,
@@ -427,35 +420,6 @@ fn rows(views: &mut Views<'_>, leaks: &[&Leak]) -> Vec<Row> {
         });
     }
     rows
-}
-
-fn grown_tables(views: &mut Views<'_>) -> Vec<GrownTable> {
-    let report = views.report;
-    let mut tables = Vec::new();
-    for grown in report.grown().into_iter().take(PLOTTED_MAX) {
-        let process = &report.processes[grown.process];
-        let name = format!("{} {}", escape(file_name(&process.exe)), process.pid);
-        let mut rows = Vec::new();
-        for place in grown.places.iter().take(GROWN_MAX) {
-            let stack = views.stack(place.stack, QUOTED_FRAMES);
-            let (function, at) = first_of(&stack);
-            rows.push(GrownRow {
-                by: size(place.growth().bytes),
-                blocks: grouped(place.growth().blocks),
-                before: size(place.before.bytes),
-                after: size(place.after.bytes),
-                function,
-                place: at,
-                stack,
-            });
-        }
-        let (from, to) = (plot::time(grown.from_ms), plot::time(grown.to_ms));
-        let lead =
-            format!("What grew in {name} from its first snapshot (at {from}) to its last ({to})");
-        let rest = rest(grown.places.len(), GROWN_MAX, "place", "JSON has them all");
-        tables.push(GrownTable { lead, rows, rest });
-    }
-    tables
 }
 
 /// The function and the place of the first frame that is shown.

@@ -5,10 +5,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::grown::{Grown, GrownPlace};
 use crate::model::{
     Counted, Finding, Frame, Kind, Leak, Outcome, Process, Sample, Snapshot, StackId,
 };
-use crate::words::title;
+use crate::titles::title;
+use crate::usage::{Captures, ClassUse, Kept, TagUse};
 use crate::{Amount, Report, Run, Totals};
 
 /// The version of the schema: raised when a field changes its meaning or goes.
@@ -24,6 +26,7 @@ struct Document<'a> {
     findings: Vec<FindingOut<'a>>,
     leaks: Vec<LeakOut<'a>>,
     snapshots: Vec<SnapshotOut<'a>>,
+    grown: Vec<GrownOut>,
     stacks: Vec<StackOut>,
     frames: Vec<FrameOut<'a>>,
     processes: Vec<ProcessOut<'a>>,
@@ -57,6 +60,7 @@ struct TotalsOut {
     suppressed_findings: u64,
     suppressed_leaks: AmountOut,
     allocations: u64,
+    total_bytes: u64,
     peak_bytes: u64,
     processes: u64,
     running: u64,
@@ -76,6 +80,7 @@ impl From<Totals> for TotalsOut {
             suppressed_findings: totals.suppressed_findings,
             suppressed_leaks: totals.suppressed_leaks.into(),
             allocations: totals.allocations,
+            total_bytes: totals.total_bytes,
             peak_bytes: totals.peak_bytes,
             processes: totals.processes,
             running: totals.running,
@@ -103,6 +108,8 @@ struct FindingOut<'a> {
     block: Option<BlockOut>,
     size: u64,
     align: u64,
+    tag: Option<&'a str>,
+    global: Option<&'a str>,
     detail: &'a str,
     process: usize,
     thread: &'a str,
@@ -140,6 +147,28 @@ struct SnapshotOut<'a> {
     allocations: u64,
     complete: bool,
     live: Vec<LiveOut>,
+}
+
+/// What changed between the first and the last snapshot of a process.
+#[derive(Serialize)]
+struct GrownOut {
+    process: usize,
+    from: u64,
+    to: u64,
+    from_ms: u64,
+    to_ms: u64,
+    blocks: i64,
+    bytes: i64,
+    places: Vec<GrownPlaceOut>,
+}
+
+#[derive(Serialize)]
+struct GrownPlaceOut {
+    stack: Option<usize>,
+    blocks: i64,
+    bytes: i64,
+    before: AmountOut,
+    after: AmountOut,
 }
 
 #[derive(Serialize)]
@@ -223,6 +252,8 @@ struct ProcessOut<'a> {
     #[serde(flatten)]
     end: Option<EndOut>,
     samples: Vec<SampleOut>,
+    classes: &'a [ClassUse],
+    tags: &'a [TagUse],
 }
 
 #[derive(Serialize)]
@@ -255,6 +286,9 @@ struct EndOut {
     live_blocks: u64,
     live_bytes: u64,
     peak_bytes: u64,
+    total_bytes: u64,
+    kept: Kept,
+    captures: Captures,
     leaks_counted: &'static str,
     status: Option<i32>,
 }
@@ -288,6 +322,8 @@ impl Report {
         let snapshots = self.snapshots.iter();
         let snapshots =
             snapshots.map(|snapshot| self.snapshot_out(snapshot, &mut tables)).collect();
+        let grown = self.grown();
+        let grown = grown.iter().map(|grown| self.grown_out(grown, &mut tables)).collect();
         let document = Document {
             schema: "alloc-report",
             version: JSON_VERSION,
@@ -301,6 +337,7 @@ impl Report {
             findings,
             leaks,
             snapshots,
+            grown,
             stacks: tables.stacks,
             frames: tables.frames,
             processes: self.processes.iter().map(process_out).collect(),
@@ -338,6 +375,8 @@ impl Report {
             }),
             size: finding.size,
             align: finding.align,
+            tag: (!finding.tag.is_empty()).then_some(finding.tag.as_str()),
+            global: (!finding.global.is_empty()).then_some(finding.global.as_str()),
             detail: &finding.detail,
             process: finding.process,
             thread: &finding.thread,
@@ -365,6 +404,18 @@ impl Report {
                 .then(|| leak.dump.iter().map(|byte| format!("{byte:02x}")).collect()),
             suppressed: leak.suppressed,
         }
+    }
+
+    fn grown_out<'a>(&'a self, grown: &Grown, tables: &mut Tables<'a>) -> GrownOut {
+        let place = |place: &GrownPlace| {
+            let (blocks, bytes) = place.growth();
+            let (before, after) = (place.before.into(), place.after.into());
+            GrownPlaceOut { stack: tables.stack(self, place.stack), blocks, bytes, before, after }
+        };
+        let places = grown.places.iter().map(place).collect();
+        let (blocks, bytes) = grown.growth();
+        let ([from, to], [from_ms, to_ms]) = (grown.ids, grown.ms);
+        GrownOut { process: grown.process, from, to, from_ms, to_ms, blocks, bytes, places }
     }
 
     fn snapshot_out<'a>(
@@ -414,9 +465,14 @@ fn process_out(process: &Process) -> ProcessOut<'_> {
             live_blocks: end.live_blocks,
             live_bytes: end.live_bytes,
             peak_bytes: end.peak_bytes,
+            total_bytes: end.total_bytes,
+            kept: end.kept,
+            captures: end.captures,
             leaks_counted: end.counted.name(),
             status: end.status,
         }),
         samples: process.samples.iter().map(SampleOut::from).collect(),
+        classes: &process.classes,
+        tags: &process.tags,
     }
 }

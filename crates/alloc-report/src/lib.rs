@@ -59,6 +59,8 @@ struct Readme;
 
 mod record;
 
+mod usage;
+
 mod model;
 
 mod read;
@@ -72,6 +74,8 @@ mod suppress;
 mod escape;
 
 mod words;
+
+mod titles;
 
 mod leak_words;
 
@@ -108,11 +112,12 @@ pub use crate::model::{
     Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Live, Module, Outcome, Process,
     Sample, Snapshot, StackId,
 };
-pub use crate::resolve::resolve_text;
+pub use crate::resolve::{Resolver, resolve_text};
 pub use crate::run::Run;
 pub use crate::suppress::{MalformedSuppression, Suppression, Suppressions};
 pub use crate::symbol::Symboliser;
 pub use crate::text::{LeakDetail, TextOptions};
+pub use crate::usage::{Captures, ClassUse, Kept, TagUse};
 
 use crate::model::{Mapping, RawFrame};
 
@@ -181,6 +186,8 @@ pub struct Totals {
     pub suppressed_leaks: Amount,
     /// Allocations of all processes that ended through `exit`.
     pub allocations: u64,
+    /// Their bytes, and what blocks grew by.
+    pub total_bytes: u64,
     /// The largest peak of one process, in bytes.
     pub peak_bytes: u64,
     /// Process images that were recorded.
@@ -230,6 +237,13 @@ impl Report {
             });
         }
         progress(self.addresses.len(), self.addresses.len());
+        for finding in &mut self.findings {
+            let Some(RawFrame { module: Some(module), addr }) = finding.place else { continue };
+            let module = &self.modules[module as usize];
+            if let Some(name) = symboliser.variable(module, addr) {
+                finding.global = format!("{name} of {}", module.name());
+            }
+        }
         self.join_equal();
     }
 
@@ -358,6 +372,7 @@ impl Report {
             match &process.outcome {
                 Outcome::Ended(end) => {
                     totals.allocations = totals.allocations.saturating_add(end.allocations);
+                    totals.total_bytes = totals.total_bytes.saturating_add(end.total_bytes);
                     totals.peak_bytes = totals.peak_bytes.max(end.peak_bytes);
                 }
                 Outcome::Running => totals.running += 1,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::usage::{Captures, ClassUse, Kept, TagUse};
+
 /// Index of a stack in a [`Report`](crate::Report). Equal stacks of different processes are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(crate) u32);
@@ -207,6 +209,12 @@ pub struct Finding {
     pub allocated: StackId,
     /// Where the block was freed first.
     pub freed: StackId,
+    /// The name that the program gave to the block, or empty.
+    pub tag: String,
+    /// Where its address lies in a module, if it is no block's.
+    pub(crate) place: Option<RawFrame>,
+    /// The variable there, as `name of module`, or empty; known once symbols are.
+    pub global: String,
     /// What else the process had to say.
     pub detail: String,
     /// How often it was seen.
@@ -296,6 +304,12 @@ pub struct End {
     pub live_bytes: u64,
     /// The most bytes that were alive at once.
     pub peak_bytes: u64,
+    /// Bytes of all blocks handed out, and what blocks grew by.
+    pub total_bytes: u64,
+    /// What memory its heap held.
+    pub kept: Kept,
+    /// How its stacks were captured.
+    pub captures: Captures,
     /// Which blocks it counted as leaks.
     pub counted: Counted,
     /// Its exit status, where it knew.
@@ -389,6 +403,10 @@ pub struct Process {
     pub outcome: Outcome,
     /// How its heap grew, by time.
     pub samples: Vec<Sample>,
+    /// What it had allocated at its end, by the size of the slots.
+    pub classes: Vec<ClassUse>,
+    /// The same by the name that the program gave to what it allocated.
+    pub tags: Vec<TagUse>,
 }
 
 /// A program file or library that frames point into.

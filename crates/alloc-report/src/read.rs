@@ -1,6 +1,8 @@
 //! Reads a directory of record files. Whatever stands in them, the reader neither panics nor takes
 //! more memory than a small multiple of what it reads; what it cannot read it counts.
 
+mod figures;
+
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{
-    Block, Counted, End, Finding, Frame, Kind, Leak, LeakKind, Live, Mapping, Module, Outcome,
-    Process, RawFrame, Sample, Snapshot, StackId,
+    Block, Finding, Frame, Kind, Leak, LeakKind, Live, Mapping, Module, Outcome, Process, RawFrame,
+    Snapshot, StackId,
 };
 use crate::record::{self, Line};
 use crate::{Amount, Report};
@@ -22,9 +24,6 @@ const LINE_LEN_MAX: usize = 1 << 20;
 const FRAMES_MAX: usize = 1024;
 /// The most different notes that are kept.
 const NOTES_MAX: usize = 256;
-
-/// The most samples kept of one process.
-const SAMPLES_MAX: usize = 4096;
 
 /// The most stacks kept of a cycle, and bytes of a dump.
 const CYCLE_MAX: usize = 16;
@@ -54,6 +53,8 @@ pub(crate) struct Reader {
 struct Ids {
     process: usize,
     modules: HashMap<i64, u32>,
+    /// Where each of them was mapped in this process.
+    mappings: Vec<(u32, Mapping)>,
     stacks: HashMap<u64, StackId>,
     /// The leaks of the file so far, as in [`LeakKind::ALL`].
     leaks: [Amount; 4],
@@ -142,10 +143,13 @@ impl Reader {
             forked: false,
             outcome: missing_end,
             samples: Vec::new(),
+            classes: Vec::new(),
+            tags: Vec::new(),
         });
         let mut ids = Ids {
             process: self.report.processes.len() - 1,
             modules: HashMap::new(),
+            mappings: Vec::new(),
             stacks: HashMap::from([(0, StackId::NONE)]),
             leaks: Default::default(),
             findings: Vec::new(),
@@ -213,7 +217,9 @@ impl Reader {
             Line::Module(module) => {
                 let known = Module { path: module.path, build_id: module.build_id };
                 let mapping = Mapping { start: module.start, end: module.end, bias: module.bias };
-                ids.modules.insert(module.id, self.intern_module(known, mapping));
+                let index = self.intern_module(known, mapping);
+                ids.modules.insert(module.id, index);
+                ids.mappings.push((index, mapping));
             }
             Line::Stack(stack) => {
                 let stack_id = self.intern_frames(ids, &stack.frames);
@@ -231,10 +237,12 @@ impl Reader {
             Line::Snapshot(snapshot) => self.add_snapshot(ids, snapshot),
             Line::Live(live) => self.add_live(ids, &live),
             Line::Sample(sample) => self.add_sample(ids, &sample),
+            Line::Class(class) => self.add_class(ids, class),
+            Line::Tag(tag) => self.add_tag(ids, tag),
             Line::Note(note) => self.add_note(note.text),
             Line::End(end) => {
                 self.add_ungrouped(ids, &end);
-                self.report.processes[ids.process].outcome = ended(&end);
+                self.report.processes[ids.process].outcome = figures::ended(&end);
             }
             Line::Unknown => {}
         }
@@ -279,6 +287,7 @@ impl Reader {
 
     fn add_finding(&mut self, ids: &mut Ids, finding: record::Finding) {
         let stack = |id| ids.stacks.get(&id).copied().unwrap_or(StackId::NONE);
+        let place = place_of(ids, finding.addr).filter(|_| finding.block.is_none());
         let found = Finding {
             kind: Kind::from_name(&finding.kind),
             addr: finding.addr,
@@ -295,6 +304,9 @@ impl Reader {
             here: stack(finding.here),
             allocated: stack(finding.allocated),
             freed: stack(finding.freed),
+            tag: finding.tag,
+            place,
+            global: String::new(),
             detail: finding.detail,
             count: finding.count,
             process: ids.process,
@@ -434,30 +446,6 @@ impl Reader {
         }
     }
 
-    /// Keeps at most [`SAMPLES_MAX`] of a process: every second one is dropped when there are more.
-    fn add_sample(&mut self, ids: &Ids, sample: &record::Sample) {
-        let samples = &mut self.report.processes[ids.process].samples;
-        if samples.last().is_some_and(|last| sample.ms < last.ms) {
-            self.report.malformed_lines += 1;
-            return;
-        }
-        if samples.len() == SAMPLES_MAX {
-            let mut index = 0;
-            samples.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-        }
-        samples.push(Sample {
-            ms: sample.ms,
-            live_bytes: sample.live_bytes,
-            live_blocks: sample.live_blocks,
-            allocations: sample.allocations,
-            frees: sample.frees,
-            resident_bytes: sample.resident_bytes,
-        });
-    }
-
     fn add_note(&mut self, text: String) {
         if let Some(index) = self.notes.get(&text) {
             self.report.notes[*index].1 += 1;
@@ -470,27 +458,18 @@ impl Reader {
     }
 }
 
+/// Where in a module an address of the process lies: in the one that was mapped there last.
+fn place_of(ids: &Ids, addr: u64) -> Option<RawFrame> {
+    let holds = |mapping: &Mapping| mapping.start <= addr && addr < mapping.end;
+    let (module, mapping) = ids.mappings.iter().rev().find(|(_, mapping)| holds(mapping))?;
+    Some(RawFrame { module: Some(*module), addr: addr.wrapping_sub(mapping.bias) })
+}
+
 /// Bytes written as two hexadecimal digits each, up to what is none.
 fn parse_dump(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pairs = text.as_bytes().chunks_exact(2).take(DUMP_LEN_MAX);
     pairs.map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-}
-
-fn ended(end: &record::End) -> Outcome {
-    Outcome::Ended(End {
-        allocations: end.allocations,
-        frees: end.frees,
-        live_blocks: end.live_blocks,
-        live_bytes: end.live_bytes,
-        peak_bytes: end.peak_bytes,
-        counted: match end.leaks_counted.as_str() {
-            "scan" => Counted::Scan,
-            "exact" => Counted::Exact,
-            _ => Counted::None,
-        },
-        status: i32::try_from(end.status).ok().filter(|status| *status >= 0),
-    })
 }
 
 /// Indices are 32 bits: a file of [`FILE_LEN_MAX`] bytes holds fewer stacks.

@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use crate::usage::{Captures, ClassUse, Kept, TagUse};
+
 /// The version of the format that this reader understands.
 pub(crate) const VERSION: u64 = 1;
 
@@ -23,6 +25,8 @@ pub(crate) enum Line {
     Snapshot(Snapshot),
     Live(Live),
     Repeat(Repeat),
+    Class(ClassUse),
+    Tag(TagUse),
     Note(Note),
     End(End),
     /// A type of a later revision.
@@ -99,6 +103,8 @@ pub(crate) struct Finding {
     pub(crate) allocated: u64,
     #[serde(default)]
     pub(crate) freed: u64,
+    #[serde(default)]
+    pub(crate) tag: String,
     #[serde(default)]
     pub(crate) detail: String,
     #[serde(default = "one")]
@@ -204,6 +210,12 @@ pub(crate) struct End {
     pub(crate) live_bytes: u64,
     #[serde(default)]
     pub(crate) peak_bytes: u64,
+    #[serde(default)]
+    pub(crate) total_bytes: u64,
+    #[serde(default)]
+    pub(crate) kept: Kept,
+    #[serde(flatten)]
+    pub(crate) captures: Captures,
     #[serde(default)]
     pub(crate) leaks_counted: String,
     #[serde(default = "unknown_status")]

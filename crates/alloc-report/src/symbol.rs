@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use object::Object;
 use object::read::{ReadCache, ReadRef};
+use object::{Object, ObjectSymbol};
 
 use crate::model::{Frame, Module};
 
@@ -21,6 +21,14 @@ const MANGLED_LEN_MAX: usize = 8192;
 pub struct Symboliser {
     debug_dir: PathBuf,
     loaders: HashMap<Module, Option<Loader>>,
+    variables: HashMap<Module, Vec<Variable>>,
+}
+
+/// A variable in a module's file.
+struct Variable {
+    addr: u64,
+    len: u64,
+    name: String,
 }
 
 impl Default for Symboliser {
@@ -39,7 +47,7 @@ impl Symboliser {
     /// One that looks for separate debug files under `debug_dir`.
     #[must_use]
     pub fn with_debug_dir(debug_dir: impl Into<PathBuf>) -> Self {
-        Self { debug_dir: debug_dir.into(), loaders: HashMap::new() }
+        Self { debug_dir: debug_dir.into(), loaders: HashMap::new(), variables: HashMap::new() }
     }
 
     /// The frames at return address `addr` in the file of `module`, innermost first: the call is the
@@ -51,6 +59,23 @@ impl Symboliser {
     /// As [`Symboliser::return_address`], for the address of the instruction itself.
     pub fn address(&mut self, module: &Module, addr: u64) -> Vec<Frame> {
         self.frames(module, addr, addr)
+    }
+
+    /// The variable that holds address `addr` in the file of `module`, with what must be added to its
+    /// own address: `table`, `table + 8`.
+    pub fn variable(&mut self, module: &Module, addr: u64) -> Option<String> {
+        if !self.variables.contains_key(module) {
+            let found = variables(module, &self.debug_dir);
+            self.variables.insert(module.clone(), found);
+        }
+        let all = &self.variables[module];
+        let after = all.partition_point(|variable| variable.addr <= addr);
+        let variable = &all[after.checked_sub(1)?];
+        let offset = addr - variable.addr;
+        (offset < variable.len).then(|| match offset {
+            0 => demangle(&variable.name),
+            _ => format!("{} + {offset}", demangle(&variable.name)),
+        })
     }
 
     fn frames(&mut self, module: &Module, addr: u64, probe: u64) -> Vec<Frame> {
@@ -108,6 +133,12 @@ fn demangle(name: &str) -> String {
 
 /// The symbols of `module`, if its file, or a debug file of the same build, is there.
 fn load(module: &Module, debug_dir: &Path) -> Option<Loader> {
+    symbol_files(module, debug_dir).iter().find_map(|file| open(file, debug_dir))
+}
+
+/// The files that may hold the symbols of `module`, the best first: its own, if it has debug information,
+/// else a debug file of the same build.
+fn symbol_files(module: &Module, debug_dir: &Path) -> Vec<PathBuf> {
     let by_id = debug_file(debug_dir, &module.build_id);
     let path = locate(&module.path);
     let facts = path.as_deref().and_then(facts_of);
@@ -115,16 +146,38 @@ fn load(module: &Module, debug_dir: &Path) -> Option<Loader> {
         module.build_id.is_empty() || facts.build_id == module.build_id.to_ascii_lowercase()
     });
     let Some((path, facts)) = path.zip(facts).filter(|_| same_build) else {
-        return by_id.and_then(|debug| open(&debug, debug_dir));
+        return by_id.into_iter().collect();
     };
     if facts.has_dwarf {
-        return open(&path, debug_dir);
+        return vec![path];
     }
-    by_id
-        .or_else(|| debug_file(debug_dir, &facts.build_id))
-        .or_else(|| linked_file(&path, facts.debug_link.as_deref()?, debug_dir))
-        .and_then(|debug| open(&debug, debug_dir))
-        .or_else(|| open(&path, debug_dir))
+    let linked = || linked_file(&path, facts.debug_link.as_deref()?, debug_dir);
+    let debug = by_id.or_else(|| debug_file(debug_dir, &facts.build_id)).or_else(linked);
+    debug.into_iter().chain([path]).collect()
+}
+
+/// The variables of `module` by address. Of several at one address one is kept.
+fn variables(module: &Module, debug_dir: &Path) -> Vec<Variable> {
+    let mut found = Vec::new();
+    for file in symbol_files(module, debug_dir) {
+        let Ok(file) = File::open(file) else { continue };
+        let cache = ReadCache::new(file);
+        let Ok(object) = object::File::parse(&cache) else { continue };
+        let symbols = object.symbols().chain(object.dynamic_symbols());
+        let data = symbols.filter(|symbol| {
+            symbol.kind() == object::SymbolKind::Data && symbol.is_definition() && symbol.size() > 0
+        });
+        found.extend(data.filter_map(|symbol| {
+            let name = symbol.name().ok()?.to_owned();
+            Some(Variable { addr: symbol.address(), len: symbol.size(), name })
+        }));
+        if !found.is_empty() {
+            break;
+        }
+    }
+    found.sort_by(|a, b| (a.addr, &a.name).cmp(&(b.addr, &b.name)));
+    found.dedup_by_key(|variable| variable.addr);
+    found
 }
 
 /// The file that `path` of a record names. Bytes that are not UTF-8 are recorded as the character of

@@ -1,5 +1,7 @@
 //! The report as text for people.
 
+mod figures;
+
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -8,8 +10,11 @@ use crate::escape::escape_short;
 use crate::leak_words::hex_dump;
 use crate::limits::limits;
 use crate::model::{Counted, Finding, Frame, Leak, LeakKind, StackId};
-use crate::words::{bytes, counted, function, grouped, leaks_meaning, parts, place, size, title};
+use crate::titles::{parts, remark, title};
+use crate::words::{bytes, counted, function, grouped, leaks_meaning, place, size};
 use crate::{Amount, Report};
+
+pub(crate) use figures::figures;
 
 /// Names are padded to this many columns at most.
 const NAME_WIDTH_MAX: usize = 48;
@@ -33,6 +38,8 @@ pub struct TextOptions {
     pub leaks: LeakDetail,
     /// How many findings, and how many leaks, are shown in full.
     pub stacks_max: usize,
+    /// Whether to say where the memory of each process went.
+    pub statistics: bool,
     /// Whether to write colours, as ANSI sequences.
     pub color: bool,
     /// A directory; paths below it are shown relative to it.
@@ -41,7 +48,13 @@ pub struct TextOptions {
 
 impl Default for TextOptions {
     fn default() -> Self {
-        Self { leaks: LeakDetail::Full, stacks_max: 20, color: false, here: None }
+        Self {
+            leaks: LeakDetail::Full,
+            stacks_max: 20,
+            statistics: false,
+            color: false,
+            here: None,
+        }
     }
 }
 
@@ -77,8 +90,8 @@ struct Text<'a> {
 }
 
 impl Report {
-    /// Writes the report for people: findings, then leaks, then what limits their meaning, and in the
-    /// last line what it amounts to. Only that line if nothing was found.
+    /// Writes the report for people: findings, then leaks, what grew, what limits their meaning, and in
+    /// the last line what it amounts to. Only that line if nothing was found.
     ///
     /// # Errors
     ///
@@ -89,6 +102,10 @@ impl Report {
         text.findings()?;
         if options.leaks != LeakDetail::Off {
             text.leaks()?;
+        }
+        text.growth()?;
+        if options.statistics {
+            text.statistics()?;
         }
         for line in limits(self) {
             writeln!(text.out, "{line}")?;
@@ -124,6 +141,9 @@ impl Text<'_> {
         };
         let style = self.styles.title;
         writeln!(self.out, "{style}{title}{times}{style:#}{}", self.whose(finding))?;
+        if let Some(remark) = remark(finding) {
+            writeln!(self.out, "  {remark}")?;
+        }
         let stacks = parts(finding);
         let known = |stack: StackId| report.shown_frames(stack).next().is_some();
         let frames = stacks.iter().flat_map(|(_, stack)| report.shown_frames(*stack));
@@ -139,9 +159,12 @@ impl Text<'_> {
         writeln!(self.out)
     }
 
-    /// The process, if there are several, and the thread, unless it is the main one.
+    /// The block's tag, the process, if there are several, and the thread, unless it is the main one.
     fn whose(&self, finding: &Finding) -> String {
         let mut whose = Vec::new();
+        if !finding.tag.is_empty() {
+            whose.push(format!("tagged {}", escape_short(&finding.tag, 80)));
+        }
         let process = self.report.processes.get(finding.process);
         if let Some(process) = process {
             if finding.tid != 0 && finding.tid != process.pid {
@@ -192,11 +215,7 @@ impl Text<'_> {
         for note in self.report.leak_notes(leak, self.options.here.as_deref()) {
             writeln!(self.out, "    {style}{note}{style:#}")?;
         }
-        let width = self.name_width(self.report.shown_frames(leak.stack));
-        if self.report.shown_frames(leak.stack).next().is_none() {
-            writeln!(self.out, "    no stack was recorded")?;
-        }
-        self.stack(leak.stack, "    ", width)?;
+        self.one_stack(leak.stack)?;
         for line in hex_dump(leak).lines() {
             writeln!(self.out, "      {style}{line}{style:#}")?;
         }
@@ -225,6 +244,15 @@ impl Text<'_> {
     fn name_width<'f>(&self, frames: impl Iterator<Item = &'f Frame>) -> usize {
         let width = |frame| function(frame).chars().count();
         frames.map(width).filter(|width| *width <= NAME_WIDTH_MAX).max().unwrap_or(0)
+    }
+
+    /// A stack that stands alone, or that there is none.
+    fn one_stack(&mut self, stack: StackId) -> io::Result<()> {
+        let width = self.name_width(self.report.shown_frames(stack));
+        if self.report.shown_frames(stack).next().is_none() {
+            return writeln!(self.out, "    no stack was recorded");
+        }
+        self.stack(stack, "    ", width)
     }
 
     fn stack(&mut self, stack: StackId, indent: &str, width: usize) -> io::Result<()> {
@@ -263,17 +291,21 @@ impl Text<'_> {
 
     fn summary(&mut self) -> io::Result<()> {
         let totals = self.report.totals();
-        let mut parts = vec![match totals.findings {
-            0 => "no findings".to_owned(),
-            count => counted(count, "finding"),
-        }];
+        let shows_lost = self.options.leaks != LeakDetail::Off && totals.lost != Amount::default();
+        let mut parts = Vec::new();
+        match totals.findings {
+            // Leaks are findings, too.
+            0 if shows_lost => {}
+            0 => parts.push("no findings".to_owned()),
+            count => parts.push(counted(count, "finding")),
+        }
         if totals.invalid_requests > 0 {
             parts.push(counted(totals.invalid_requests, "absurd request"));
         }
         let ended = totals.processes - totals.cut - totals.replaced - totals.running;
         if self.options.leaks == LeakDetail::Off {
             parts.push("leaks not considered".to_owned());
-        } else if totals.lost != Amount::default() {
+        } else if shows_lost {
             let (blocks, bytes) = (counted(totals.lost.blocks, "block"), bytes(totals.lost.bytes));
             parts.push(format!("{blocks} lost ({bytes})"));
         } else if ended > 0 && self.report.has_counted(Counted::None) {

@@ -13,6 +13,7 @@ use super::{
     sys,
 };
 use crate::lock::Lock;
+use crate::stack::modules;
 use crate::sys::{maps, pages};
 use crate::tag::TagId;
 
@@ -153,6 +154,7 @@ impl Heap {
         chunk: Option<&Chunk>,
         claim: Claim,
         here: StackId,
+        operation: Operation,
     ) {
         let mut finding = blank(FindingKind::InvalidFree, addr, claim.values(), here);
         match chunk {
@@ -164,7 +166,7 @@ impl Heap {
                         addr >> 48
                     ));
                 }
-                None => finding.detail = maps::describe(addr),
+                None => finding.detail = place_of(addr),
             },
             Some(chunk) => {
                 finding.kind = FindingKind::OtherAllocator;
@@ -172,6 +174,9 @@ impl Heap {
                     describe(&mut finding, &block, offset);
                 }
             }
+        }
+        if finding.kind == FindingKind::InvalidFree {
+            finding.detail = by(operation, finding.detail);
         }
         self.tell(finding);
     }
@@ -193,7 +198,14 @@ impl Heap {
 
     /// The address lies in a chunk of this heap and is not the start of a block.
     #[cold]
-    pub(super) fn tell_no_start(&self, addr: usize, chunk: &Chunk, claim: Claim, here: StackId) {
+    pub(super) fn tell_no_start(
+        &self,
+        addr: usize,
+        chunk: &Chunk,
+        claim: Claim,
+        here: StackId,
+        operation: Operation,
+    ) {
         let mut finding = blank(FindingKind::InvalidFree, addr, claim.values(), here);
         match chunk.place(addr) {
             Place::Slot(block, offset) => {
@@ -201,7 +213,7 @@ impl Heap {
                 finding.detail = Detail::from_args(format_args!("interior pointer"));
             }
             Place::Forgotten => {
-                finding.kind = FindingKind::DoubleFree;
+                finding.kind = operation.of_freed();
                 finding.detail = Detail::from_args(format_args!(
                     "the block was freed so long ago that its record was given up (see `history`)"
                 ));
@@ -209,6 +221,9 @@ impl Heap {
             Place::Unused => {
                 finding.detail = Detail::from_args(format_args!("no block was ever here"));
             }
+        }
+        if finding.kind == FindingKind::InvalidFree {
+            finding.detail = by(operation, finding.detail);
         }
         self.tell(finding);
     }
@@ -223,11 +238,8 @@ impl Heap {
         here: StackId,
         operation: Operation,
     ) {
-        let kind = match operation {
-            Operation::Free => FindingKind::DoubleFree,
-            Operation::Resize => FindingKind::ResizeAfterFree,
-        };
-        let mut finding = blank(kind, block.start().addr().get(), claim.values(), here);
+        let mut finding =
+            blank(operation.of_freed(), block.start().addr().get(), claim.values(), here);
         describe(&mut finding, block, 0);
         finding.detail = match (word.state(), word.origin()) {
             (State::Freeing, _) => {
@@ -375,6 +387,42 @@ impl Heap {
 
 /// Of a block whose bytes are elsewhere now.
 const MOVED: &str = "freed by realloc, which moved it";
+/// Of an address that is no block.
+const REALLOC: &str = "given to realloc";
+
+/// Says what an address is that belongs to no heap. Data that a module does not fill from its file lies
+/// in a mapping without a name.
+fn place_of(addr: usize) -> Detail {
+    let detail = maps::describe(addr);
+    if !detail.as_str().starts_with("foreign block") {
+        return detail;
+    }
+    modules::lookup(addr).map_or(detail, |module| {
+        let name = module.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        Detail::from_args(format_args!("address in {}", name.escape_ascii()))
+    })
+}
+
+impl Operation {
+    /// What it is to do it to a freed block.
+    fn of_freed(self) -> FindingKind {
+        match self {
+            Self::Free => FindingKind::DoubleFree,
+            Self::Resize => FindingKind::ResizeAfterFree,
+        }
+    }
+}
+
+/// Says so of what was not freed but given to `realloc`.
+fn by(operation: Operation, detail: Detail) -> Detail {
+    match operation {
+        Operation::Free => detail,
+        Operation::Resize if detail == Detail::EMPTY => {
+            Detail::from_args(format_args!("{REALLOC}"))
+        }
+        Operation::Resize => Detail::from_args(format_args!("{}; {REALLOC}", detail.as_str())),
+    }
+}
 
 /// Says who gave a block and who took it back.
 fn family_detail(word: StateWord, claim: Claim, operation: Operation) -> Detail {

@@ -14,10 +14,10 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
 
 use alloc_core::AllocError;
 
+use super::Heap;
 use super::classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use super::lane::prefetch;
 use super::slot::Slot;
-use super::{Heap, Stats};
 use crate::lock::Lock;
 use crate::stack::thread;
 
@@ -61,6 +61,21 @@ struct Counts {
     freed_bytes: AtomicU64,
     /// The most that allocated less freed bytes were; the owner's only.
     peak: AtomicU64,
+}
+
+/// Numbers about one heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Successful allocations so far.
+    pub allocations: u64,
+    /// Frees so far.
+    pub frees: u64,
+    /// Bytes of live blocks, as requested.
+    pub live_bytes: usize,
+    /// The most that `live_bytes` has been.
+    pub peak_bytes: usize,
+    /// Bytes that were ever allocated: every block's size, and what blocks grew by.
+    pub total_bytes: u64,
 }
 
 /// What its owner allocates from. All zero: without an owner.
@@ -201,6 +216,7 @@ impl Heap {
             frees: sum(|counts| &counts.frees),
             live_bytes: live as usize,
             peak_bytes: peak as usize,
+            total_bytes: sum(|counts| &counts.allocated_bytes),
         }
     }
 

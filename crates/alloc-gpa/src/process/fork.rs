@@ -19,6 +19,7 @@ use crate::sys::presence;
 /// What the parents of this process had counted when it was forked.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static FREES: AtomicU64 = AtomicU64::new(0);
+static TOTAL_BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// Asks to be told of forks.
 pub(super) fn register() {
@@ -32,6 +33,7 @@ pub(super) fn own(stats: Stats) -> Stats {
     Stats {
         allocations: stats.allocations.saturating_sub(ALLOCATIONS.load(Relaxed)),
         frees: stats.frees.saturating_sub(FREES.load(Relaxed)),
+        total_bytes: stats.total_bytes.saturating_sub(TOTAL_BYTES.load(Relaxed)),
         ..stats
     }
 }
@@ -83,6 +85,7 @@ extern "C" fn in_child() {
         // Relaxed: a forked child has one thread.
         ALLOCATIONS.store(stats.allocations, Relaxed);
         FREES.store(stats.frees, Relaxed);
+        TOTAL_BYTES.store(stats.total_bytes, Relaxed);
     }
     // The child's own file.
     tell::open_records();

@@ -17,6 +17,7 @@ use crate::heap::Heap;
 use crate::heap::notes::Note;
 use crate::leaks::{Leaks, Sum, Totals};
 use crate::stack::thread;
+use crate::stats::Breakdown;
 use crate::text::{self, Style};
 
 /// Exit status of a process that leaked, where the policy is to abort on misuse.
@@ -185,6 +186,8 @@ fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status
         tell::with_records(|records, buffers| records.write_note(text, buffers));
     }
     write_repeats(heap);
+    let breakdown = Breakdown::of(Some(heap));
+    tell::with_records(|records, buffers| records.write_breakdown(&breakdown, buffers));
     let findings = heap.findings.lock.lock_or_give_up().map_or(0, |count| *count);
     let end = End {
         stats: fork::own(heap.stats()),

@@ -6,6 +6,7 @@ use super::records::{Buffers, Records, TAG_LEN_MAX};
 use crate::census::{Place, Scope};
 use crate::finding::Finding;
 use crate::stack::StackId;
+use crate::stats::Breakdown;
 
 impl Records {
     /// Writes the process's numbers at one moment.
@@ -59,6 +60,30 @@ impl Records {
         }
         line.end();
         self.write(line.as_bytes());
+    }
+
+    /// Writes where the heap's memory went: a line for each size class and each tag that was used.
+    pub(super) fn write_breakdown(&mut self, breakdown: &Breakdown<'_>, buffers: &mut Buffers<'_>) {
+        for class in breakdown.classes() {
+            let mut line = Line::object(buffers.line, "class");
+            line.number("slot_size", class.slot_size);
+            line.number("live_blocks", class.live_blocks);
+            line.number("live_bytes", class.live_bytes);
+            line.number("total_blocks", class.total_blocks);
+            line.end();
+            self.write(line.as_bytes());
+        }
+        for tag in breakdown.tags() {
+            let mut line = Line::object(buffers.line, "tag");
+            line.text("name", &tag.name.as_bytes()[..tag.name.len().min(TAG_LEN_MAX)]);
+            line.number("live_blocks", tag.live_blocks);
+            line.number("live_bytes", tag.live_bytes);
+            line.number("peak_bytes", tag.peak_bytes);
+            line.number("total_blocks", tag.total_blocks);
+            line.number("total_bytes", tag.total_bytes);
+            line.end();
+            self.write(line.as_bytes());
+        }
     }
 
     /// Writes how often a finding was met, if it has a line of this file.

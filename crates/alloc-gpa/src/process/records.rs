@@ -85,7 +85,7 @@ pub(super) struct End<'e> {
 impl End<'_> {
     /// Nothing was counted, and the status is not known yet.
     pub(super) const UNCHECKED: Self = Self {
-        stats: Stats { allocations: 0, frees: 0, live_bytes: 0, peak_bytes: 0 },
+        stats: Stats { allocations: 0, frees: 0, live_bytes: 0, peak_bytes: 0, total_bytes: 0 },
         live: crate::LeakTotals { count: 0, bytes: 0 },
         kept: Kept { live: 0, in_use: 0, retired: 0, stock: 0, records: 0 },
         findings: 0,
@@ -345,6 +345,12 @@ impl Records {
         for stack in [finding.here, finding.allocated, finding.freed] {
             self.write_stack(stack, buffers);
         }
+        if finding.block.is_none()
+            && let Some(module) = modules::lookup(finding.addr)
+        {
+            // Whose variable it is can be looked up there.
+            self.write_module(&module, buffers);
+        }
         let mut line = Line::object(buffers.line, "finding");
         line.text("kind", finding.kind.name().as_bytes());
         line.number("addr", finding.addr);
@@ -457,6 +463,7 @@ impl Records {
         line.number("live_blocks", end.live.count);
         line.number("live_bytes", end.live.bytes);
         line.number("peak_bytes", end.stats.peak_bytes);
+        line.number("total_bytes", end.stats.total_bytes);
         line.number("findings", end.findings);
         line.text("leaks_counted", end.counted.as_bytes());
         let Kept { in_use, retired, stock, records, .. } = end.kept;
@@ -479,10 +486,11 @@ impl Records {
                 }
             }
         }
-        let (recalled, walked) = stack::counts();
-        line.number("stacks_recalled", recalled);
-        line.number("stacks_walked", walked);
+        let captures = stack::counts();
+        line.number("stacks_recalled", captures.recalled);
+        line.number("stacks_walked", captures.walked);
         let rules = stack::modules::RULES.stats();
+        line.number("rule_lookups", captures.steps);
         line.number("rule_misses", rules.misses);
         line.number("rule_evictions", rules.evictions);
         line.number("status", end.status);

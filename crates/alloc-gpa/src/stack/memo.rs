@@ -54,6 +54,17 @@ const ASK_FP: u32 = u32::MAX;
 /// How many memos have been at the last level.
 static LARGEST: AtomicU32 = AtomicU32::new(0);
 
+/// How stacks were captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Captures {
+    /// Found in a memo.
+    pub(crate) recalled: u64,
+    /// Not found: walked.
+    pub(crate) walked: u64,
+    /// Frames that those walks passed through: so often a rule was looked for.
+    pub(crate) steps: u64,
+}
+
 /// What a thread remembers. All zero is an empty one. All is atomic, since the memory goes from thread to
 /// thread, but only one at a time uses it: `Relaxed` everywhere.
 pub(crate) struct Memo {
@@ -69,6 +80,8 @@ pub(crate) struct Memo {
     /// How often a capture was found here, and how often it was not.
     hits: AtomicU64,
     walks: AtomicU64,
+    /// Frames that walks passed through: so often a rule was looked for.
+    stepped: AtomicU64,
     /// The same, when all was forgotten last.
     old_hits: AtomicU64,
     old_walks: AtomicU64,
@@ -204,6 +217,7 @@ impl Memo {
     ) {
         let walks = self.walks.load(Relaxed) + 1;
         self.walks.store(walks, Relaxed);
+        self.stepped.store(self.stepped.load(Relaxed) + count as u64, Relaxed);
         if end == Ended::Unsure || id == StackId::NONE {
             return;
         }
@@ -333,9 +347,13 @@ impl Memo {
         self.old_walks.store(self.walks.load(Relaxed), Relaxed);
     }
 
-    /// Returns how often a capture was found, and how often it was not, by all threads that had it.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.hits.load(Relaxed), self.walks.load(Relaxed))
+    /// Returns what all threads that had it counted.
+    pub(crate) fn counts(&self) -> Captures {
+        Captures {
+            recalled: self.hits.load(Relaxed),
+            walked: self.walks.load(Relaxed),
+            steps: self.stepped.load(Relaxed),
+        }
     }
 
     /// Returns the two places of a key.

@@ -16,7 +16,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::memo::Memo;
+use super::memo::{Captures, Memo};
 use crate::sys::{pages, thread};
 
 /// How many memos of others are looked at before a new one is made.
@@ -48,9 +48,14 @@ pub(crate) fn mine_or_new() -> Option<&'static Memo> {
     mine().or_else(acquire)
 }
 
-/// Returns how often captures were found in memos, and how often they were not.
-pub(crate) fn counts() -> (u64, u64) {
-    all().map(|pooled| pooled.memo.counts()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+/// Returns the sum of what all memos counted.
+pub(crate) fn counts() -> Captures {
+    let counts = all().map(|pooled| pooled.memo.counts());
+    counts.fold(Captures::default(), |sum, one| Captures {
+        recalled: sum.recalled + one.recalled,
+        walked: sum.walked + one.walked,
+        steps: sum.steps + one.steps,
+    })
 }
 
 /// Gives address and length of each memo to `each`.

@@ -59,8 +59,9 @@ pub(crate) fn problems(report: &Report, file: &str, case: &Case, has_stacks: boo
         let is_right = offsets.is_empty() || offsets.contains(&told.into());
         check(is_right, format!("{kind}: the offset is {told}, not {offsets:?}"));
         for words in case.words() {
-            let text = finding["text"].as_str().expect("text");
-            check(text.contains(words), format!("{kind}: no {words:?} in {text:?}"));
+            let texts = ["text", "detail"].map(|name| finding[name].as_str().expect("text"));
+            let is_said = texts.iter().any(|text| text.contains(words));
+            check(is_said, format!("{kind}: no {words:?} in {texts:?}"));
         }
         for (name, role) in [("allocated", "alloc"), ("freed", "free"), ("here", "")] {
             let stack = report.stack(finding, name);

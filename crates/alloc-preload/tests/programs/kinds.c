@@ -228,18 +228,18 @@ static const struct { const char *name; void (*run)(void); } KINDS[] = {
     {"twice_after_realloc", twice_after_realloc},   // expect: freed by realloc, which moved it
     {"twice_in_child", twice_in_child},             // expect: double free
     {"realloc_freed", realloc_freed},               // expect: freed
-    {"realloc_inside", realloc_inside},             // expect: a pointer into a
-    {"realloc_static", realloc_static},             // expect: address in kinds
+    {"realloc_inside", realloc_inside},             // expect: realloc of a pointer into a
+    {"realloc_static", realloc_static},             // expect: which is no block: the variable global of kinds
     {"realloc_twice", realloc_twice},               // expect: freed by realloc, which moved it
     {"realloc_then_write", realloc_then_write},     // expect: freed by realloc, which moved it
     {"realloc_to_zero", realloc_to_zero},           // expect: double free
-    {"wrong_size", wrong_size},                     // expect: wrong size: 101 given for a 100-byte
+    {"wrong_size", wrong_size},                     // expect: wrong size: 101 bytes given for a 100-byte
     {"wrong_align", wrong_align},                   // expect: wrong alignment: 32 given
-    {"free_stack", free_stack},                     // expect: stack address
-    {"free_static", free_static},                   // expect: address in kinds
-    {"free_inside", free_inside},                   // expect: a pointer into a
+    {"free_stack", free_stack},                     // expect: on the stack of this thread
+    {"free_static", free_static},                   // expect: which is no block: the variable global of kinds
+    {"free_inside", free_inside},                   // expect: free of a pointer into a
     {"free_inside_large", free_inside_large},       // expect: a pointer into a
-    {"free_wild", free_wild},                       // expect: not mapped
+    {"free_wild", free_wild},                       // expect: nothing is mapped there
     {"past", past},                                 // expect: write past the end
     {"past_alive", past_alive},                     // expect: write past the end
     {"past_usable", past_usable},                   // expect: write past the end

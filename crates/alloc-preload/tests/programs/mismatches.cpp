@@ -126,8 +126,8 @@ static const struct {
     {"aligned_alloc_delete", aligned_alloc_delete},     // expect: allocated by malloc, freed by operator delete
     {"plain_aligned", plain_aligned},                   // expect: wrong alignment: 64 given for a 100-byte block aligned to 16
     {"aligned_other", aligned_other},                   // expect: wrong alignment: 128 given for a 100-byte block aligned to 64
-    {"size_other", size_other},                         // expect: wrong size: 8 given for a 100-byte block
-    {"size_other_array", size_other_array},             // expect: wrong size: 104 given for a 100-byte block
+    {"size_other", size_other},                         // expect: wrong size: 8 bytes given for a 100-byte block
+    {"size_other_array", size_other_array},             // expect: wrong size: 104 bytes given for a 100-byte block
     {"past_zero", past_zero},                           // expect: write past the end of a 0-byte block
     {"twice", twice},                                   // expect: double free
     {"absurd", absurd},                                 // expect: -100 as a signed number

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::words::{grouped, size};
+use crate::words::{grouped, size, time};
 
 /// The drawing's area, in its own units.
 const WIDTH: u32 = 560;
@@ -160,18 +160,6 @@ fn tick_text(unit: Unit, value: u64) -> String {
     }
 }
 
-/// `340 ms`, `2.5 s`, `4 min`.
-pub(super) fn time(ms: u64) -> String {
-    match ms {
-        0 => "0".to_owned(),
-        1..1_000 => format!("{ms} ms"),
-        1_000..120_000 if ms % 1_000 < 100 => format!("{} s", ms / 1_000),
-        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms / 100 % 10),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        _ => format!("{} h", ms / 3_600_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,12 +202,5 @@ mod tests {
         let drawn = plot("t", Unit::Blocks, vec![(0, 0), (10, 4), (20, 2)]);
         assert!(drawn.svg.contains("M62.0 172.0L305.0 14.0L548.0 93.0"), "{}", drawn.svg);
         assert_eq!((&*drawn.peak, &*drawn.last), ("4", "2"));
-    }
-
-    /// Times have a unit that fits.
-    #[test]
-    fn times() {
-        let shown = [0, 999, 1_250, 119_999, 120_000, 7_200_000].map(time);
-        assert_eq!(shown, ["0", "999 ms", "1.2 s", "119.9 s", "2 min", "2 h"]);
     }
 }

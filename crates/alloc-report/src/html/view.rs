@@ -4,7 +4,8 @@ use crate::Report;
 use crate::escape::{escape, escape_short};
 use crate::model::{Finding, Frame, Kind, StackId};
 use crate::source::{Source, Sources};
-use crate::words::{counted, function, grouped, meaning, parts, place, title};
+use crate::titles::{meaning, parts, remark, title};
+use crate::words::{counted, function, grouped, place};
 
 /// A function in a stack.
 pub(super) struct FrameView {
@@ -44,6 +45,7 @@ pub(super) struct Card {
     pub(super) title: String,
     pub(super) times: String,
     pub(super) why: &'static str,
+    pub(super) remark: &'static str,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) diagram: Option<Diagram>,
     pub(super) stacks: Vec<Part>,
@@ -101,6 +103,7 @@ impl Views<'_> {
                 count => format!("{} times", grouped(count)),
             },
             why: meaning(&finding.kind),
+            remark: remark(finding).unwrap_or_default(),
             facts: self.facts(finding),
             diagram: diagram(finding),
             stacks: known
@@ -125,6 +128,9 @@ impl Views<'_> {
         }
         if finding.align != 0 {
             facts.push(("alignment given", grouped(finding.align)));
+        }
+        if !finding.tag.is_empty() {
+            facts.push(("tag", escape_short(&finding.tag, 80).into_owned()));
         }
         if !finding.thread.is_empty() {
             facts
@@ -162,7 +168,8 @@ fn diagram(finding: &Finding) -> Option<Diagram> {
         let ratio = finding.offset.unsigned_abs() as f64 / block.size as f64;
         f64::from(BLOCK.0) + width * ratio
     };
-    let freed = finding.freed != StackId::NONE
+    // Damage that its own free noticed was done before.
+    let freed = (finding.freed != StackId::NONE && finding.freed != finding.here)
         || matches!(finding.kind, Kind::DoubleFree | Kind::ResizeAfterFree | Kind::UseAfterFree)
         || finding.kind == Kind::ReadAfterFree;
     let size = counted(block.size, "byte");

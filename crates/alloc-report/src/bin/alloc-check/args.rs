@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Render(Render),
     /// Copies text and replaces /path/module+0xOFFSET by function and file:line
     Resolve {
+        /// Show the frames of the allocator, of standard libraries and before `main`, too
+        #[arg(long)]
+        full_stacks: bool,
         /// The text; standard input if absent
         file: Option<PathBuf>,
     },
@@ -54,6 +57,9 @@ pub(crate) struct Reporting {
     /// Show the frames of the allocator, of standard libraries and before `main`, too
     #[arg(long)]
     pub(crate) full_stacks: bool,
+    /// Say where the memory of each process went: size classes, tags, what is kept
+    #[arg(long)]
+    pub(crate) stats: bool,
     /// A file of suppressions, one a line: PATTERN or KIND:PATTERN for function or module names
     #[arg(long, value_name = "FILE")]
     pub(crate) suppress: Option<PathBuf>,

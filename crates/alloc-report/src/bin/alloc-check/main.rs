@@ -7,10 +7,10 @@ mod library;
 mod outputs;
 mod program;
 mod records;
+mod resolve;
 mod run;
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{self, Command, ExitCode};
@@ -33,7 +33,9 @@ fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let done = match &cli.command {
         Some(args::Command::Render(args)) => render(args),
-        Some(args::Command::Resolve { file }) => resolve(file.as_deref()),
+        Some(args::Command::Resolve { full_stacks, file }) => {
+            resolve::run(file.as_deref(), *full_stacks)
+        }
         None => check(&cli.check),
     };
     done.unwrap_or_else(|error| {
@@ -53,24 +55,6 @@ fn refuse(error: &clap::Error) -> ! {
     let what = what.join(" ");
     eprintln!("alloc-check: {}; see --help", what.strip_prefix("error: ").unwrap_or(&what));
     process::exit(NOT_CHECKED.into())
-}
-
-fn resolve(file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut symboliser = Symboliser::new();
-    let done = match file {
-        Some(path) => {
-            let file =
-                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-            alloc_report::resolve_text(&mut BufReader::new(file), &mut out, &mut symboliser)
-        }
-        None => alloc_report::resolve_text(&mut io::stdin().lock(), &mut out, &mut symboliser),
-    };
-    match done {
-        // The reader of our output has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
-    }
 }
 
 fn check(args: &Check) -> anyhow::Result<ExitCode> {

@@ -110,6 +110,7 @@ pub(crate) fn render_text(
     let options = TextOptions {
         leaks: LeakDetail::from(args.leaks),
         stacks_max: args.max_stacks,
+        statistics: args.stats,
         color,
         here: here(),
     };
