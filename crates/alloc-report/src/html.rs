@@ -82,6 +82,7 @@ struct Page {
     memory: Vec<MemoryView>,
     memory_rest: String,
     processes: Vec<ProcessRow>,
+    processes_count: String,
     processes_rest: String,
     processes_lead: String,
     notes: Vec<String>,
@@ -125,6 +126,7 @@ struct ProcessRow {
     name: String,
     argv: String,
     forked: bool,
+    other_heap: bool,
     pid: i32,
     outcome: String,
     allocations: String,
@@ -197,6 +199,7 @@ impl Report {
             memory: figures::memory(self),
             memory_rest: String::new(),
             processes: self.process_rows(),
+            processes_count: grouped(totals.processes),
             processes_rest: rest(
                 self.processes.len(),
                 PROCESSES_MAX,
@@ -260,7 +263,7 @@ impl Report {
     }
 
     fn processes_lead(&self) -> String {
-        match self.processes.len() {
+        match self.totals().processes {
             0 => "Nothing was recorded.".to_owned(),
             1 => "One process.".to_owned(),
             _ => "Each below the one that started it.".to_owned(),
@@ -317,6 +320,7 @@ impl Report {
                 name: escape_short(file_name(&process.exe), 80).into_owned(),
                 argv: escape_short(&argv, 120).into_owned(),
                 forked: process.forked,
+                other_heap: process.other_heap,
                 pid: process.pid,
                 outcome,
                 allocations: end.map_or_else(dash, |end| grouped(end.allocations)),

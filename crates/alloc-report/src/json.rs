@@ -248,6 +248,7 @@ struct ProcessOut<'a> {
     argv: &'a [String],
     strategy: &'a str,
     forked: bool,
+    other_heap: bool,
     outcome: &'static str,
     #[serde(flatten)]
     end: Option<EndOut>,
@@ -458,6 +459,7 @@ fn process_out(process: &Process) -> ProcessOut<'_> {
         argv: &process.argv,
         strategy: &process.strategy,
         forked: process.forked,
+        other_heap: process.other_heap,
         outcome,
         end: end.map(|end| EndOut {
             allocations: end.allocations,

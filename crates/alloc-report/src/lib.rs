@@ -190,7 +190,7 @@ pub struct Totals {
     pub total_bytes: u64,
     /// The largest peak of one process, in bytes.
     pub peak_bytes: u64,
-    /// Process images that were recorded.
+    /// Process images that were recorded, each once however many heaps it had.
     pub processes: u64,
     /// Those still running.
     pub running: u64,
@@ -350,7 +350,8 @@ impl Report {
     /// What it all amounts to.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals { processes: self.processes.len() as u64, ..Totals::default() };
+        let processes = self.processes.iter().filter(|process| !process.other_heap).count() as u64;
+        let mut totals = Totals { processes, ..Totals::default() };
         for finding in &self.findings {
             let total = match (finding.suppressed, finding.kind.is_fault()) {
                 (true, _) => &mut totals.suppressed_findings,

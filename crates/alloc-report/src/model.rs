@@ -399,6 +399,9 @@ pub struct Process {
     pub strategy: String,
     /// Whether it continues a parent's image.
     pub forked: bool,
+    /// Whether it is a further heap of the process before it: a program with a checking allocator of
+    /// its own, and the preloaded library.
+    pub other_heap: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// How its heap grew, by time.

@@ -74,6 +74,7 @@ pub(crate) fn read_dirs(dirs: &[&Path]) -> io::Result<Report> {
     for dir in dirs {
         let dir = &std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
         let files = record_files(dir)?;
+        let first = reader.report.processes.len();
         for (index, file) in files.iter().enumerate() {
             let replaced = files.get(index + 1).is_some_and(|next| next.pid == file.pid);
             let missing_end = if replaced {
@@ -84,6 +85,10 @@ pub(crate) fn read_dirs(dirs: &[&Path]) -> io::Result<Report> {
                 Outcome::Cut
             };
             reader.read_file(file, missing_end)?;
+            // An image that has ended is not replaced by exec: what comes after it is of the same.
+            if let [.., one, other] = &mut reader.report.processes[first..] {
+                other.other_heap = one.pid == other.pid && matches!(one.outcome, Outcome::Ended(_));
+            }
         }
     }
     let mut report = reader.report;
@@ -141,6 +146,7 @@ impl Reader {
             argv: Vec::new(),
             strategy: String::new(),
             forked: false,
+            other_heap: false,
             outcome: missing_end,
             samples: Vec::new(),
             classes: Vec::new(),

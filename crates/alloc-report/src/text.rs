@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use crate::escape::escape_short;
 use crate::leak_words::hex_dump;
 use crate::limits::limits;
-use crate::model::{Counted, Finding, Frame, Leak, LeakKind, StackId};
+use crate::model::{Counted, Finding, Frame, Leak, LeakKind, Outcome, Process, StackId};
 use crate::titles::{parts, remark, title};
 use crate::words::{bytes, counted, function, grouped, leaks_meaning, place, size};
 use crate::{Amount, Report};
@@ -86,6 +86,8 @@ struct Text<'a> {
     report: &'a Report,
     options: &'a TextOptions,
     styles: Styles,
+    /// Whether there are several processes, so that findings say whose they are.
+    is_of_several: bool,
     out: &'a mut dyn Write,
 }
 
@@ -98,7 +100,8 @@ impl Report {
     /// Those of `out`.
     pub fn render_text(&self, out: &mut dyn Write, options: &TextOptions) -> io::Result<()> {
         let styles = Styles::new(options.color);
-        let mut text = Text { report: self, options, styles, out };
+        let is_of_several = self.totals().processes > 1;
+        let mut text = Text { report: self, options, styles, is_of_several, out };
         text.findings()?;
         if options.leaks != LeakDetail::Off {
             text.leaks()?;
@@ -171,7 +174,7 @@ impl Text<'_> {
                 let name = escape_short(&finding.thread, 64);
                 whose.push(format!("thread {name} {}", finding.tid));
             }
-            if self.report.processes.len() > 1 {
+            if self.is_of_several {
                 let name = crate::model::file_name(&process.exe);
                 whose.push(format!("{} {}", escape_short(name, 64), process.pid));
             }
@@ -302,7 +305,8 @@ impl Text<'_> {
         if totals.invalid_requests > 0 {
             parts.push(counted(totals.invalid_requests, "absurd request"));
         }
-        let ended = totals.processes - totals.cut - totals.replaced - totals.running;
+        let has_ended = |process: &&Process| matches!(process.outcome, Outcome::Ended(_));
+        let ended = self.report.processes.iter().filter(has_ended).count();
         if self.options.leaks == LeakDetail::Off {
             parts.push("leaks not considered".to_owned());
         } else if shows_lost {

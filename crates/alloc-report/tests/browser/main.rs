@@ -114,7 +114,7 @@ fn page_is_complete_and_harmless() {
         "degraded: </script><script>window.stolen = 1</script>",
         "└─ app",
         "What grew in app 7 from its first snapshot (at 40 ms) to its last (900 ms)",
-        "3.9 KiB\t1\t500 bytes\t4.3 KiB\t",
+        "+3.9 KiB\t+1\t500 bytes\t4.3 KiB\t",
     ] {
         assert!(body.contains(text), "{text:?} is not in {body}");
     }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+#[cfg(feature = "program")]
+pub(crate) mod setup;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
