@@ -70,6 +70,8 @@ struct Page {
     findings_count: String,
     leaks_count: String,
     cards: Vec<Card>,
+    /// Each kind, and how many findings of it there are.
+    card_kinds: Vec<(String, String)>,
     cards_rest: String,
     shows_leaks: bool,
     leaks_lead: String,
@@ -184,6 +186,7 @@ impl Report {
             findings_count: grouped(findings.len() as u64),
             leaks_count: grouped(leaks.len() as u64),
             cards: cards.map(|(index, finding)| views.card(index, finding)).collect(),
+            card_kinds: view::kinds(&findings),
             cards_rest: rest(findings.len(), CARDS_MAX, "finding", "JSON has them all"),
             shows_leaks,
             leaks_lead: self.leaks_lead(&totals),

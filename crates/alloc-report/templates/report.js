@@ -14,6 +14,29 @@
   };
   const percent = (part, whole) => (whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : "0 %");
 
+  // The findings: filtering by text and kind.
+  const findings = () => {
+    const filter = byId("finding-filter");
+    if (!filter) return;
+    const cards = [...document.querySelectorAll(".card")];
+    const texts = new Map(cards.map((card) => [card, card.textContent.toLowerCase()]));
+    const kinds = [...document.querySelectorAll(".finding-kind")];
+    const show = () => {
+      const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = new Set(kinds.filter((box) => box.checked).map((box) => box.value));
+      let count = 0;
+      for (const card of cards) {
+        const text = texts.get(card);
+        card.hidden = !(chosen.has(card.dataset.kind) && words.every((word) => text.includes(word)));
+        if (!card.hidden) count += Number(card.dataset.count);
+      }
+      byId("finding-count").value = plural(count, "finding");
+    };
+    filter.addEventListener("input", show);
+    for (const box of kinds) box.addEventListener("change", show);
+    show();
+  };
+
   // The table: sorting by a column, filtering by text and kind.
   const leakTable = () => {
     const table = byId("leak-table");
@@ -255,12 +278,13 @@
   const printing = () => {
     let opened = [];
     addEventListener("beforeprint", () => {
-      opened = [...document.querySelectorAll(".where > details:not([open])")].slice(0, 100);
+      opened = [...document.querySelectorAll(".where > details:not([open]), .fold:not([open])")].slice(0, 100);
       for (const one of opened) one.open = true;
     });
     addEventListener("afterprint", () => { for (const one of opened) one.open = false; });
   };
 
+  findings();
   leakTable();
   icicle();
   plots();

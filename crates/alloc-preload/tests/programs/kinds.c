@@ -239,7 +239,7 @@ static const struct { const char *name; void (*run)(void); } KINDS[] = {
     {"free_static", free_static},                   // expect: which is no block: the variable global of kinds
     {"free_inside", free_inside},                   // expect: free of a pointer into a
     {"free_inside_large", free_inside_large},       // expect: a pointer into a
-    {"free_wild", free_wild},                       // expect: nothing is mapped there
+    {"free_wild", free_wild},                       // expect: no address has such upper bits
     {"past", past},                                 // expect: write past the end
     {"past_alive", past_alive},                     // expect: write past the end
     {"past_usable", past_usable},                   // expect: write past the end

@@ -1,5 +1,7 @@
 //! Stacks and findings as the page shows them.
 
+use std::collections::HashMap;
+
 use crate::Report;
 use crate::escape::{escape, escape_short};
 use crate::model::{Finding, Frame, Kind, StackId};
@@ -42,6 +44,11 @@ pub(super) struct Diagram {
 pub(super) struct Card {
     pub(super) id: String,
     pub(super) class: &'static str,
+    pub(super) kind: String,
+    pub(super) count: u64,
+    /// Whether its stacks are folded away, and what then stands for them.
+    pub(super) folded: bool,
+    pub(super) place: String,
     pub(super) title: String,
     pub(super) times: String,
     pub(super) why: &'static str,
@@ -49,6 +56,22 @@ pub(super) struct Card {
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) diagram: Option<Diagram>,
     pub(super) stacks: Vec<Part>,
+}
+
+/// The most findings whose stacks are open.
+const OPEN_MAX: usize = 20;
+
+/// How often each kind was found, the most frequent first.
+pub(super) fn kinds(findings: &[&Finding]) -> Vec<(String, String)> {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for finding in findings {
+        let count = counts.entry(finding.kind.name()).or_default();
+        *count = count.saturating_add(finding.count);
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    let text = |(name, count)| (escape_short(name, 60).into_owned(), grouped(count));
+    counts.into_iter().map(text).collect()
 }
 
 /// What views are made from.
@@ -97,6 +120,10 @@ impl Views<'_> {
         Card {
             id: format!("finding-{}", index + 1),
             class: if finding.kind.is_fault() { "fault" } else { "note" },
+            kind: escape_short(finding.kind.name(), 60).into_owned(),
+            count: finding.count,
+            folded: OPEN_MAX <= index,
+            place: self.first_place(&known),
             title: title(finding),
             times: match finding.count {
                 1 => String::new(),
@@ -111,6 +138,17 @@ impl Views<'_> {
                 .map(|(label, stack)| Part { label, stack: self.stack(stack, usize::MAX) })
                 .collect(),
         }
+    }
+
+    /// The first frame that is shown of the first stack that has one.
+    fn first_place(&self, stacks: &[(&'static str, StackId)]) -> String {
+        let frames = stacks
+            .iter()
+            .filter_map(|(label, stack)| Some((label, self.report.shown_frames(*stack).next()?)));
+        let said = frames.map(|(label, frame)| {
+            format!("{label}: {} {}", function(frame), place(frame, self.here))
+        });
+        said.into_iter().next().unwrap_or_else(|| "stacks".to_owned())
     }
 
     fn facts(&self, finding: &Finding) -> Vec<(&'static str, String)> {
