@@ -30,7 +30,7 @@
         card.hidden = !(chosen.has(card.dataset.kind) && words.every((word) => text.includes(word)));
         if (!card.hidden) count += Number(card.dataset.count);
       }
-      byId("finding-count").value = plural(count, "finding");
+      byId("finding-count").value = `${plural(count, "finding")} shown`;
     };
     filter.addEventListener("input", show);
     for (const box of kinds) box.addEventListener("change", show);
