@@ -15,11 +15,10 @@ use super::notes::Note;
 use super::retire::{BATCH_GROUPS, add_splits, bits_of, has_room_for_splits};
 use crate::sys::pages::{self, Moved};
 
-/// Groups that are kept with memory for the blocks to come, at most: 4 MiB; and where little is live.
-const STOCK_MAX: usize = 16;
-const STOCK_MIN: usize = 4;
-/// The latter for each site, where there are several.
-const STOCK_MIN_SHARED: usize = 2 * BATCH_GROUPS;
+/// Groups that are kept with memory for the blocks to come, at most, at each site: 8 MiB; and where
+/// little is live. Groups end in bursts: with less, memory goes back to the system and is asked for again.
+const STOCK_MAX: usize = 32;
+const STOCK_MIN: usize = 16;
 
 impl Heap {
     /// Moves the memory of neighbouring groups to where the next blocks will be, as far as there is room.
@@ -51,8 +50,7 @@ impl Heap {
         let active = self.sites.active_count();
         let share = self.shards.sample() as usize / (4 * GROUP_LEN * active);
         let is_shared = self.sites.is_shared();
-        let min = if is_shared { STOCK_MIN_SHARED } else { STOCK_MIN };
-        let max = share.clamp(min, STOCK_MAX);
+        let max = share.clamp(STOCK_MIN, STOCK_MAX);
         let more =
             max.checked_sub(in_current + growth.reserve_stocked).filter(|more| *more != 0)?;
         let mut free = next.max(growth.stocked);
