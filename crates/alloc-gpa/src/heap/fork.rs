@@ -38,6 +38,7 @@ impl Heap {
     /// that forked `is_inside` the heap, nobody asks any more that memory is held.
     pub(crate) fn next_epoch(&self, is_inside: bool) {
         self.notes.clear();
+        self.shards.after_fork_child();
         // The thread that swept was not copied, or the child is inside its report.
         for site in self.sites.iter() {
             site.waiting.end_sweep();

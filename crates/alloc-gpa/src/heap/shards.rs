@@ -1,15 +1,20 @@
 //! What each thread allocates from, and what it counts.
 //!
-//! A shard belongs to the first thread that comes by its number, for as long as the heap lives: it
-//! needs no lock and no atomic exchange. Threads that come by the number of a shard that has an owner
-//! share the common one, under a lock. Counters are each shard's own; sums are made when they are
-//! asked for.
+//! A shard belongs to the first thread that comes by its number, for as long as that lives: it needs no
+//! lock and no atomic exchange. Threads that come by the number of a shard that has an owner share the
+//! common one, under a lock, and ask now and then whether the owner has ended: then it is theirs.
+//! Counters are each shard's own; sums are made when they are asked for.
 //!
 //! `busy` keeps a signal handler away from a shard whose owner it interrupted.
+//!
+//! | atomic | orderings | partner |
+//! | --- | --- | --- |
+//! | `Shard::thread` | `AcqRel` exchange from an ended thread's | itself: who takes over; the kernel orders a thread's end before the answer that it is gone |
+//! | `Shard::owner`, `busy`, counters | `Relaxed` | the owner's own |
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
 
 use alloc_core::AllocError;
@@ -20,6 +25,8 @@ use super::lane::prefetch;
 use super::slot::Slot;
 use crate::lock::Lock;
 use crate::stack::thread;
+use crate::sys::errno::KeepErrno;
+use crate::sys::{self, signal};
 
 /// Shards with an owner, at most.
 const SHARD_COUNT: usize = 16;
@@ -83,14 +90,29 @@ pub struct Stats {
 struct Shard {
     /// The owner's number plus one, or 0.
     owner: AtomicU32,
-    /// 1 while the owner is at the runs.
+    /// 1 while the owner is at the runs or counts.
     busy: AtomicU32,
+    /// The owner's process in the upper half, its id in the lower; 0: none yet.
+    thread: AtomicU64,
     counts: Counts,
     runs: UnsafeCell<[Run; CLASS_COUNT]>,
 }
 
 // SAFETY: `runs` is the owner's alone, as `owner` and `busy` say; the rest is atomic.
 unsafe impl Sync for Shard {}
+
+impl Shard {
+    /// Counts, by the owner: a signal handler that comes in between counts elsewhere, else a sum that is
+    /// read and written here would lose what it adds.
+    #[inline]
+    fn counting(&self, count: impl FnOnce(&Counts)) {
+        self.busy.store(1, Relaxed);
+        compiler_fence(SeqCst);
+        count(&self.counts);
+        compiler_fence(SeqCst);
+        self.busy.store(0, Relaxed);
+    }
+}
 
 /// All shards of a heap. All zero: none has an owner.
 pub(super) struct Shards {
@@ -102,6 +124,27 @@ pub(super) struct Shards {
     is_shared: AtomicBool,
     /// The most that a sample of live bytes was.
     peak: AtomicU64,
+    /// How often a shard's owner was in the way of another thread.
+    refusals: AtomicU32,
+}
+
+/// The id of no thread, above all that Linux gives.
+const GONE: u64 = i32::MAX as u64;
+/// Of how many refusals one asks the system whether the owner has ended.
+const REFUSALS_PER_LOOK: u32 = 64;
+
+/// Returns what [`Shard::thread`] holds of the calling thread.
+fn identity() -> u64 {
+    // SAFETY: no preconditions.
+    let pid = unsafe { libc::getpid() };
+    u64::from(pid.cast_unsigned()) << 32 | u64::from(sys::thread_id())
+}
+
+/// Whether a thread of this process that is not the calling one has ended; its id may be the calling
+/// one's now. That of another process, which this one was copied from
+/// without a word, may still be the one that runs here.
+fn has_ended(thread: u64, me: u64) -> bool {
+    thread >> 32 == me >> 32 && (thread == me || !signal::send(thread as u32, 0))
 }
 
 /// Adds to a counter that only this thread writes.
@@ -154,22 +197,60 @@ impl Shards {
             .then_some(shard)
     }
 
-    /// Makes the shard of the calling thread's number its own, if nobody has it.
+    /// Makes the shard of the calling thread's number its own, if nobody has it any more.
     #[cold]
     fn claim(&self) -> bool {
         let index = thread::current().index();
         let shard = &self.own[index as usize % SHARD_COUNT];
-        // Relaxed: nothing was written there yet.
-        let claimed = shard.owner.compare_exchange(0, index.wrapping_add(1), Relaxed, Relaxed);
-        if claimed.is_ok()
-            && self
-                .own
-                .iter()
-                .any(|other| !core::ptr::eq(other, shard) && other.owner.load(Relaxed) != 0)
+        let owner = shard.owner.load(Relaxed);
+        // A handler that interrupted the owner itself, or a thread that ended inside.
+        if owner == index.wrapping_add(1) || shard.busy.load(Relaxed) != 0 {
+            return false;
+        }
+        let is_turn = || {
+            let count = self.refusals.fetch_add(1, Relaxed);
+            count.is_multiple_of(REFUSALS_PER_LOOK)
+        };
+        if owner != 0 && !is_turn() {
+            return false;
+        }
+        let _errno = KeepErrno::new();
+        let (found, me) = (shard.thread.load(Relaxed), identity());
+        if found != 0 && !has_ended(found, me) {
+            return false;
+        }
+        // AcqRel: sees what the last owner left; pairs with itself.
+        if shard.thread.compare_exchange(found, me, AcqRel, Relaxed).is_err() {
+            return false;
+        }
+        // Nobody else has this number: only now the shard is used.
+        shard.owner.store(index.wrapping_add(1), Relaxed);
+        if self
+            .own
+            .iter()
+            .any(|other| !core::ptr::eq(other, shard) && other.owner.load(Relaxed) != 0)
         {
             self.share();
         }
-        claimed.is_ok()
+        true
+    }
+
+    /// A forked child's first step: its thread has another id than its parent's, whose it is the copy
+    /// of; nobody takes its shard for an ended one's.
+    pub(super) fn after_fork_child(&self) {
+        let index = thread::current().index();
+        let shard = &self.own[index as usize % SHARD_COUNT];
+        let me = identity();
+        for other in &self.own {
+            // Relaxed: a forked child has one thread. The others are not here.
+            if other.thread.load(Relaxed) != 0 {
+                let is_mine = core::ptr::eq(other, shard)
+                    && other.owner.load(Relaxed) == index.wrapping_add(1);
+                // A thread that is not here: whoever comes by may have the shard.
+                let pid = me >> 32 << 32;
+                other.thread.store(if is_mine { me } else { pid | GONE }, Relaxed);
+            }
+        }
     }
 
     /// From now on the peak is that of samples.
@@ -297,7 +378,7 @@ impl Heap {
     /// Counts an allocation that took no slot of a run, or what a block grew by.
     pub(super) fn count_allocated(&self, blocks: u64, bytes: usize) {
         match self.shards.mine() {
-            Some(shard) => shard.counts.add_allocated(blocks, bytes as u64),
+            Some(shard) => shard.counting(|counts| counts.add_allocated(blocks, bytes as u64)),
             None if self.shards.claim() => self.count_allocated(blocks, bytes),
             None => {
                 self.shards.share();
@@ -310,10 +391,10 @@ impl Heap {
     #[inline]
     pub(super) fn count_freed(&self, blocks: u64, bytes: usize) {
         match self.shards.mine() {
-            Some(shard) => {
-                add(&shard.counts.frees, blocks);
-                add(&shard.counts.freed_bytes, bytes as u64);
-            }
+            Some(shard) => shard.counting(|counts| {
+                add(&counts.frees, blocks);
+                add(&counts.freed_bytes, bytes as u64);
+            }),
             None => self.count_freed_shared(blocks, bytes),
         }
     }
@@ -326,5 +407,45 @@ impl Heap {
         }
         self.shards.share();
         self.shards.common_counts.share_freed(blocks, bytes as u64);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::alloc::Layout;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::stack::StackId;
+
+    const COUNT: u64 = 2000;
+
+    /// Whatever number of threads there has been, one that lives has a shard of its own where the one
+    /// before it has ended; and every block is counted.
+    #[test]
+    fn shards_of_ended_threads_are_taken_over() {
+        let config = Config { stacks: 0, ..Config::DEFAULT };
+        let heap = Heap::map(config).expect("memory");
+        // SAFETY: just mapped; unmapped below.
+        let heap_ref = unsafe { heap.as_ref() };
+        let layout = Layout::from_size_align(100, 8).expect("a layout");
+        let threads = 4 * SHARD_COUNT as u64;
+        for _ in 0..threads {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for _ in 0..COUNT {
+                        let block = heap_ref.alloc(layout, StackId::NONE).expect("memory");
+                        heap_ref.free(block, None, StackId::NONE);
+                    }
+                });
+            });
+        }
+        let stats = heap_ref.stats();
+        assert_eq!((stats.allocations, stats.frees), (threads * COUNT, threads * COUNT));
+        let shared = heap_ref.shards.common_counts.allocations.load(Relaxed);
+        // A look for each 64 refusals, some of which come before the last owner is gone.
+        assert!(shared < threads * COUNT / 10, "{shared} of {} shared", threads * COUNT);
+        // SAFETY: nobody uses the heap any more.
+        unsafe { Heap::unmap(heap) };
     }
 }
