@@ -67,10 +67,16 @@ mod settle;
 mod fixed_buffer;
 mod stack_buffer;
 mod buffer_first;
+mod tlsf;
+#[cfg(target_has_atomic = "8")]
+mod static_bytes;
 
 pub use buffer_first::BufferFirst;
 pub use fixed_buffer::{Checkpoint, FixedBuffer};
 pub use stack_buffer::StackBuffer;
+#[cfg(target_has_atomic = "8")]
+pub use static_bytes::StaticBytes;
+pub use tlsf::{TlsfHeap, TlsfStats};
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -5,7 +5,8 @@
 
 use std::mem::MaybeUninit;
 
-use alloc_fixed::{FixedBuffer, StackBuffer};
+use alloc_core::{Locked, NeverAlloc};
+use alloc_fixed::{BufferFirst, FixedBuffer, StackBuffer, TlsfHeap};
 use alloc_testing::conformance;
 use alloc_testing::conformance::Options;
 
@@ -32,3 +33,43 @@ conformance!(roomy => with: |case| {
     let mut buffer = vec![MaybeUninit::uninit(); 16 << 20];
     case.run(FixedBuffer::new(&mut buffer));
 }; Options::new().capacity(16 << 20));
+
+conformance!(buffer_first => over: |backing| BufferFirst::new(FixedBuffer::from_static(leak(4096)), backing));
+
+conformance!(buffer_first_then_nothing => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); LEN];
+    case.run(BufferFirst::new(FixedBuffer::new(&mut buffer), NeverAlloc));
+}; Options::new().capacity(LEN));
+
+conformance!(tlsf => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); LEN];
+    let heap = TlsfHeap::new(&mut buffer);
+    case.run_unsized(&heap);
+    heap.check_invariants();
+}; Options::new().capacity(LEN));
+
+conformance!(tlsf_at_an_odd_address => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); LEN + 2];
+    let start = 1 - buffer.as_ptr().addr() % 2;
+    case.run(TlsfHeap::new(&mut buffer[start..]));
+}; Options::new().capacity(LEN));
+
+conformance!(tlsf_tiny => with: |case| {
+    let mut buffer = [MaybeUninit::uninit(); 200];
+    case.run(TlsfHeap::new(&mut buffer));
+}; Options::new().capacity(200));
+
+conformance!(tlsf_roomy => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 20];
+    case.run(TlsfHeap::new(&mut buffer));
+});
+
+conformance!(tlsf_locked => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 20];
+    case.run_sync(Locked::<parking_lot::RawMutex, _>::new(TlsfHeap::new(&mut buffer)));
+}; sync);
+
+/// Bytes for an allocator that the kit makes anew each time.
+fn leak(len: usize) -> &'static mut [u8] {
+    vec![0; len].leak()
+}
