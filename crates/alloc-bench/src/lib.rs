@@ -32,8 +32,10 @@ struct Readme;
 
 mod heap;
 mod bump;
+mod fixed;
 mod numbers;
 pub mod pools;
 
 pub use bump::{Bump, ROUND_BYTES_MAX, blocks, slices, values};
+pub use fixed::{Buffer, adversary, list, mixed, texts, two_threads, words};
 pub use heap::{Heap, lifo, megabytes, pages, pair, random};

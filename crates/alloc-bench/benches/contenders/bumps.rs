@@ -12,9 +12,9 @@ const ENOUGH: &str = "a benchmark has enough memory";
 
 /// The verbs, the same for every allocator of ours; a leaked owner lives until the reset.
 macro_rules! bump_by_verbs {
-    ($(#[$docs:meta])* $name:ident $(<$buf:lifetime>)? ($inner:ty), $self:ident => $reset:expr) => {
+    ($(#[$docs:meta])* $name:ident $(<$buf:lifetime>)? ($vis:vis $inner:ty), $self:ident => $reset:expr) => {
         $(#[$docs])*
-        pub(crate) struct $name $(<$buf>)? ($inner);
+        pub(crate) struct $name $(<$buf>)? ($vis $inner);
 
         impl $(<$buf>)? Bump for $name $(<$buf>)? {
             #[inline]
@@ -48,12 +48,12 @@ bump_by_verbs!(
 
 bump_by_verbs!(
     /// Ours, over a buffer.
-    FixedBuffer<'buf>(alloc_fixed::FixedBuffer<'buf>),
+    FixedBuffer<'buf>(pub(super) alloc_fixed::FixedBuffer<'buf>),
     self => self.0.reset()
 );
 
 /// The peer.
-pub(crate) struct Bumpalo(bumpalo::Bump);
+pub(crate) struct Bumpalo(pub(super) bumpalo::Bump);
 
 impl Bump for Bumpalo {
     #[inline]

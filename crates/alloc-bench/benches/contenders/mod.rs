@@ -13,6 +13,7 @@ macro_rules! case {
 }
 
 mod bumps;
+mod fixed;
 mod heaps;
 mod pools;
 mod system;
@@ -33,12 +34,12 @@ pub(crate) struct Contender {
 }
 
 use alloc_bench::{blocks, lifo, pair, random, slices, values};
-use bumps::{arena, bump, fixed};
+use bumps::{arena, bump};
 use heaps::{Std, gpa, gpa_without_stacks};
 
 /// All of them.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(system::CASES).chain(pools::CASES)
+    CASES.iter().chain(fixed::CASES).chain(system::CASES).chain(pools::CASES)
 }
 
 const CASES: &[Case] = &[
@@ -52,18 +53,6 @@ const CASES: &[Case] = &[
     ),
     case!("arena/blocks":
         "alloc-arena" => |count| blocks(&mut arena(), count),
-        "bumpalo" => |count| blocks(&mut bump(), count),
-    ),
-    case!("fixed/values":
-        "alloc-fixed" => |count| fixed(|fixed| values(fixed, count)),
-        "bumpalo" => |count| values(&mut bump(), count),
-    ),
-    case!("fixed/slices":
-        "alloc-fixed" => |count| fixed(|fixed| slices(fixed, count)),
-        "bumpalo" => |count| slices(&mut bump(), count),
-    ),
-    case!("fixed/blocks":
-        "alloc-fixed" => |count| fixed(|fixed| blocks(fixed, count)),
         "bumpalo" => |count| blocks(&mut bump(), count),
     ),
     case!("gpa/pair":

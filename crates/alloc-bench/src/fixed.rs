@@ -1,0 +1,144 @@
+//! Workloads for allocators over a given buffer.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::bump::Bump;
+use crate::numbers::Numbers;
+
+/// What the workloads call beyond [`Bump`].
+///
+/// # Panics
+///
+/// Every method may panic if there is no memory.
+pub trait Buffer: Bump {
+    /// Returns a place that holds a struct of three words until the reset.
+    #[expect(clippy::mut_from_ref, reason = "each call returns memory of its own")]
+    fn words(&self, words: [u64; 3]) -> &mut [u64; 3];
+
+    /// Returns a copy of a text, valid until the reset.
+    fn text(&self, text: &str) -> &str;
+
+    /// Appends this many numbers to a list that starts empty, and returns the length of the list.
+    fn list(&self, count: u64) -> usize;
+}
+
+/// Operations between two resets.
+const ROUND: u64 = 1000;
+
+fn rounds<B: Buffer>(buffer: &mut B, count: u64, mut operation: impl FnMut(&B, u64)) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..count.div_ceil(ROUND) {
+        for index in 0..ROUND {
+            operation(buffer, index);
+        }
+        buffer.reset();
+    }
+    begin.elapsed()
+}
+
+/// Makes a struct of three words; reset after each 1000.
+pub fn words(buffer: &mut impl Buffer, count: u64) -> Duration {
+    rounds(buffer, count, |buffer, index| {
+        black_box(buffer.words([index, 1, 2]));
+    })
+}
+
+/// Makes a copy of a text of 1 to 40 bytes; reset after each 1000.
+pub fn texts(buffer: &mut impl Buffer, count: u64) -> Duration {
+    let text = "forty bytes of text, or the first of it.";
+    let mut numbers = Numbers::new(5);
+    let texts: Vec<&str> = (0..ROUND).map(|_| &text[..1 + numbers.below(40)]).collect();
+    rounds(buffer, count, |buffer, index| {
+        black_box(buffer.text(texts[index as usize]));
+    })
+}
+
+/// Makes a text of 1 to 40 bytes and a `u64` in turn, so that almost every `u64` needs padding; reset
+/// after each 1000.
+pub fn mixed(buffer: &mut impl Buffer, count: u64) -> Duration {
+    let text = "forty bytes of text, or the first of it.";
+    let mut numbers = Numbers::new(6);
+    let texts: Vec<&str> = (0..ROUND).map(|_| &text[..1 + numbers.below(40)]).collect();
+    rounds(buffer, count, |buffer, index| {
+        if index % 2 == 0 {
+            black_box(buffer.text(texts[index as usize]));
+        } else {
+            black_box(buffer.value(index));
+        }
+    })
+}
+
+/// Appends a `u64` to a list that grows in place; a new list and a reset after each 1000.
+pub fn list(buffer: &mut impl Buffer, count: u64) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..count.div_ceil(ROUND) {
+        black_box(buffer.list(black_box(ROUND)));
+        buffer.reset();
+    }
+    begin.elapsed()
+}
+
+/// Makes 64 bytes and frees them, in two threads at once over one allocator; an operation is one pair
+/// of either. `pair` makes this many pairs.
+pub fn two_threads(count: u64, pair: impl Fn(u64) + Sync) -> Duration {
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| pair(count / 2));
+        pair(count - count / 2);
+        other.join().expect("a workload does not panic");
+    });
+    begin.elapsed()
+}
+
+/// An adversary for general heaps: each call makes one operation, and together they bring about every
+/// path through a heap that splits and joins. `take` makes a block of this many bytes and returns its
+/// number, `give` frees the block of a number.
+pub fn adversary(mut take: impl FnMut(usize, usize) -> u64, mut give: impl FnMut(u64)) {
+    let calls = Cell::new(0u64);
+    let mut take = |size, align| {
+        calls.set(calls.get() + 1);
+        take(size, align)
+    };
+    // Neighbours of every size, freed so that each free joins none, the left, the right, or both.
+    for size in [1, 8, 24, 25, 100, 500, 1000, 1009, 3000, 40_000] {
+        let blocks: Vec<u64> = (0..9).map(|_| take(size, 8)).collect();
+        for index in [0, 2, 1, 4, 6, 5, 8, 7, 3] {
+            give(blocks[index]);
+        }
+    }
+    // Holes of every size between blocks that stay; then each size once more, and a byte more, which
+    // fits in a larger hole only, or in none.
+    let (mut holes, mut guards) = (Vec::new(), Vec::new());
+    for size in (16..2000).step_by(48).chain((2000..60_000).step_by(3000)) {
+        holes.push((take(size, 8), size));
+        guards.push(take(1, 1));
+    }
+    for (hole, _) in &holes {
+        give(*hole);
+    }
+    let mut again = Vec::new();
+    for (_, size) in &holes {
+        again.push(take(*size, 8));
+        again.push(take(*size + 1, 8));
+    }
+    // Alignments, which leave holes before the block.
+    for shift in 4..13 {
+        again.push(take(100, 1 << shift));
+    }
+    for (index, block) in again.iter().enumerate().rev() {
+        if index % 2 == 0 {
+            give(*block);
+        }
+    }
+    for (index, block) in again.iter().enumerate() {
+        if index % 2 == 1 {
+            give(*block);
+        }
+    }
+    for guard in guards {
+        give(guard);
+    }
+    assert!(200 < calls.get());
+}
