@@ -102,8 +102,8 @@ fn browser(steps: &mut Steps) {
 const OS_FREE: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-pool"];
 
 /// What the sanitizers run: their lock-free parts and their threads are what is of interest.
-const SANITIZED: [&str; 5] =
-    ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page", "alloc-pool"];
+const SANITIZED: [&str; 6] =
+    ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page", "alloc-pool", "alloc-c"];
 
 fn san(steps: &mut Steps) -> Result<()> {
     let packages: String = SANITIZED.iter().map(|name| format!(" -p {name}")).collect();
