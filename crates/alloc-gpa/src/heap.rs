@@ -12,7 +12,7 @@
 //! * `shards`: what each thread allocates from, and what it counts.
 //! * `records`: memory for the slots' records.
 //! * `grow`, `sites`: new slabs and chunks, at several places.
-//! * `retire`, `stock`: what happens to slabs that are all free, and to their memory.
+//! * `retire`, `group`, `stock`: what happens to slabs that are all free, and to their memory.
 //! * `sweep`: retired slabs that do not wait for the others of their group.
 //! * `kept`: what memory is held, and for what.
 //! * `range`: bytes that libc or the kernel accesses for the program.
@@ -22,8 +22,7 @@
 //! * `fork`: a heap in two processes.
 //! * `quarantine`: freed slots that wait until they are handed out again.
 //! * `guarded`: blocks between pages that trap.
-//! * `budget`: how much may be live at once.
-//! * `notes`: what had to be given up.
+//! * `budget`, `notes`: how much may be live at once; what had to be given up.
 //! * `resize`: other sizes for blocks.
 //!
 //! This file: allocation and free.
@@ -54,6 +53,7 @@ pub(crate) mod claim;
 pub(crate) mod classes;
 mod findings;
 mod fork;
+mod group;
 mod grow;
 pub(crate) mod guarded;
 mod kept;

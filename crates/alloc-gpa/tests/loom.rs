@@ -1,5 +1,6 @@
-//! The life of a slot under the model checker: every interleaving of threads that free, resize and
-//! read the same block. Run with `RUSTFLAGS="--cfg loom" cargo test -p alloc-gpa --test loom`.
+//! The heap's protocols under the model checker: every interleaving of threads that free, resize and read
+//! the same block, that free the same address in its next life, that end the same group, that claim shards.
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p alloc-gpa --test loom`.
 #![cfg(loom)]
 #![allow(
     dead_code,
@@ -7,13 +8,16 @@
     reason = "the module is the crate's own, of which a part is used"
 )]
 
+#[path = "../src/heap/group.rs"]
+mod group;
 #[path = "../src/heap/state.rs"]
 mod state;
 
+use group::{Done, GROUP_UNITS};
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
-use loom::sync::atomic::AtomicU32;
-use loom::sync::atomic::Ordering::{Acquire, Relaxed};
+use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, fence};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 use state::{State, StateWord};
 
@@ -117,4 +121,296 @@ fn an_audit_sees_whole_junk() {
         }
         assert!(other.join().unwrap());
     });
+}
+
+/// A slot that is handed out again, as `quarantine` does it: on its list or not.
+struct Reused {
+    slot: Arc<Slot>,
+    is_listed: Mutex<bool>,
+}
+
+impl Reused {
+    /// As `Slot::free`, but a loser looks at nothing: what it met may be in its next life by now.
+    fn free(&self) -> bool {
+        let word = StateWord::load(&self.slot.state, Acquire);
+        if !word.is_live() || word.begin(&self.slot.state, State::Freeing).is_err() {
+            return false;
+        }
+        // SAFETY: the winner alone writes: that is what is checked.
+        self.slot.bytes.with_mut(|bytes| unsafe { *bytes = 0x5a });
+        word.with(State::Freed).publish(&self.slot.state);
+        *self.is_listed.lock().unwrap() = true;
+        true
+    }
+
+    /// As `Heap::take_reusable` and `Heap::begin_small`.
+    fn alloc(&self) -> bool {
+        let mut is_listed = self.is_listed.lock().unwrap();
+        if !core::mem::take(&mut *is_listed) {
+            return false;
+        }
+        let word = StateWord::load(&self.slot.state, Relaxed);
+        assert_eq!(word.state(), State::Freed, "whoever took it off the list owns its state");
+        word.with(State::Unused).publish(&self.slot.state);
+        drop(is_listed);
+        // SAFETY: the slot is in this thread's hands alone: that is what is checked.
+        self.slot.bytes.with_mut(|bytes| unsafe { *bytes = 3 });
+        StateWord::live(16, 0).publish(&self.slot.state);
+        true
+    }
+}
+
+/// A second free that races with the next life of its address: each life ends once at most, and no two
+/// threads are at the bytes at once.
+#[test]
+fn each_life_ends_once() {
+    loom::model(|| {
+        let reused = Arc::new(Reused { slot: Slot::live(), is_listed: Mutex::new(false) });
+        let other = {
+            let reused = reused.clone();
+            thread::spawn(move || reused.free())
+        };
+        let mut ends = u32::from(reused.free());
+        let lives = 1 + u32::from(reused.alloc());
+        ends += u32::from(reused.free());
+        ends += u32::from(other.join().unwrap());
+        let is_live = StateWord::load(&reused.slot.state, Acquire).is_live();
+        assert_eq!(ends + u32::from(is_live), lives);
+    });
+}
+
+/// Records that were given up and are another slab's by now: who still looks at them for the slab of before
+/// does not take the new block for its own, even if turns and all else agree.
+#[test]
+fn given_up_records_are_told_apart() {
+    const RECORDS: usize = 7;
+    loom::model(|| {
+        let slot = Slot::live();
+        let word = StateWord::load(&slot.state, Relaxed).at_turn(3);
+        word.with(State::Freed).publish(&slot.state);
+        let slab = Arc::new(AtomicUsize::new(RECORDS));
+        let other = {
+            let (slot, slab) = (slot.clone(), slab.clone());
+            thread::spawn(move || {
+                // As `Slab::take_records`, `Records::take` and `Heap::begin_small`.
+                assert_eq!(slab.swap(0, AcqRel), RECORDS);
+                slot.state.store(0, Relaxed);
+                word.publish(&slot.state);
+            })
+        };
+        // As `Heap::free_as`, of the block of before.
+        if slab.load(Acquire) == RECORDS {
+            let met = StateWord::load(&slot.state, Acquire);
+            let is_current = slab.load(Relaxed) == RECORDS;
+            assert!(!(met.is_live() && is_current), "it would free the new block");
+        }
+        other.join().unwrap();
+    });
+}
+
+/// Two slabs that fill a group, with its memory: the model fails if it is looked at while it goes.
+struct Group {
+    slabs: [Slab; 2],
+    done: Done,
+    ready: AtomicBool,
+    /// The growth lock: how many ask that no memory goes.
+    holders: Mutex<u32>,
+    /// How often the group was ended.
+    ends: AtomicU32,
+}
+
+struct Slab {
+    is_freed: AtomicBool,
+    is_gone: AtomicBool,
+    bytes: UnsafeCell<u8>,
+}
+
+/// Units of each of the two.
+const UNITS: usize = GROUP_UNITS / 2;
+
+impl Group {
+    fn new() -> Arc<Self> {
+        let slab = || Slab {
+            is_freed: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
+            bytes: UnsafeCell::new(0),
+        };
+        Arc::new(Self {
+            slabs: [slab(), slab()],
+            done: Done::new(),
+            ready: AtomicBool::new(false),
+            holders: Mutex::new(0),
+            ends: AtomicU32::new(0),
+        })
+    }
+
+    fn assert_gone(&self) {
+        let gone = [0, 1].map(|index| self.slabs[index].is_gone.load(Relaxed));
+        let ready = self.ready.load(Relaxed);
+        assert_eq!((gone, ready), ([true; 2], false));
+    }
+
+    /// As `Heap::retire`, by whoever freed the last block of a slab.
+    fn retire(&self, index: usize) {
+        let slab = &self.slabs[index];
+        // SAFETY: a block's bytes are its owner's: that is what is checked.
+        slab.bytes.with_mut(|bytes| unsafe { *bytes = 0x5a });
+        slab.is_freed.store(true, Release);
+        self.finish();
+        self.trap_ready();
+    }
+
+    /// As `Heap::finish_units`.
+    fn finish(&self) {
+        if !self.done.add(UNITS) {
+            return;
+        }
+        self.verify(|slab| !slab.is_gone.load(Acquire));
+        self.ends.fetch_add(1, Relaxed);
+        self.ready.swap(true, AcqRel);
+    }
+
+    fn verify(&self, which: impl Fn(&Slab) -> bool) {
+        for slab in self.slabs.iter().filter(|slab| which(slab)) {
+            // SAFETY: all its blocks are freed, and its memory is there: that is what is checked.
+            assert_eq!(slab.bytes.with(|bytes| unsafe { *bytes }), 0x5a);
+        }
+    }
+
+    /// As `Heap::trap_ready`.
+    fn trap_ready(&self) {
+        let holders = self.holders.lock().unwrap();
+        if *holders == 0 && self.ready.swap(false, AcqRel) {
+            self.slabs.iter().for_each(Slab::close);
+        }
+    }
+
+    /// As `Heap::sweep_group`, of one slab.
+    fn sweep(&self, index: usize) {
+        let slab = &self.slabs[index];
+        if slab.is_gone.load(Acquire) || !slab.is_freed.load(Acquire) || !self.done.take(UNITS) {
+            return;
+        }
+        self.verify(|other| core::ptr::eq(slab, other));
+        let holders = self.holders.lock().unwrap();
+        if *holders == 0 {
+            slab.close();
+        }
+        drop(holders);
+        self.finish();
+        self.trap_ready();
+    }
+
+    /// As `Heap::audit_damage`.
+    fn audit(&self) {
+        *self.holders.lock().unwrap() += 1;
+        self.verify(|slab| slab.is_freed.load(Acquire) && !slab.is_gone.load(Acquire));
+        *self.holders.lock().unwrap() -= 1;
+        self.trap_ready();
+    }
+}
+
+impl Slab {
+    /// Takes the memory away; under the lock.
+    fn close(&self) {
+        // SAFETY: nobody looks at it any more: that is what is checked.
+        self.bytes.with_mut(|bytes| unsafe { *bytes = 0 });
+        self.is_gone.store(true, Release);
+    }
+}
+
+/// While two slabs retire, one of them is swept: the group is ended once, and all of it goes.
+#[test]
+fn a_swept_group_ends_once() {
+    loom::model(|| {
+        let group = Group::new();
+        let other = {
+            let group = group.clone();
+            thread::spawn(move || (0..2).for_each(|index| group.retire(index)))
+        };
+        group.sweep(0);
+        group.sweep(1);
+        other.join().unwrap();
+        assert_eq!(group.ends.load(Relaxed), 1);
+        group.assert_gone();
+    });
+}
+
+/// The same by two threads that retire one slab each, so that the units that a sweep counts out may be
+/// those of the other slab.
+#[test]
+fn a_sweep_may_come_before_the_count() {
+    loom::model(|| {
+        let group = Group::new();
+        let others = [0, 1].map(|index| {
+            let group = group.clone();
+            thread::spawn(move || group.retire(index))
+        });
+        group.sweep(0);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        assert_eq!(group.ends.load(Relaxed), 1);
+        group.assert_gone();
+    });
+}
+
+/// An audit reads what is freed while the group around it goes.
+#[test]
+fn an_audit_keeps_memory() {
+    loom::model(|| {
+        let group = Group::new();
+        let other = {
+            let group = group.clone();
+            thread::spawn(move || {
+                group.retire(0);
+                group.sweep(0);
+                group.retire(1);
+            })
+        };
+        group.audit();
+        other.join().unwrap();
+        group.trap_ready();
+        assert_eq!(group.ends.load(Relaxed), 1);
+        group.assert_gone();
+    });
+}
+
+/// As `Shards::claim`: of threads that claim their shards at once, one sees that the heap is shared; two
+/// that come by the same shard do not both have it.
+#[test]
+fn whoever_claims_second_shares() {
+    struct Shards {
+        owners: [AtomicU32; 2],
+        is_shared: AtomicBool,
+    }
+
+    impl Shards {
+        fn claim(&self, thread: u32) -> bool {
+            let index = thread as usize % 2;
+            let claimed = self.owners[index].compare_exchange(0, thread + 1, Relaxed, Relaxed);
+            if claimed.is_err() {
+                self.is_shared.swap(true, Relaxed);
+                return false;
+            }
+            fence(SeqCst);
+            if self.owners[1 - index].load(Relaxed) != 0 {
+                self.is_shared.swap(true, Relaxed);
+            }
+            true
+        }
+    }
+
+    for threads in [[0, 1], [0, 2]] {
+        loom::model(move || {
+            let owners = [AtomicU32::new(0), AtomicU32::new(0)];
+            let shards = Arc::new(Shards { owners, is_shared: AtomicBool::new(false) });
+            let other = {
+                let shards = shards.clone();
+                thread::spawn(move || shards.claim(threads[1]))
+            };
+            let mine = shards.claim(threads[0]);
+            let both = mine && other.join().unwrap();
+            assert_eq!(both, threads[1] == 1, "a shard has one owner");
+            assert!(shards.is_shared.load(Relaxed));
+        });
+    }
 }

@@ -27,6 +27,8 @@ use core::sync::atomic::{
 
 pub(crate) use super::block::BlockRef;
 use super::classes::{self, CHUNK_LEN, UNIT_COUNT, UNIT_LEN};
+use super::group::Done;
+pub(super) use super::group::GROUP_UNITS;
 use super::guarded::place::Side;
 pub(crate) use super::slot::Slot;
 use super::state::StateWord;
@@ -34,8 +36,6 @@ use crate::sys::pages;
 
 /// A unit that belongs to no slab.
 const NO_SLAB: u16 = u16::MAX;
-/// Units of a group: what is trapped, and moved, by one system call.
-pub(super) const GROUP_UNITS: usize = 16;
 /// Length of a group in bytes.
 pub(super) const GROUP_LEN: usize = GROUP_UNITS * UNIT_LEN;
 /// Groups of a chunk.
@@ -188,7 +188,7 @@ pub(crate) struct Chunk {
     /// Mappings that the chunk is cut into beyond one, about. Under the growth lock.
     pub(super) splits: AtomicI32,
     /// For each group, units whose slab is retired, or that are in none for ever.
-    pub(super) done: [AtomicU8; GROUP_COUNT],
+    pub(super) done: [Done; GROUP_COUNT],
     /// The chunk that the heap made before this one.
     pub(crate) older: AtomicPtr<Chunk>,
     /// The chunk that its site made after this one. Under the growth lock.
@@ -274,7 +274,7 @@ impl Chunk {
             used: AtomicU16::new(0),
             recorded: AtomicU32::new(0),
             splits: AtomicI32::new(0),
-            done: [const { AtomicU8::new(0) }; GROUP_COUNT],
+            done: core::array::from_fn(|_| Done::new()),
             older: AtomicPtr::new(ptr::null_mut()),
             newer: AtomicPtr::new(ptr::null_mut()),
             waiting: AtomicI32::new(0),

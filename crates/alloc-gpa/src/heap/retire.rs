@@ -182,9 +182,7 @@ impl Heap {
         for group in head / GROUP_UNITS..end.div_ceil(GROUP_UNITS) {
             let first = group * GROUP_UNITS;
             let inside = end.min(first + GROUP_UNITS) - head.max(first);
-            // AcqRel: whoever counts the last unit sees what was done to all.
-            let done = chunk.done[group].fetch_add(inside as u8, AcqRel) as usize + inside;
-            if done == GROUP_UNITS {
+            if chunk.done[group].add(inside) {
                 self.verify_group(chunk, group);
                 // AcqRel: whoever traps the group sees it verified.
                 chunk.ready.fetch_or(1 << group, AcqRel);

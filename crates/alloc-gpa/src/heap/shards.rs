@@ -15,7 +15,7 @@
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, compiler_fence, fence};
 
 use alloc_core::AllocError;
 
@@ -225,11 +225,11 @@ impl Shards {
         }
         // Nobody else has this number: only now the shard is used.
         shard.owner.store(index.wrapping_add(1), Relaxed);
-        if self
-            .own
-            .iter()
-            .any(|other| !core::ptr::eq(other, shard) && other.owner.load(Relaxed) != 0)
-        {
+        // SeqCst: of two threads that claim at once, one at least sees the other's shard. Pairs with itself.
+        fence(SeqCst);
+        let is_other =
+            |other: &Shard| !core::ptr::eq(other, shard) && other.owner.load(Relaxed) != 0;
+        if self.own.iter().any(is_other) {
             self.share();
         }
         true

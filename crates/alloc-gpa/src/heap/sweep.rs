@@ -17,7 +17,7 @@
 
 use core::ops::Range;
 use core::ptr;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicIsize};
 
 use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory};
@@ -145,11 +145,7 @@ impl Heap {
         }
         // Without these units the group is not complete, and nobody else takes its memory. One that
         // is complete, or whose units are not all counted yet, is left alone.
-        let taken = chunk.done[run.start / GROUP_UNITS].fetch_update(AcqRel, Relaxed, |done| {
-            let rest = done.checked_sub(run.len() as u8)?;
-            (usize::from(done) < GROUP_UNITS).then_some(rest)
-        });
-        if taken.is_err() {
+        if !chunk.done[run.start / GROUP_UNITS].take(run.len()) {
             return;
         }
         chunk.for_each_slab_in(run.clone(), |_, head| {
