@@ -334,7 +334,7 @@ fn growth_is_recorded() {
     // Without records, the growth is printed.
     let text = Run::new("grows").options("every=1").text().stderr;
     assert!(text.contains("blocks live after 1."), "{text}");
-    assert!(text.contains("process::cases::grows"), "{text}");
+    assert!(text.contains("grows at "), "{text}");
     let text = Run::new("lost").options("live=exit").text().stderr;
     assert!(text.contains("alloc-gpa: live: "), "{text}");
 }
