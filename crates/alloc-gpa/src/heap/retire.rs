@@ -26,7 +26,7 @@
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicIsize;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::chunk::{BlockRef, Chunk, GROUP_COUNT, GROUP_UNITS, Memory, Slab};
 use super::grow::Growth;
@@ -112,8 +112,8 @@ impl Heap {
             match site.growth.try_lock() {
                 Some(mut growth) => self.trap_ready(&mut growth, block.chunk, Wanted::Batches),
                 // Who has the lock cuts slabs or traps others: the next one that is ready will do.
-                // Relaxed: as above.
-                None => site.is_left.store(true, Relaxed),
+                // Release: whoever takes the flag back sees the group; pairs with the AcqRel there.
+                None => site.is_left.store(true, Release),
             }
         }
         if self.is_over(block.chunk) {
@@ -228,15 +228,15 @@ impl Heap {
     pub(super) fn trap_ready(&self, growth: &mut Growth, chunk: &Chunk, wanted: Wanted) {
         let is_left = &self.sites.of(chunk).is_left;
         if growth.holders != 0 {
-            // Relaxed: what is seen late is done later.
-            return is_left.store(true, Relaxed);
+            // Release: as in `retire`.
+            return is_left.store(true, Release);
         }
         self.trap_ready_of(growth, chunk, wanted);
-        // Relaxed: as above.
-        if !is_left.load(Relaxed) {
+        // Relaxed: what is seen late is done later. AcqRel: sees each group that was left before; one that
+        // is left after this sets the flag again.
+        if !is_left.load(Relaxed) || !is_left.swap(false, AcqRel) {
             return;
         }
-        is_left.store(false, Relaxed);
         // Acquire: pairs with the Release in `enter`.
         let mut next = self.chunks.load(Acquire);
         // SAFETY: chunks of the list stay mapped while the heap does.

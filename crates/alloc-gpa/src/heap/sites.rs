@@ -8,7 +8,7 @@
 //! | --- | --- | --- |
 //! | `active` | Relaxed | none: an estimate |
 //! | `waiting` | see `sweep` | |
-//! | `is_left` | Relaxed | none: what is seen late is done later |
+//! | `is_left` | Release to set, AcqRel exchange to take back | each other: which groups were left |
 
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicBool, AtomicU32};
