@@ -409,6 +409,7 @@ fn an_audit_keeps_memory() {
 #[test]
 fn whoever_claims_second_shares() {
     struct Shards {
+        threads: [AtomicU32; 2],
         owners: [AtomicU32; 2],
         is_shared: AtomicBool,
     }
@@ -416,11 +417,11 @@ fn whoever_claims_second_shares() {
     impl Shards {
         fn claim(&self, thread: u32) -> bool {
             let index = thread as usize % 2;
-            let claimed = self.owners[index].compare_exchange(0, thread + 1, Relaxed, Relaxed);
-            if claimed.is_err() {
+            if self.threads[index].compare_exchange(0, thread + 100, AcqRel, Relaxed).is_err() {
                 self.is_shared.swap(true, Relaxed);
                 return false;
             }
+            self.owners[index].store(thread + 1, Relaxed);
             fence(SeqCst);
             if self.owners[1 - index].load(Relaxed) != 0 {
                 self.is_shared.swap(true, Relaxed);
@@ -431,8 +432,9 @@ fn whoever_claims_second_shares() {
 
     for threads in [[0, 1], [0, 2]] {
         loom::model(move || {
-            let owners = [AtomicU32::new(0), AtomicU32::new(0)];
-            let shards = Arc::new(Shards { owners, is_shared: AtomicBool::new(false) });
+            let nobodys = || [AtomicU32::new(0), AtomicU32::new(0)];
+            let is_shared = AtomicBool::new(false);
+            let shards = Arc::new(Shards { threads: nobodys(), owners: nobodys(), is_shared });
             let other = {
                 let shards = shards.clone();
                 thread::spawn(move || shards.claim(threads[1]))
