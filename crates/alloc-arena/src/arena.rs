@@ -12,27 +12,43 @@ use alloc_core::Global;
 use alloc_core::{AllocError, Allocator};
 
 use crate::chunk::{CHUNK_ALIGN, Chunk, HEADER_LEN};
-use crate::growth;
+use crate::growth::{self, Growth, SMALL_MAX};
+use crate::poison;
 
 /// Cursor and limit of an arena without a chunk.
 const NOWHERE_ADDR: NonZero<usize> = NonZero::<usize>::MIN;
-const NOWHERE: NonNull<u8> = NonNull::without_provenance(NOWHERE_ADDR);
+pub(crate) const NOWHERE: NonNull<u8> = NonNull::without_provenance(NOWHERE_ADDR);
 
 macro_rules! arena {
     ($($default:tt)*) => {
         /// Hands out memory of a backing allocator and takes it back all at once: at
         /// [`reset`](Self::reset), or when it is dropped.
         ///
+        /// Values go in with [`put`](Self::put) and its sisters, which return plain references; the verbs
+        /// of [`AllocatorExt`](alloc_core::AllocatorExt) return owners that drop what they own.
         /// Freeing a single block gives memory back only if it is the last one. `!Sync`; `Send` where
         /// the backing is.
         pub struct Arena<A: Allocator $($default)*> {
             /// The first free byte of the newest chunk; invariants 2 and 3 of the crate.
-            cursor: Cell<NonNull<u8>>,
+            pub(crate) cursor: Cell<NonNull<u8>>,
             /// The address behind the newest chunk's last byte; the cursor's, if there is none.
-            limit: Cell<usize>,
-            /// The newest chunk, head of the list of all; invariant 1.
-            newest: Cell<Option<Chunk>>,
-            backing: A,
+            pub(crate) limit: Cell<usize>,
+            /// The highest address that the cursor had in the newest chunk before it last went back.
+            pub(crate) peak: Cell<usize>,
+            /// The newest chunk, head of the list of all in use; invariant 1.
+            pub(crate) newest: Cell<Option<Chunk>>,
+            /// Chunks without blocks, left by a rewind; invariant 1.
+            pub(crate) spare: Cell<Option<Chunk>>,
+            /// How many bytes of the chunks before the newest are taken.
+            pub(crate) used_before: Cell<usize>,
+            /// The most bytes that were ever taken, up to the last change of the newest chunk.
+            pub(crate) high_water: Cell<usize>,
+            /// The sum of all chunks' lengths.
+            pub(crate) reserved: Cell<usize>,
+            /// What that sum may become.
+            pub(crate) reserved_max: Cell<usize>,
+            pub(crate) growth: Growth,
+            pub(crate) backing: A,
         }
     };
 }
@@ -41,18 +57,6 @@ macro_rules! arena {
 arena!(= Global);
 #[cfg(not(feature = "alloc"))]
 arena!();
-
-/// What [`Arena::reset`] keeps for the next round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reset {
-    /// Nothing: all memory goes back to the backing.
-    FreeAll,
-    /// One chunk with the capacity of all: the next round of the same load asks the backing for
-    /// nothing.
-    RetainCapacity,
-    /// The same, but at most this many bytes.
-    RetainWithLimit(usize),
-}
 
 #[cfg(feature = "alloc")]
 impl Arena {
@@ -80,13 +84,12 @@ impl<A: Allocator> Arena<A> {
     ///
     /// ```
     /// use alloc_arena::Arena;
-    /// use alloc_core::AllocatorExt;
     /// use alloc_fixed::StackBuffer;
     ///
     /// let mut stack = StackBuffer::<2048>::new();
     /// let fixed = stack.fixed();
     /// let arena = Arena::over(&fixed);
-    /// assert_eq!(*arena.dupe_str("no heap")?, *"no heap");
+    /// assert_eq!(arena.put_str("no heap")?, "no heap");
     /// # Ok::<(), alloc_core::AllocError>(())
     /// ```
     #[inline]
@@ -94,9 +97,58 @@ impl<A: Allocator> Arena<A> {
         Self {
             cursor: Cell::new(NOWHERE),
             limit: Cell::new(NOWHERE_ADDR.get()),
+            peak: Cell::new(NOWHERE_ADDR.get()),
             newest: Cell::new(None),
+            spare: Cell::new(None),
+            used_before: Cell::new(0),
+            high_water: Cell::new(0),
+            reserved: Cell::new(0),
+            reserved_max: Cell::new(usize::MAX),
+            growth: Growth::DEFAULT,
             backing,
         }
+    }
+
+    /// The same arena, whose further chunks have the lengths that `growth` says.
+    #[inline]
+    #[must_use]
+    pub const fn with_growth(mut self, growth: Growth) -> Self {
+        self.growth = growth;
+        self
+    }
+
+    /// The same arena, which refuses a request if its chunks would have more than `bytes` together. See
+    /// [`set_limit`](Self::set_limit).
+    #[inline]
+    #[must_use]
+    pub const fn with_limit(mut self, bytes: usize) -> Self {
+        self.reserved_max = Cell::new(bytes);
+        self
+    }
+
+    /// Changes how many bytes of the backing the chunks may have together, headers included;
+    /// `usize::MAX` is no limit. Chunks that are there already stay, also if they are more.
+    ///
+    /// ```
+    /// use alloc_arena::Arena;
+    ///
+    /// let arena = Arena::new().with_limit(4096);
+    /// assert!(arena.put([0u8; 5000]).is_err());
+    /// arena.set_limit(1 << 20);
+    /// assert!(arena.put([0u8; 5000]).is_ok());
+    /// ```
+    pub fn set_limit(&self, bytes: usize) {
+        self.reserved_max.set(bytes);
+    }
+
+    /// Returns how many bytes the chunks may have together; `usize::MAX` if there is no limit.
+    pub fn limit(&self) -> usize {
+        self.reserved_max.get()
+    }
+
+    /// Returns the rule for the lengths of chunks.
+    pub const fn growth(&self) -> Growth {
+        self.growth
     }
 
     /// Returns the allocator that the chunks come from.
@@ -105,106 +157,82 @@ impl<A: Allocator> Arena<A> {
         &self.backing
     }
 
+    /// Makes room for `bytes` more in one piece, so that blocks with that sum, paddings included, ask the
+    /// backing for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] if the backing or the limit refuses it; nothing has changed then.
+    pub fn reserve(&self, bytes: usize) -> Result<(), AllocError> {
+        let room = self.limit.get() - self.cursor.get().addr().get();
+        if bytes <= room {
+            return Ok(());
+        }
+        self.make_room(Layout::from_size_align(bytes, 1).map_err(|_| AllocError)?)
+    }
+
+    /// Returns how many bytes of the backing all chunks have, headers included.
+    pub fn reserved(&self) -> usize {
+        self.reserved.get()
+    }
+
     /// Returns how many bytes all chunks can hold, their headers excluded. Takes time in proportion
     /// to the number of chunks.
     pub fn capacity(&self) -> usize {
-        self.chunks().map(|chunk| chunk.len() - HEADER_LEN).sum()
+        let chunks = self.chunks().chain(Chunk::list(self.spare.get()));
+        chunks.map(|chunk| chunk.len() - HEADER_LEN).sum()
     }
 
     /// Returns how many bytes are taken by blocks, freed ones that were not the last and padding
-    /// included. Takes time in proportion to the number of chunks.
+    /// included.
     pub fn used(&self) -> usize {
-        self.chunks()
-            .map(|chunk| {
-                let is_newest = Some(chunk) == self.newest.get();
-                let used = if is_newest { self.cursor_offset(chunk) } else { chunk.used() };
-                used - HEADER_LEN
-            })
-            .sum()
+        self.used_up_to(self.cursor.get().addr().get())
     }
 
-    /// Takes every block back, and keeps what `mode` says in a single chunk. No block can be alive:
-    /// the borrow is unique.
-    ///
-    /// Returns whether the arena now has the capacity that `mode` asks for, which is the smaller of
-    /// the capacity so far and the limit. It is `false` when the backing refused that one chunk; the
-    /// arena is empty and usable then as well, and holds at most that much.
+    /// Returns the most bytes that were ever taken at once, as [`used`](Self::used) counts.
     ///
     /// ```
     /// use alloc_arena::{Arena, Reset};
-    /// use alloc_core::AllocatorExt;
     ///
     /// let mut arena = Arena::new();
-    /// for _ in 0..3 {
-    ///     arena.alloc_fill(10_000, 1u8)?;
-    ///     assert!(arena.reset(Reset::RetainCapacity));
+    /// for count in [10, 1000, 100] {
+    ///     arena.put_slice_fill(count, 0u8)?;
+    ///     arena.reset(Reset::FreeAll);
     /// }
-    /// assert_eq!(arena.used(), 0);
-    /// assert!(arena.capacity() >= 10_000);
+    /// assert_eq!((arena.used(), arena.high_water()), (0, 1000));
     /// # Ok::<(), alloc_core::AllocError>(())
     /// ```
-    ///
-    /// ```compile_fail,E0502
-    /// # use alloc_arena::{Arena, Reset};
-    /// # use alloc_core::AllocatorExt;
-    /// let mut arena = Arena::new();
-    /// let block = arena.create(5u8).unwrap();
-    /// arena.reset(Reset::FreeAll);
-    /// drop(block);
-    /// ```
-    pub fn reset(&mut self, mode: Reset) -> bool {
-        let retained = match mode {
-            Reset::FreeAll => 0,
-            Reset::RetainCapacity => self.capacity(),
-            Reset::RetainWithLimit(limit) => self.capacity().min(limit),
-        };
-        let mut kept = None;
-        if retained != 0 {
-            // Not empty, or the capacity would be zero; the newest chunk is the largest but for an
-            // outsized block, and the one most likely to grow where it is.
-            kept = self.newest.get();
-            let others = kept.and_then(Chunk::older);
-            if let Some(chunk) = kept {
-                chunk.link(None);
-            }
-            // SAFETY: `kept` was the head and no longer leads to them; no block is live.
-            unsafe { self.free_list(others) };
-        } else {
-            // SAFETY: `enter` below forgets the head; no block is live.
-            unsafe { self.free_list(self.newest.get()) };
-        }
-        let kept = kept.and_then(|chunk| self.consolidate(chunk, retained));
-        self.enter(kept);
-        kept.map_or(0, |chunk| chunk.len() - HEADER_LEN) == retained
+    pub fn high_water(&self) -> usize {
+        let peak = self.peak.get().max(self.cursor.get().addr().get());
+        self.high_water.get().max(self.used_up_to(peak))
     }
 
-    /// Makes a chunk with a capacity of `retained` bytes of the only one there is. If the backing
-    /// refuses, returns the chunk as it is, or none if it is larger than that.
-    fn consolidate(&mut self, chunk: Chunk, retained: usize) -> Option<Chunk> {
-        let len = retained.checked_add(HEADER_LEN)?;
-        // SAFETY: it came from this backing; all its blocks are dead.
-        if chunk.len() == len || unsafe { chunk.resize(&self.backing, len) } {
-            return Some(chunk);
-        }
-        let fresh = Chunk::new(&self.backing, len, None).ok();
-        if fresh.is_none() && chunk.len() <= len {
-            return Some(chunk);
-        }
-        // SAFETY: it came from this backing; its blocks are dead, and `reset` forgets it.
-        unsafe { chunk.free(&self.backing) };
-        fresh
+    /// How many bytes are taken, or were when the newest chunk's cursor was at `addr`.
+    fn used_up_to(&self, addr: usize) -> usize {
+        let newest = self.newest.get();
+        let first = newest.map_or(addr, |chunk| chunk.first_byte().addr().get());
+        self.used_before.get() + (addr - first)
     }
 
-    /// Makes `chunk`, which has no blocks, the newest one; without one, the arena is empty.
-    fn enter(&self, chunk: Option<Chunk>) {
+    /// Makes `chunk`, which has no blocks, the newest one; without one, the arena is empty. The caller
+    /// says what is in the chunks before it.
+    pub(crate) fn enter(&self, chunk: Option<Chunk>, used_before: usize) {
+        self.high_water.set(self.high_water());
         self.newest.set(chunk);
-        self.cursor.set(chunk.map_or(NOWHERE, Chunk::first_byte));
-        self.limit.set(chunk.map_or(NOWHERE_ADDR.get(), Chunk::limit));
+        self.move_to(chunk.map_or(NOWHERE, Chunk::first_byte), used_before);
     }
 
-    /// All chunks, the newest first.
-    fn chunks(&self) -> impl Iterator<Item = Chunk> {
-        iter::successors(self.newest.get(), |chunk| chunk.older())
+    /// Puts the cursor to a place in the newest chunk, the peak with it, the limit behind the chunk.
+    pub(crate) fn move_to(&self, cursor: NonNull<u8>, used_before: usize) {
+        self.used_before.set(used_before);
+        self.cursor.set(cursor);
+        self.peak.set(cursor.addr().get());
+        self.limit.set(self.newest.get().map_or(NOWHERE_ADDR.get(), Chunk::limit));
+    }
+
+    /// The chunks in use, the newest first.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = Chunk> {
+        Chunk::list(self.newest.get())
     }
 
     /// Gives a list of chunks back.
@@ -212,77 +240,159 @@ impl<A: Allocator> Arena<A> {
     /// # Safety
     ///
     /// They are this arena's, the caller forgets them, and no block in them is live.
-    unsafe fn free_list(&mut self, first: Option<Chunk>) {
+    pub(crate) unsafe fn free_list(&self, first: Option<Chunk>) {
         let mut next = first;
         while let Some(chunk) = next {
             next = chunk.older();
-            // SAFETY: it came from this backing (invariant 1), and no block in it is live (contract).
-            // It is in no list any more: `next` was read, the caller forgets the head.
-            unsafe { chunk.free(&self.backing) };
+            // SAFETY: the caller's promise, for one of the list; `next` was read, so it is in none.
+            unsafe { self.free_chunk(chunk) };
         }
     }
 
+    /// Gives one chunk back.
+    ///
+    /// # Safety
+    ///
+    /// It is this arena's and in no list any more, and no block in it is live.
+    pub(crate) unsafe fn free_chunk(&self, chunk: Chunk) {
+        self.reserved.set(self.reserved.get() - chunk.len());
+        // SAFETY: it came from this backing (invariant 1); the rest by the contract.
+        unsafe { chunk.free(&self.backing) };
+    }
+
     /// The offset of the cursor in the newest chunk.
-    fn cursor_offset(&self, newest: Chunk) -> usize {
+    pub(crate) fn cursor_offset(&self, newest: Chunk) -> usize {
         self.cursor.get().addr().get() - newest.start().addr().get()
     }
 
-    /// How many bytes the newest chunk has behind the cursor.
-    #[inline]
-    fn room(&self) -> usize {
-        // No wrap: invariant 3.
-        self.limit.get().wrapping_sub(self.cursor.get().addr().get())
+    /// Takes `size` bytes from `start` on, if `place` found them.
+    ///
+    /// # Safety
+    ///
+    /// `cursor <= start` and `start + size <= limit`, without a wrap.
+    #[inline(always)]
+    unsafe fn take(&self, start: usize, size: usize) -> NonNull<u8> {
+        let cursor = self.cursor.get();
+        let skipped = start.wrapping_sub(cursor.addr().get());
+        // SAFETY: between cursor and limit (contract), which lies in the newest chunk (invariant 3).
+        let block = unsafe { cursor.add(skipped) };
+        // SAFETY: as above, for the end.
+        self.cursor.set(unsafe { block.add(size) });
+        poison::allow(block, size);
+        block
     }
 
     /// Bumps the cursor, if the newest chunk has room.
-    #[inline]
+    #[inline(always)]
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let cursor = self.cursor.get();
-        let padding =
-            growth::place(cursor.addr().get(), self.room(), layout.size(), layout.align())?;
-        // SAFETY: `place` promises `padding + size <= room`, and the `room` bytes from the cursor
-        // lie in the newest chunk (invariant 3).
-        let block = unsafe { cursor.add(padding) };
-        // SAFETY: as above.
-        self.cursor.set(unsafe { block.add(layout.size()) });
-        Some(block)
+        let cursor = self.cursor.get().addr().get();
+        let start = growth::place(cursor, self.limit.get(), layout.size(), layout.align())?;
+        // SAFETY: a postcondition of `place`, whose needs are met: invariant 3, and a `Layout`.
+        Some(unsafe { self.take(start, layout.size()) })
+    }
+
+    /// As `raw_alloc`, for a size that the compiler knows.
+    #[inline(always)]
+    pub(crate) fn alloc_for<T>(&self) -> Result<NonNull<u8>, AllocError> {
+        let layout = const { Layout::new::<T>() };
+        if SMALL_MAX < const { size_of::<T>() + align_of::<T>() } {
+            return self.raw_alloc(layout);
+        }
+        let cursor = self.cursor.get().addr().get();
+        match growth::place_small(cursor, self.limit.get(), size_of::<T>(), align_of::<T>()) {
+            // SAFETY: a postcondition of `place_small`, whose needs are met: by the comparison above, and
+            // because chunks end where it needs it (`growth::is_reachable`).
+            Some(start) => Ok(unsafe { self.take(start, size_of::<T>()) }),
+            None => self.alloc_slow(layout),
+        }
     }
 
     /// Makes room, and bumps again.
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(layout.dangling_ptr());
+        }
         self.make_room(layout)?;
         self.bump(layout).ok_or(AllocError)
     }
 
-    /// Makes the newest chunk have room for a block: longer, or a new one; as long as the arena likes,
-    /// or, where the backing refuses that, as long as the block needs.
+    /// Makes the newest chunk have room for a block: a spare one, or longer, or a new one; as long as the
+    /// arena likes, or, where the backing refuses that, as long as the block needs.
     fn make_room(&self, layout: Layout) -> Result<(), AllocError> {
         let (size, align) = (layout.size(), layout.align());
         let newest = self.newest.get();
         let newest_len = newest.map_or(0, Chunk::len);
         let fresh = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, size, align).ok_or(AllocError)?;
+        if self.enter_spare(fresh) {
+            return Ok(());
+        }
         let extended = newest.and_then(|chunk| {
             let cursor = self.cursor.get().addr().get();
             growth::extended_len(cursor, self.cursor_offset(chunk), size, align)
         });
-        let like = |needed| growth::geometric_len(newest_len, needed);
-        if extended.is_some_and(|needed| self.extend(like(needed)))
-            || self.push_chunk(like(fresh)).is_ok()
-            || extended.is_some_and(|needed| self.extend(needed))
+        let like_extended = |needed| self.growth.extended_len(newest_len, needed);
+        let like_fresh = self.within_limit(self.growth.chunk_len(newest_len, fresh), fresh);
+        if extended.is_some_and(|needed| self.extend(like_extended(needed), needed))
+            || self.push_chunk(like_fresh).is_ok()
+            || extended.is_some_and(|needed| self.extend(needed, needed))
         {
             return Ok(());
         }
         self.push_chunk(fresh)
     }
 
-    /// Makes the newest chunk longer where it is; returns whether the backing did it.
-    fn extend(&self, len: usize) -> bool {
+    /// `like`, or as much of it as the limit allows, if that is at least `needed`; more than the limit
+    /// allows otherwise.
+    fn within_limit(&self, like: usize, needed: usize) -> usize {
+        let left = self.reserved_max.get().saturating_sub(self.reserved.get());
+        like.min(left).max(needed)
+    }
+
+    /// Makes a spare chunk of at least `len` bytes the newest; returns whether there is one.
+    fn enter_spare(&self, len: usize) -> bool {
+        let mut before: Option<Chunk> = None;
+        for chunk in Chunk::list(self.spare.get()) {
+            if len <= chunk.len() {
+                match before {
+                    Some(before) => before.link(chunk.older()),
+                    None => self.spare.set(chunk.older()),
+                }
+                self.enter_above(chunk);
+                return true;
+            }
+            before = Some(chunk);
+        }
+        false
+    }
+
+    /// Makes a chunk that is in no list the newest, above those in use.
+    fn enter_above(&self, chunk: Chunk) {
+        let older = self.newest.get();
+        if let Some(older) = older {
+            older.retire(self.cursor_offset(older));
+        }
+        chunk.link(older);
+        self.enter(Some(chunk), self.used());
+    }
+
+    /// Makes the newest chunk longer where it is, `needed` bytes or more; returns whether the backing and
+    /// the limit allowed it.
+    fn extend(&self, len: usize, needed: usize) -> bool {
         let Some(newest) = self.newest.get() else { return false };
+        let old_len = newest.len();
+        let len = old_len.saturating_add(
+            self.within_limit(len.saturating_sub(old_len), needed.saturating_sub(old_len)),
+        );
+        let reserved = self.reserved.get().saturating_add(len.saturating_sub(old_len));
+        if self.reserved_max.get() < reserved || len <= old_len {
+            return false;
+        }
         // SAFETY: it came from this backing.
         let extended = unsafe { newest.resize(&self.backing, len) };
         if extended {
+            self.reserved.set(reserved);
             self.limit.set(newest.limit());
         }
         extended
@@ -290,21 +400,44 @@ impl<A: Allocator> Arena<A> {
 
     /// Adds a chunk of `len` bytes, which becomes the newest.
     fn push_chunk(&self, len: usize) -> Result<(), AllocError> {
-        let older = self.newest.get();
-        let chunk = Chunk::new(&self.backing, len, older)?;
-        if let Some(older) = older {
-            older.retire(self.cursor_offset(older));
-        }
-        self.enter(Some(chunk));
+        let chunk = self.request_chunk(len)?;
+        self.enter_above(chunk);
         Ok(())
+    }
+
+    /// Requests a chunk of `len` bytes, which is in no list yet.
+    pub(crate) fn request_chunk(&self, len: usize) -> Result<Chunk, AllocError> {
+        let len = len.max(HEADER_LEN);
+        let reserved = self.reserved.get().checked_add(len).ok_or(AllocError)?;
+        if self.reserved_max.get() < reserved {
+            return Err(AllocError);
+        }
+        let chunk = Chunk::new(&self.backing, len, None)?;
+        self.reserved.set(reserved);
+        Ok(chunk)
     }
 
     /// Whether a live block of `size` bytes is the last one.
     #[inline]
-    fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
+    pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
         // Only a block of the newest chunk can end at the cursor: before each chunk's first block
         // lies its header.
         block.addr().get().wrapping_add(size) == self.cursor.get().addr().get()
+    }
+
+    /// Takes the cursor back to `cursor`.
+    ///
+    /// # Safety
+    ///
+    /// It lies in the newest chunk at or below the present one, and no live block lies above it.
+    #[inline]
+    pub(crate) unsafe fn lower(&self, cursor: NonNull<u8>) {
+        let old = self.cursor.get().addr().get();
+        if self.peak.get() < old {
+            self.peak.set(old);
+        }
+        self.cursor.set(cursor);
+        poison::forbid(cursor, old.wrapping_sub(cursor.addr().get()));
     }
 
     /// Grows the last block beyond the newest chunk, if the backing makes that longer where it is.
@@ -314,8 +447,15 @@ impl<A: Allocator> Arena<A> {
         let Some(newest) = self.newest.get() else { return false };
         let offset = block.addr().get().wrapping_sub(newest.start().addr().get());
         let Some(needed) = offset.checked_add(new_size) else { return false };
-        let like = growth::geometric_len(newest.len(), needed);
-        self.extend(like) || (needed < like && self.extend(needed))
+        let like = self.growth.extended_len(newest.len(), needed);
+        self.extend(like, needed) || (needed < like && self.extend(needed, needed))
+    }
+}
+
+impl Chunk {
+    /// A list of chunks.
+    pub(crate) fn list(first: Option<Self>) -> impl Iterator<Item = Self> {
+        iter::successors(first, |chunk| chunk.older())
     }
 }
 
@@ -328,7 +468,8 @@ impl<A: Allocator> Arena<A> {
 // 4 No unwind: no indexing, no unwrap, no overflow; the backing does not unwind either. Drop frees
 //   chunks, then drops the backing, which promises the same.
 // 5 Hands off: only headers are read and written.
-// 6 Kept: a resize moves the cursor or lengthens the chunk in place; on `false` nothing has changed.
+// 6 Kept: a resize moves the cursor or lengthens the chunk in place, a remap may copy; on `false` and
+//   `None` nothing has changed.
 // 7 Clean failure: a refused chunk changes nothing; a chunk that was added before a failure is in the
 //   list and freed with it.
 unsafe impl<A: Allocator> Allocator for Arena<A> {
@@ -353,7 +494,14 @@ unsafe impl<A: Allocator> Allocator for Arena<A> {
         }
         // SAFETY: `new_size` bytes from the block on end at or before the limit, in the newest
         // chunk: compared above, or made so by `grow_last_slow`.
-        self.cursor.set(unsafe { block.add(new_size) });
+        let end = unsafe { block.add(new_size) };
+        if new_size < layout.size() {
+            // SAFETY: within the last block; what lies behind it is given up by the caller.
+            unsafe { self.lower(end) };
+        } else {
+            self.cursor.set(end);
+            poison::allow(block, new_size);
+        }
         true
     }
 
@@ -365,14 +513,27 @@ unsafe impl<A: Allocator> Allocator for Arena<A> {
         new_size: usize,
     ) -> Option<NonNull<u8>> {
         // SAFETY: the caller keeps the same contract towards `raw_resize`.
-        let resized = unsafe { self.raw_resize(block, layout, new_size) };
-        resized.then_some(block)
+        if unsafe { self.raw_resize(block, layout, new_size) } {
+            return Some(block);
+        }
+        // SAFETY: the new size makes a layout, by the caller's promise.
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        let moved = self.raw_alloc(new).ok()?;
+        // SAFETY: only a growth was refused; the old block is readable for its size, the new one writable
+        // for more, and two live blocks do not overlap.
+        unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
+        // Not the last block, or it would have grown: nothing comes back.
+        poison::forbid(block, layout.size());
+        Some(moved)
     }
 
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
         if self.is_last(block, layout.size()) {
-            self.cursor.set(block);
+            // SAFETY: the last block's start; the block is dead, by the caller's promise.
+            unsafe { self.lower(block) };
+        } else {
+            poison::forbid(block, layout.size());
         }
     }
 }
@@ -384,6 +545,8 @@ impl<A: Allocator> Drop for Arena<A> {
     fn drop(&mut self) {
         // SAFETY: nobody uses the arena after its drop; blocks are used only while it is borrowed.
         unsafe { self.free_list(self.newest.get()) };
+        // SAFETY: as above; spare chunks have no blocks.
+        unsafe { self.free_list(self.spare.get()) };
     }
 }
 
@@ -392,6 +555,7 @@ impl<A: Allocator> fmt::Debug for Arena<A> {
         f.debug_struct("Arena")
             .field("capacity", &self.capacity())
             .field("used", &self.used())
+            .field("high_water", &self.high_water())
             .field("chunks", &self.chunks().count())
             .finish_non_exhaustive()
     }

@@ -5,10 +5,12 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
 
+use crate::{growth, poison};
+
 /// What the arena keeps at the start of each chunk.
 #[derive(Clone, Copy)]
 struct Header {
-    /// The chunk that was the newest one before this.
+    /// The chunk that was the newest one before this, or the next spare one.
     older: Option<Chunk>,
     /// Length of the chunk in bytes, this header included.
     len: usize,
@@ -20,7 +22,8 @@ struct Header {
 /// Points to a live chunk.
 ///
 /// Invariant: a live block of the arena's backing that fits [`layout`], starts with an initialised
-/// `Header` whose `len` is its size, and is in one list once.
+/// `Header` whose `len` is its size, ends where [`growth::is_reachable`] says it may, and is in one
+/// list once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk(NonNull<Header>);
 
@@ -36,17 +39,24 @@ fn layout(len: usize) -> Result<Layout, AllocError> {
 }
 
 impl Chunk {
-    /// Requests a chunk of `len` bytes, at least [`HEADER_LEN`].
+    /// Requests a chunk of `len` bytes, or of [`HEADER_LEN`] if that is more.
     pub(crate) fn new<A: Allocator>(
         backing: &A,
         len: usize,
         older: Option<Self>,
     ) -> Result<Self, AllocError> {
-        alloc_core::check!(HEADER_LEN <= len, "a chunk of {len} bytes");
-        let header = backing.raw_alloc(layout(len)?)?.cast();
+        let layout = layout(len.max(HEADER_LEN))?;
+        let block = backing.raw_alloc(layout)?;
+        if !growth::is_reachable(block.addr().get(), layout.size()) {
+            // SAFETY: just requested with this layout.
+            unsafe { backing.raw_free(block, layout) };
+            return Err(AllocError);
+        }
+        let chunk = Self(block.cast());
         // SAFETY: promise 1 of the backing: writable, and aligned, for at least a header.
-        unsafe { header.write(Header { older, len, used: HEADER_LEN }) };
-        Ok(Self(header))
+        unsafe { chunk.0.write(Header { older, len: layout.size(), used: HEADER_LEN }) };
+        poison::forbid(chunk.first_byte(), layout.size() - HEADER_LEN);
+        Ok(chunk)
     }
 
     /// Gives the chunk back.
@@ -56,6 +66,7 @@ impl Chunk {
     /// * `backing` is the one that the chunk came from.
     /// * No block in it is live, and this chunk is in no list any more.
     pub(crate) unsafe fn free<A: Allocator>(self, backing: &A) {
+        poison::allow(self.start(), self.len());
         // SAFETY: by the invariant the length was part of a valid layout when it was requested.
         let layout = unsafe { Layout::from_size_align_unchecked(self.len(), CHUNK_ALIGN) };
         // SAFETY: a live block of this backing that fits the layout (invariant); forgotten by the
@@ -72,11 +83,19 @@ impl Chunk {
     pub(crate) unsafe fn resize<A: Allocator>(self, backing: &A, len: usize) -> bool {
         alloc_core::check!(HEADER_LEN <= len, "a chunk of {len} bytes");
         let (Ok(old), Ok(_)) = (layout(self.len()), layout(len)) else { return false };
+        if !growth::is_reachable(self.0.addr().get(), len) {
+            return false;
+        }
+        // What is cut off is the backing's, which may look at it.
+        poison::allow(self.offset(len.min(old.size())), old.size().saturating_sub(len));
         // SAFETY: a live block of this backing that fits `old` (invariant); `len` is not zero and
         // makes a layout.
         let resized = unsafe { backing.raw_resize(self.0.cast(), old, len) };
         if resized {
+            poison::forbid(self.offset(old.size().min(len)), len.saturating_sub(old.size()));
             self.update(Header { len, ..self.header() });
+        } else {
+            poison::forbid(self.offset(len.min(old.size())), old.size().saturating_sub(len));
         }
         resized
     }
@@ -112,6 +131,13 @@ impl Chunk {
     pub(crate) const fn first_byte(self) -> NonNull<u8> {
         // SAFETY: the header lies in the chunk (invariant), so its end is in bounds.
         unsafe { self.start().add(HEADER_LEN) }
+    }
+
+    /// The byte at an offset, which is at most the length.
+    fn offset(self, offset: usize) -> NonNull<u8> {
+        alloc_core::check!(offset <= self.len(), "offset {offset} in a chunk of {}", self.len());
+        // SAFETY: within the chunk, or its end (the sentence above, at each caller).
+        unsafe { self.start().add(offset) }
     }
 
     /// The address one past the last byte.

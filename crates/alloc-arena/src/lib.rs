@@ -67,15 +67,52 @@
 //! * The room left in a chunk when the next one is added is not used before the reset.
 //! * For one thread: it can be sent with its contents behind it, not shared.
 #![no_std]
+#![cfg_attr(sanitized, feature(cfg_sanitize))]
 
 #[cfg(test)]
 extern crate std;
 
 mod arena;
+mod reset;
+mod values;
+mod growing;
+mod boxed;
+mod scope;
+mod state;
+mod in_arena;
+mod drops;
+#[cfg(target_has_atomic = "ptr")]
+mod pool;
+#[cfg(target_has_atomic = "ptr")]
+mod shared;
+#[cfg(target_has_atomic = "ptr")]
+mod local;
+#[cfg(target_has_atomic = "ptr")]
+mod classes;
+#[cfg(target_has_atomic = "ptr")]
+mod heap;
 mod chunk;
 mod growth;
+mod poison;
+#[cfg(sanitized)]
+mod sanitizer;
 
-pub use arena::{Arena, Reset};
+pub use arena::Arena;
+pub use boxed::ArenaBox;
+pub use drops::DropArena;
+pub use growth::Growth;
+#[cfg(target_has_atomic = "ptr")]
+pub use heap::{HeapArena, SendBox};
+pub use in_arena::{ArenaCell, DefaultBacking, Family, InArena};
+#[cfg(target_has_atomic = "ptr")]
+pub use local::LocalArena;
+#[cfg(target_has_atomic = "ptr")]
+pub use pool::{ArenaPool, PooledArena};
+pub use reset::Reset;
+pub use scope::{Rewind, Scope};
+#[cfg(target_has_atomic = "ptr")]
+pub use shared::SharedArena;
+pub use state::{ArenaState, RefState};
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "alloc"))]

@@ -173,7 +173,7 @@ fn the_last_block_changes_in_place() {
     assert_eq!(arena.used(), used, "not the last");
     let mut below = last;
     let above = RawBlock::new(&arena, 1, 1).unwrap();
-    assert!(!below.resize(11) && !below.remap(11));
+    assert!(!below.resize(11));
     assert!(below.resize(9), "a shrink is always granted");
     drop(above);
     assert_eq!(arena.used(), used);

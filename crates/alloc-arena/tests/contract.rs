@@ -1,9 +1,9 @@
-//! The arena keeps the contract, over the hostile backings and over those that people use.
+//! The arenas keep the contract, over the hostile backings and over those that people use.
 //!
 //! Not under Miri, which stops where a heap refuses a size that no address space has.
-#![cfg(all(feature = "alloc", not(miri)))]
+#![cfg(all(feature = "alloc", not(miri), not(loom)))]
 
-use alloc_arena::Arena;
+use alloc_arena::{Arena, ArenaPool, Growth, HeapArena, Reset, SharedArena};
 use alloc_core::Global;
 use alloc_fixed::FixedBuffer;
 use alloc_page::PageAllocator;
@@ -13,6 +13,10 @@ use alloc_testing::conformance::Options;
 conformance!(over: |backing| Arena::over(backing));
 
 conformance!(owned => Arena::over(Global));
+
+conformance!(fixed_growth => Arena::over(Global).with_growth(Growth::fixed(100)); Options::new().cases(8));
+
+conformance!(exact_growth => Arena::over(Global).with_growth(Growth::exact()); Options::new().cases(8));
 
 conformance!(erased => with: |case| {
     let arena = Arena::over(Global);
@@ -31,3 +35,34 @@ conformance!(fixed => with: |case| {
     let fixed = FixedBuffer::new(&mut buffer);
     case.run(Arena::over(&fixed));
 }; Options::new().capacity(64 << 10));
+
+conformance!(scope => with: |case| {
+    let mut arena = Arena::over(Global);
+    case.run(arena.as_scope());
+});
+
+// In a scope of a warm arena, whose spare chunks are used first.
+conformance!(inner_scope => with: |case| {
+    let mut arena = Arena::over(Global);
+    arena.scope(|scope| scope.put_slice_fill(5000, 1u8).map(drop)).unwrap();
+    arena.scope(|scope| case.run(&*scope));
+});
+
+conformance!(pooled => with: |case| {
+    let pool: ArenaPool<_, 1> = ArenaPool::new(Arena::new, Reset::RetainCapacity);
+    let arena = pool.take().unwrap();
+    case.run(&*arena);
+});
+
+conformance!(shared => SharedArena::over(Global); sync);
+
+conformance!(shared_over => over: |backing| SharedArena::over(backing); sync);
+
+conformance!(local => with: |case| {
+    let shared = SharedArena::over(Global);
+    case.run(shared.local());
+});
+
+conformance!(heap => HeapArena::over(Arena::new()));
+
+conformance!(heap_over => over: |backing| HeapArena::over(Arena::over(backing)));

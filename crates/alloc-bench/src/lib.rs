@@ -30,6 +30,7 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+pub mod arenas;
 mod heap;
 mod bump;
 mod fixed;

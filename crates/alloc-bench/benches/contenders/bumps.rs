@@ -4,7 +4,6 @@ use std::alloc::Layout;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use alloc_arena::Reset;
 use alloc_bench::{Bump, ROUND_BYTES_MAX};
 use alloc_core::{Allocator, AllocatorExt, Owned};
 
@@ -41,12 +40,6 @@ macro_rules! bump_by_verbs {
 }
 
 bump_by_verbs!(
-    /// Ours, over Rust's default allocator.
-    Arena(alloc_arena::Arena),
-    self => assert!(self.0.reset(Reset::RetainCapacity), "the backing has memory")
-);
-
-bump_by_verbs!(
     /// Ours, over a buffer.
     FixedBuffer<'buf>(pub(super) alloc_fixed::FixedBuffer<'buf>),
     self => self.0.reset()
@@ -75,10 +68,6 @@ impl Bump for Bumpalo {
     fn reset(&mut self) {
         self.0.reset();
     }
-}
-
-pub(crate) fn arena() -> Arena {
-    Arena(alloc_arena::Arena::new())
 }
 
 pub(crate) fn bump() -> Bumpalo {

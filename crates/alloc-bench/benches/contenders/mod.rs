@@ -12,6 +12,7 @@ macro_rules! case {
     };
 }
 
+mod arenas;
 mod bumps;
 mod fixed;
 mod heaps;
@@ -33,28 +34,15 @@ pub(crate) struct Contender {
     pub(crate) run: fn(u64) -> Duration,
 }
 
-use alloc_bench::{blocks, lifo, pair, random, slices, values};
-use bumps::{arena, bump};
+use alloc_bench::{lifo, pair, random};
 use heaps::{Std, gpa, gpa_without_stacks};
 
 /// All of them.
 pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(fixed::CASES).chain(system::CASES).chain(pools::CASES)
+    arenas::CASES.iter().chain(CASES).chain(fixed::CASES).chain(system::CASES).chain(pools::CASES)
 }
 
 const CASES: &[Case] = &[
-    case!("arena/values":
-        "alloc-arena" => |count| values(&mut arena(), count),
-        "bumpalo" => |count| values(&mut bump(), count),
-    ),
-    case!("arena/slices":
-        "alloc-arena" => |count| slices(&mut arena(), count),
-        "bumpalo" => |count| slices(&mut bump(), count),
-    ),
-    case!("arena/blocks":
-        "alloc-arena" => |count| blocks(&mut arena(), count),
-        "bumpalo" => |count| blocks(&mut bump(), count),
-    ),
     case!("gpa/pair":
         "alloc-gpa" => |count| pair(&gpa(), count),
         "system" => |count| pair(&Std, count),

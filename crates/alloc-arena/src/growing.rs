@@ -1,0 +1,146 @@
+//! Items written one after the other into a block that grows with them.
+
+use core::alloc::Layout;
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use alloc_core::{AllocError, Allocator};
+
+/// The least bytes that a block grows to.
+const BYTES_MIN: usize = 64;
+
+/// A block and the items in it. If it is dropped before [`finish`](Self::finish), it drops the items
+/// and frees the block.
+pub(crate) struct Growing<'s, S: Allocator, T> {
+    source: &'s S,
+    /// Invariant: a live block of `source` that fits `[T; capacity]`, if that has bytes; else dangling
+    /// and aligned. Its first `len` items are initialised and nobody else's.
+    block: NonNull<T>,
+    capacity: usize,
+    len: usize,
+}
+
+impl<'s, S: Allocator, T> Growing<'s, S, T> {
+    /// Makes room for `count` items.
+    pub(crate) fn new(source: &'s S, count: usize) -> Result<Self, AllocError> {
+        let block = NonNull::dangling();
+        let capacity = if size_of::<T>() == 0 { usize::MAX } else { 0 };
+        let mut this = Self { source, block, capacity, len: 0 };
+        this.grow_to(count)?;
+        Ok(this)
+    }
+
+    /// Adds an item.
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) -> Result<(), AllocError> {
+        if self.len == self.capacity {
+            self.reserve(1)?;
+        }
+        // SAFETY: `len < capacity`, so it lies in the block, or the item has no bytes.
+        let place = unsafe { self.block.add(self.len) };
+        // SAFETY: as above: writable and aligned.
+        unsafe { place.write(item) };
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Makes room for `count` items more, and for as many again as there are.
+    #[cold]
+    fn reserve(&mut self, count: usize) -> Result<(), AllocError> {
+        let needed = self.len.checked_add(count).ok_or(AllocError)?;
+        if needed <= self.capacity {
+            return Ok(());
+        }
+        let like =
+            needed.max(self.capacity.saturating_mul(2)).max(BYTES_MIN / size_of::<T>().max(1));
+        self.grow_to(like).or_else(|_| self.grow_to(needed))
+    }
+
+    /// Makes room for `count` items in all, if that is more than there is room for.
+    fn grow_to(&mut self, count: usize) -> Result<(), AllocError> {
+        if count <= self.capacity {
+            return Ok(());
+        }
+        let layout = Layout::array::<T>(count).map_err(|_| AllocError)?;
+        let old = self.layout();
+        if !self.resize(old, layout.size()) {
+            let block = self.source.raw_alloc(layout)?.cast();
+            // SAFETY: the first `len` items are initialised, the new block has room for them, and two
+            // live blocks do not overlap.
+            unsafe { block.copy_from_nonoverlapping(self.block, self.len) };
+            self.free();
+            self.block = block;
+        }
+        self.capacity = count;
+        Ok(())
+    }
+
+    /// Returns the items, for as long as the source is borrowed. What is too much of the block goes back.
+    pub(crate) fn finish(self) -> &'s mut [T] {
+        let this = ManuallyDrop::new(self);
+        let (old, size) = (this.layout(), size_of::<T>() * this.len);
+        if size == 0 {
+            this.free();
+        } else if size < old.size() {
+            // Whether it shrinks does not matter: nobody frees it.
+            this.resize(old, size);
+        }
+        let items = if size == 0 { NonNull::dangling() } else { this.block };
+        // SAFETY: `len` initialised items that nobody else has, or that have no bytes; the block is live
+        // as long as the source is borrowed: nobody frees it, and promise 3 (Stable).
+        unsafe { slice::from_raw_parts_mut(items.as_ptr(), this.len) }
+    }
+
+    /// Changes the block's size in place, from that of `old`, which it has; returns whether it did.
+    fn resize(&self, old: Layout, new_size: usize) -> bool {
+        // SAFETY: a live block that fits `old` if that has bytes (invariant); the new size is not zero, and
+        // that of a layout with this alignment.
+        old.size() != 0 && unsafe { self.source.raw_resize(self.block.cast(), old, new_size) }
+    }
+
+    /// The layout of the block; no bytes if there is none.
+    fn layout(&self) -> Layout {
+        if size_of::<T>() == 0 {
+            return Layout::new::<T>();
+        }
+        // SAFETY: this layout was made when the block was requested.
+        let size = unsafe { size_of::<T>().unchecked_mul(self.capacity) };
+        // SAFETY: as above.
+        unsafe { Layout::from_size_align_unchecked(size, align_of::<T>()) }
+    }
+
+    /// Gives the block back; the caller forgets it.
+    fn free(&self) {
+        let layout = self.layout();
+        if layout.size() != 0 {
+            // SAFETY: a live block that fits (invariant), of which the caller makes no use any more.
+            unsafe { self.source.raw_free(self.block.cast(), layout) };
+        }
+    }
+}
+
+impl<S: Allocator, T> Drop for Growing<'_, S, T> {
+    fn drop(&mut self) {
+        let items = ptr::slice_from_raw_parts_mut(self.block.as_ptr(), self.len);
+        // SAFETY: initialised, and nobody else's (invariant).
+        unsafe { items.drop_in_place() };
+        self.free();
+    }
+}
+
+impl<S: Allocator> fmt::Write for Growing<'_, S, u8> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.capacity - self.len < text.len() {
+            self.reserve(text.len())?;
+        }
+        // SAFETY: `len <= capacity`, so within the block or at its end.
+        let place = unsafe { self.block.add(self.len) };
+        let bytes = NonNull::from(text.as_bytes()).cast();
+        // SAFETY: there is room for the text behind `len`, which no reference points to.
+        unsafe { place.copy_from_nonoverlapping(bytes, text.len()) };
+        self.len += text.len();
+        Ok(())
+    }
+}

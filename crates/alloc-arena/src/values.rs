@@ -1,0 +1,473 @@
+//! Values straight into an arena: plain references, no owner, no drop.
+
+#![allow(clippy::mut_from_ref, reason = "each call returns memory of its own")]
+
+use core::alloc::Layout;
+use core::fmt::{self, Write as _};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+
+use alloc_core::{AllocError, Allocator};
+
+use crate::Arena;
+use crate::boxed::ArenaBox;
+use crate::growing::Growing;
+
+/// What the values below go into.
+pub(crate) trait Source: Allocator {
+    /// As `raw_alloc`, for a `T`, which has bytes.
+    #[inline(always)]
+    fn alloc_for<T>(&self) -> Result<NonNull<u8>, AllocError> {
+        self.raw_alloc(const { Layout::new::<T>() })
+    }
+
+    /// As `raw_alloc`, also for no bytes: then whatever is aligned.
+    #[inline(always)]
+    fn alloc_any(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        if layout.size() == 0 { Ok(layout.dangling_ptr()) } else { self.raw_alloc(layout) }
+    }
+}
+
+impl<A: Allocator> Source for Arena<A> {
+    #[inline(always)]
+    fn alloc_for<T>(&self) -> Result<NonNull<u8>, AllocError> {
+        Self::alloc_for::<T>(self)
+    }
+
+    #[inline(always)]
+    fn alloc_any(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        // No bytes are found at the cursor, or by the slow way.
+        self.raw_alloc(layout)
+    }
+}
+
+/// Room for a `T`.
+#[inline(always)]
+pub(crate) fn room<S: Source, T>(source: &S) -> Result<&mut MaybeUninit<T>, AllocError> {
+    let block = match size_of::<T>() {
+        0 => NonNull::dangling(),
+        _ => source.alloc_for::<T>()?.cast(),
+    };
+    // SAFETY: the block fits a `T` and is nobody else's (promises 1 and 2), or there are no bytes; it is
+    // live while the source is borrowed, since nobody frees it and by promise 3 (Stable). Any bytes are a
+    // `MaybeUninit`.
+    Ok(unsafe { &mut *block.as_ptr() })
+}
+
+/// Room for `count` items.
+#[inline(always)]
+pub(crate) fn room_for_slice<S: Source, T>(
+    source: &S,
+    count: usize,
+) -> Result<&mut [MaybeUninit<T>], AllocError> {
+    let layout = Layout::array::<T>(count).map_err(|_| AllocError)?;
+    room_for_layout(source, layout, count)
+}
+
+/// Room for a copy of `items`, whose size is known not to overflow.
+#[inline(always)]
+pub(crate) fn room_like<'s, S: Source, T>(
+    source: &'s S,
+    items: &[T],
+) -> Result<&'s mut [MaybeUninit<T>], AllocError> {
+    room_for_layout(source, Layout::for_value(items), items.len())
+}
+
+/// Room for `count` items, whose layout the caller knows.
+#[inline(always)]
+fn room_for_layout<S: Source, T>(
+    source: &S,
+    layout: Layout,
+    count: usize,
+) -> Result<&mut [MaybeUninit<T>], AllocError> {
+    alloc_core::check!(layout.size() == count.wrapping_mul(size_of::<T>()), "{count} {layout:?}");
+    let block = source.alloc_any(layout)?.cast();
+    // SAFETY: as in `room`, for `count` items in a row.
+    Ok(unsafe { NonNull::slice_from_raw_parts(block, count).as_mut() })
+}
+
+/// Values whose drop nobody would run do not compile here.
+#[inline(always)]
+pub(crate) const fn must_not_drop<T>() {
+    const {
+        assert!(
+            !core::mem::needs_drop::<T>(),
+            "this value has a drop, which an arena does not run: see `put_box` and `DropArena`"
+        );
+    }
+}
+
+pub(crate) fn collect<S: Source, T>(
+    source: &S,
+    items: impl Iterator<Item = T>,
+) -> Result<&mut [T], AllocError> {
+    let mut growing = Growing::new(source, items.size_hint().0)?;
+    for item in items {
+        growing.push(item)?;
+    }
+    Ok(growing.finish())
+}
+
+pub(crate) fn format<'s, S: Source>(
+    source: &'s S,
+    arguments: fmt::Arguments<'_>,
+) -> Result<&'s mut str, AllocError> {
+    if let Some(text) = arguments.as_str() {
+        return copy_str(source, text);
+    }
+    let mut growing = Growing::<S, u8>::new(source, 0)?;
+    growing.write_fmt(arguments).map_err(|_| AllocError)?;
+    // SAFETY: only whole `str`s were written.
+    Ok(unsafe { core::str::from_utf8_unchecked_mut(growing.finish()) })
+}
+
+#[inline(always)]
+pub(crate) fn copy_str<'s, S: Source>(
+    source: &'s S,
+    text: &str,
+) -> Result<&'s mut str, AllocError> {
+    let bytes = room_like(source, text.as_bytes())?.write_copy_of_slice(text.as_bytes());
+    // SAFETY: the bytes of a `str`.
+    Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
+}
+
+#[inline(always)]
+pub(crate) fn fill_with<T>(
+    items: &mut [MaybeUninit<T>],
+    mut item: impl FnMut(usize) -> T,
+) -> &mut [T] {
+    for (index, place) in items.iter_mut().enumerate() {
+        place.write(item(index));
+    }
+    // SAFETY: each was written.
+    unsafe { items.assume_init_mut() }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+pub(crate) fn out_of_memory() -> ! {
+    panic!("out of memory in an arena")
+}
+
+/// Writes the methods that put values into something: into `$source`, and what they return lives as long
+/// as `$lifetime`, which may be `'_`.
+macro_rules! impl_values {
+    (impl[$($generics:tt)*] $type:ty, $self:ident => $source:expr, $lifetime:lifetime) => {
+        /// # Values
+        ///
+        /// Each returns a plain reference to memory that lives until everything is taken back. The drop of
+        /// such a value does not run, so one that has a drop does not compile here. None of them panics for
+        /// lack of memory but those whose name ends in `or_panic`; sizes that overflow are
+        /// [`AllocError`].
+        #[allow(clippy::mut_from_ref, reason = "each call returns memory of its own")]
+        impl<$($generics)*> $type {
+            /// Puts a value here.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had; the value is gone then.
+            #[inline]
+            pub fn put<T>(&$self, value: T) -> Result<&$lifetime mut T, AllocError> {
+                $crate::values::must_not_drop::<T>();
+                match $crate::values::room($source) {
+                    Ok(place) => Ok(place.write(value)),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Puts a value here, or returns it.
+            ///
+            /// # Errors
+            ///
+            /// The value and [`AllocError`] if no memory can be had.
+            #[inline]
+            pub fn put_or_return<T>(
+                &$self,
+                value: T,
+            ) -> Result<&$lifetime mut T, (T, AllocError)> {
+                $crate::values::must_not_drop::<T>();
+                match $crate::values::room($source) {
+                    Ok(place) => Ok(place.write(value)),
+                    Err(error) => Err((value, error)),
+                }
+            }
+
+            /// Puts what `value` returns here; a large value can so be made where it stays. The memory is
+            /// taken first.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had; `value` is not called then.
+            #[inline]
+            pub fn put_with<T>(
+                &$self,
+                value: impl FnOnce() -> T,
+            ) -> Result<&$lifetime mut T, AllocError> {
+                $crate::values::must_not_drop::<T>();
+                match $crate::values::room($source) {
+                    Ok(place) => Ok(place.write(value())),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Returns room for a value.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had.
+            #[inline]
+            pub fn put_uninit<T>(
+                &$self,
+            ) -> Result<&$lifetime mut core::mem::MaybeUninit<T>, AllocError> {
+                $crate::values::room($source)
+            }
+
+            /// Returns room for `count` items.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows.
+            #[inline]
+            pub fn put_slice_uninit<T>(
+                &$self,
+                count: usize,
+            ) -> Result<&$lifetime mut [core::mem::MaybeUninit<T>], AllocError> {
+                $crate::values::room_for_slice($source, count)
+            }
+
+            /// Puts a copy of a string here.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had.
+            #[inline]
+            pub fn put_str(&$self, text: &str) -> Result<&$lifetime mut str, AllocError> {
+                $crate::values::copy_str($source, text)
+            }
+
+            /// Puts a copy of a slice here.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had.
+            #[inline]
+            pub fn put_slice_copy<T: Copy>(
+                &$self,
+                items: &[T],
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                match $crate::values::room_like($source, items) {
+                    Ok(place) => Ok(place.write_copy_of_slice(items)),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Puts clones of the items of a slice here.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had.
+            ///
+            /// # Panics
+            ///
+            /// If `clone` does.
+            #[inline]
+            pub fn put_slice_clone<T: Clone>(
+                &$self,
+                items: &[T],
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                $crate::values::must_not_drop::<T>();
+                match $crate::values::room_like($source, items) {
+                    Ok(place) => Ok(place.write_clone_of_slice(items)),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Puts `count` copies of an item here.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows.
+            #[inline]
+            pub fn put_slice_fill<T: Copy>(
+                &$self,
+                count: usize,
+                item: T,
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                match $crate::values::room_for_slice($source, count) {
+                    Ok(place) => Ok($crate::values::fill_with(place, |_| item)),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Puts `count` items here, each made from its index.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows; `item` is not called then.
+            ///
+            /// # Panics
+            ///
+            /// If `item` does.
+            #[inline]
+            pub fn put_slice_with<T>(
+                &$self,
+                count: usize,
+                item: impl FnMut(usize) -> T,
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                $crate::values::must_not_drop::<T>();
+                match $crate::values::room_for_slice($source, count) {
+                    Ok(place) => Ok($crate::values::fill_with(place, item)),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// Puts `count` items here whose bytes are all zero.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows.
+            #[inline]
+            pub fn put_slice_zeroed<T: alloc_core::Zeroable>(
+                &$self,
+                count: usize,
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                $crate::values::must_not_drop::<T>();
+                let items = $crate::values::room_for_slice($source, count)?;
+                // SAFETY: `count` items that nobody else has, writable.
+                unsafe { items.as_mut_ptr().write_bytes(0, count) };
+                // SAFETY: all bytes are zero, which `T: Zeroable` allows.
+                Ok(unsafe { items.assume_init_mut() })
+            }
+
+            /// Puts the items of an iterator here. They are written where they stay as long as the
+            /// iterator itself takes nothing from here; else they are moved as they grow.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows; the items so far are gone.
+            ///
+            /// # Panics
+            ///
+            /// If the iterator does.
+            pub fn put_iter<T>(
+                &$self,
+                items: impl IntoIterator<Item = T>,
+            ) -> Result<&$lifetime mut [T], AllocError> {
+                $crate::values::must_not_drop::<T>();
+                $crate::values::collect($source, items.into_iter())
+            }
+
+            /// Puts formatted text here: `put_fmt(format_args!("{x} of {y}"))`. It is formatted once.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had, or if a `Display` implementation reports an error of
+            /// its own.
+            pub fn put_fmt(
+                &$self,
+                arguments: core::fmt::Arguments<'_>,
+            ) -> Result<&$lifetime mut str, AllocError> {
+                $crate::values::format($source, arguments)
+            }
+
+            /// As [`put`](Self::put), for a value that may have a drop: its owner runs it. See
+            /// [`ArenaBox`].
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had; the value is dropped then.
+            #[inline]
+            pub fn put_box<T>(
+                &$self,
+                value: T,
+            ) -> Result<ArenaBox<$lifetime, T>, AllocError> {
+                match $crate::values::room($source) {
+                    Ok(place) => Ok(ArenaBox::from_mut(place.write(value))),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// As [`put_iter`](Self::put_iter), for items that may have a drop: their owner runs it.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows; the items so far are dropped
+            /// then.
+            ///
+            /// # Panics
+            ///
+            /// If the iterator does; the items so far are dropped.
+            pub fn put_box_iter<T>(
+                &$self,
+                items: impl IntoIterator<Item = T>,
+            ) -> Result<ArenaBox<$lifetime, [T]>, AllocError> {
+                $crate::values::collect($source, items.into_iter()).map(ArenaBox::from_mut)
+            }
+
+            /// As [`put`](Self::put).
+            ///
+            /// # Panics
+            ///
+            /// If no memory can be had.
+            #[inline]
+            #[track_caller]
+            pub fn put_or_panic<T>(&$self, value: T) -> &$lifetime mut T {
+                match $self.put(value) {
+                    Ok(place) => place,
+                    Err(AllocError) => $crate::values::out_of_memory(),
+                }
+            }
+
+            /// As [`put_str`](Self::put_str).
+            ///
+            /// # Panics
+            ///
+            /// If no memory can be had.
+            #[inline]
+            #[track_caller]
+            pub fn put_str_or_panic(&$self, text: &str) -> &$lifetime mut str {
+                match $self.put_str(text) {
+                    Ok(place) => place,
+                    Err(AllocError) => $crate::values::out_of_memory(),
+                }
+            }
+
+            /// As [`put_slice_copy`](Self::put_slice_copy).
+            ///
+            /// # Panics
+            ///
+            /// If no memory can be had.
+            #[inline]
+            #[track_caller]
+            pub fn put_slice_copy_or_panic<T: Copy>(
+                &$self,
+                items: &[T],
+            ) -> &$lifetime mut [T] {
+                match $self.put_slice_copy(items) {
+                    Ok(place) => place,
+                    Err(AllocError) => $crate::values::out_of_memory(),
+                }
+            }
+
+            /// As [`put_fmt`](Self::put_fmt).
+            ///
+            /// # Panics
+            ///
+            /// If no memory can be had, or if a `Display` implementation reports an error of its own.
+            #[track_caller]
+            pub fn put_fmt_or_panic(
+                &$self,
+                arguments: core::fmt::Arguments<'_>,
+            ) -> &$lifetime mut str {
+                match $self.put_fmt(arguments) {
+                    Ok(place) => place,
+                    Err(AllocError) => $crate::values::out_of_memory(),
+                }
+            }
+        }
+    };
+}
+pub(crate) use impl_values;
+
+impl_values!(impl[A: Allocator] Arena<A>, self => self, '_);

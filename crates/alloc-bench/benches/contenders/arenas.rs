@@ -1,0 +1,206 @@
+//! Arenas beside their peers.
+
+use std::alloc::Layout;
+use std::ptr::NonNull;
+
+use alloc_arena::Reset;
+use alloc_bench::arenas::{self, Arena};
+use alloc_core::Allocator as _;
+use bump_scope::traits::BumpAllocatorTyped as _;
+
+use super::{Case, Contender};
+
+const ENOUGH: &str = "a benchmark has enough memory";
+
+/// Ours, over Rust's default allocator.
+struct Ours(alloc_arena::Arena);
+
+impl Arena for Ours {
+    type Handle<'a> = &'a alloc_arena::Arena;
+
+    #[inline]
+    fn allocator(&self) -> &alloc_arena::Arena {
+        &self.0
+    }
+
+    #[inline]
+    fn value(&self, value: u64) -> &mut u64 {
+        self.0.put_or_panic(value)
+    }
+
+    #[inline]
+    fn triple(&self, value: [u64; 3]) -> &mut [u64; 3] {
+        self.0.put_or_panic(value)
+    }
+
+    #[inline]
+    fn slice(&self, items: &[u32]) -> &mut [u32] {
+        self.0.put_slice_copy_or_panic(items)
+    }
+
+    #[inline]
+    fn fill(&self, count: usize, item: u32) -> &mut [u32] {
+        self.0.put_slice_fill(count, item).expect(ENOUGH)
+    }
+
+    #[inline]
+    fn string(&self, text: &str) -> &mut str {
+        self.0.put_str_or_panic(text)
+    }
+
+    #[inline]
+    fn format(&self, number: u64) -> &str {
+        self.0.put_fmt_or_panic(format_args!("number {number}"))
+    }
+
+    #[inline]
+    fn block(&self, layout: Layout) -> NonNull<u8> {
+        self.0.raw_alloc(layout).expect(ENOUGH)
+    }
+
+    #[inline]
+    fn reset(&mut self) {
+        assert!(self.0.reset(Reset::RetainCapacity), "the backing has memory");
+    }
+}
+
+/// The first peer.
+struct Bumpalo(bumpalo::Bump);
+
+impl Arena for Bumpalo {
+    type Handle<'a> = &'a bumpalo::Bump;
+
+    #[inline]
+    fn allocator(&self) -> &bumpalo::Bump {
+        &self.0
+    }
+
+    #[inline]
+    fn value(&self, value: u64) -> &mut u64 {
+        self.0.alloc(value)
+    }
+
+    #[inline]
+    fn triple(&self, value: [u64; 3]) -> &mut [u64; 3] {
+        self.0.alloc(value)
+    }
+
+    #[inline]
+    fn slice(&self, items: &[u32]) -> &mut [u32] {
+        self.0.alloc_slice_copy(items)
+    }
+
+    #[inline]
+    fn fill(&self, count: usize, item: u32) -> &mut [u32] {
+        self.0.alloc_slice_fill_copy(count, item)
+    }
+
+    #[inline]
+    fn string(&self, text: &str) -> &mut str {
+        self.0.alloc_str(text)
+    }
+
+    #[inline]
+    fn format(&self, number: u64) -> &str {
+        bumpalo::format!(in &self.0, "number {}", number).into_bump_str()
+    }
+
+    #[inline]
+    fn block(&self, layout: Layout) -> NonNull<u8> {
+        self.0.alloc_layout(layout)
+    }
+
+    #[inline]
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+type Scope = bump_scope::Bump<allocator_api2_02::alloc::Global>;
+
+/// The second peer.
+struct BumpScope(Scope);
+
+impl Arena for BumpScope {
+    type Handle<'a> = &'a Scope;
+
+    #[inline]
+    fn allocator(&self) -> &Scope {
+        &self.0
+    }
+
+    #[inline]
+    fn value(&self, value: u64) -> &mut u64 {
+        self.0.alloc(value).into_mut()
+    }
+
+    #[inline]
+    fn triple(&self, value: [u64; 3]) -> &mut [u64; 3] {
+        self.0.alloc(value).into_mut()
+    }
+
+    #[inline]
+    fn slice(&self, items: &[u32]) -> &mut [u32] {
+        self.0.alloc_slice_copy(items).into_mut()
+    }
+
+    #[inline]
+    fn fill(&self, count: usize, item: u32) -> &mut [u32] {
+        self.0.alloc_slice_fill(count, item).into_mut()
+    }
+
+    #[inline]
+    fn string(&self, text: &str) -> &mut str {
+        self.0.alloc_str(text).into_mut()
+    }
+
+    #[inline]
+    fn format(&self, number: u64) -> &str {
+        self.0.alloc_fmt(format_args!("number {number}")).into_mut()
+    }
+
+    #[inline]
+    fn block(&self, layout: Layout) -> NonNull<u8> {
+        self.0.allocate_layout(layout)
+    }
+
+    #[inline]
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// A case of all three.
+macro_rules! arena_case {
+    ($name:literal, $workload:ident) => {
+        Case {
+            name: $name,
+            contenders: &[
+                Contender {
+                    name: "alloc-arena",
+                    run: |count| arenas::$workload(&mut Ours(alloc_arena::Arena::new()), count),
+                },
+                Contender {
+                    name: "bumpalo",
+                    run: |count| arenas::$workload(&mut Bumpalo(bumpalo::Bump::new()), count),
+                },
+                Contender {
+                    name: "bump-scope",
+                    run: |count| arenas::$workload(&mut BumpScope(Scope::new()), count),
+                },
+            ],
+        }
+    };
+}
+
+pub(super) const CASES: &[Case] = &[
+    arena_case!("arena/values", values),
+    arena_case!("arena/triples", triples),
+    arena_case!("arena/slices", slices),
+    arena_case!("arena/fills", fills),
+    arena_case!("arena/strings", strings),
+    arena_case!("arena/texts", texts),
+    arena_case!("arena/blocks", blocks),
+    arena_case!("arena/grow", grow),
+    arena_case!("arena/vectors", vectors),
+];
