@@ -1,0 +1,8 @@
+//! Nothing that was made in a scope leaves it.
+use alloc_arena::Arena;
+
+fn main() {
+    let mut arena = Arena::new();
+    let number = arena.scope(|inner| inner.put(5u8).unwrap()); //~ no code
+    println!("{number}");
+}
