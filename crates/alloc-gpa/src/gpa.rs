@@ -332,8 +332,7 @@ impl Drop for Gpa {
 #[inline]
 pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
     let inside = thread::enter();
-    let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
-    call(here)
+    call(heap.stack_of(inside.as_ref()))
 }
 
 // SAFETY: by number:
@@ -405,7 +404,9 @@ unsafe impl Allocator for Gpa {
         let claim = Claim::of(Some(layout));
         expect_free(block, claim);
         if let Ok(heap) = self.heap_or_map() {
-            with_stack(heap, |here| heap.free_as(block, claim, here));
+            let inside = thread::enter();
+            let here = heap.stack_of(inside.as_ref());
+            heap.free_as(block, claim, here, inside.as_ref());
         }
     }
 }
@@ -427,7 +428,9 @@ unsafe impl UnsizedFree for Gpa {
         }
         expect_free(block, Claim::NONE);
         if let Ok(heap) = self.heap_or_map() {
-            with_stack(heap, |here| heap.free(block, None, here));
+            let inside = thread::enter();
+            let here = heap.stack_of(inside.as_ref());
+            heap.free_as(block, Claim::NONE, here, inside.as_ref());
         }
     }
 

@@ -4,11 +4,14 @@
 //! * `map`: from an address to its chunk.
 //! * `chunk`, `block`, `slot`: chunks and slabs, a block with all that belongs to it, its record.
 //! * `state`: the word that decides who frees a block.
+//! * `freed`: who frees the last block of a slab.
 //! * `canary`: the bytes that belong to no live block.
+//! * `slack`: the same of a slot of a size class, quickly.
 //! * `lane`: sixteen bytes at a time.
 //! * `check`: that what stands around a block is intact.
 //! * `claim`: what a caller says of a block that it gives back.
 //! * `quick`: the way of nearly all frees.
+//! * `ways`: which settings keep a block from the short way.
 //! * `shards`: what each thread allocates from, and what it counts.
 //! * `records`: memory for the slots' records.
 //! * `grow`, `sites`: new slabs and chunks, at several places.
@@ -29,7 +32,7 @@
 
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU16};
 
 use alloc_core::AllocError;
@@ -53,6 +56,7 @@ pub(crate) mod claim;
 pub(crate) mod classes;
 mod findings;
 mod fork;
+pub(crate) mod freed;
 mod group;
 mod grow;
 pub(crate) mod guarded;
@@ -68,17 +72,19 @@ mod resize;
 mod retire;
 mod shards;
 mod sites;
+mod slack;
 mod slot;
 pub(crate) mod state;
 mod stock;
 mod sweep;
 mod trapped;
+mod ways;
 
 use budget::Budget;
 pub use kept::Kept;
 
 use check::{REDZONE_LEN, fill_redzone, redzone_damage};
-use chunk::{BlockRef, Chunk, Place};
+use chunk::{BlockRef, Chunk, Place, Slab};
 use claim::Claim;
 use findings::Findings;
 use guarded::{Guards, Setup};
@@ -91,6 +97,7 @@ use shards::{Shards, Taken};
 use sites::Sites;
 pub use state::Origin;
 use state::{State, StateWord};
+use ways::Ways;
 
 /// One heap. It lives in a mapping of its own and never moves; all zero bytes are an empty one,
 /// but for its settings.
@@ -125,6 +132,9 @@ pub(crate) struct Heap {
     pub(crate) callback: Callback,
     /// Told of every note that is new; null: nobody. A `fn(&str)`.
     note_sink: AtomicPtr<()>,
+    /// A slab of which nobody saw the last free, perhaps; or null.
+    almost: AtomicPtr<Slab>,
+    ways: Ways,
 }
 
 // SAFETY: all that is shared is atomic or behind a lock; `config` is not written after `map`.
@@ -168,6 +178,10 @@ impl Heap {
         // SAFETY: mapped, aligned, and nobody else knows it. The other fields are zero, which is a
         // valid, empty heap: atomics, unlocked locks, null pointers.
         unsafe { slot.write(config) };
+        // SAFETY: inside the fresh mapping.
+        let slot = unsafe { &raw mut (*heap.as_ptr()).ways };
+        // SAFETY: as for the settings.
+        unsafe { slot.write(Ways::of(&config)) };
         // SAFETY: inside the fresh mapping.
         let slot = unsafe { &raw mut (*heap.as_ptr()).guards.setup };
         // SAFETY: as for the settings.
@@ -262,6 +276,12 @@ impl Heap {
         }
     }
 
+    /// The same where the thread may have been inside before: then there is no stack.
+    #[inline]
+    pub(crate) fn stack_of(&self, inside: Option<&stack::thread::Guard>) -> StackId {
+        inside.map_or(StackId::NONE, |inside| self.stack(inside))
+    }
+
     /// Hands out a block.
     #[inline]
     pub(crate) fn alloc(&self, layout: Layout, here: StackId) -> Result<NonNull<u8>, AllocError> {
@@ -302,10 +322,7 @@ impl Heap {
         here: StackId,
     ) -> Result<Fresh, AllocError> {
         let (size, align) = (layout.size(), layout.align());
-        if self.config.memory_limit.is_some()
-            || self.config.guard != config::Guard::Off
-            || self.config.quarantine.is_some()
-        {
+        if self.ways.alloc_is_special {
             return self.alloc_limited(layout, origin, here);
         }
         match classes::class_of(size, align) {
@@ -371,10 +388,9 @@ impl Heap {
         let (size, align) = (layout.size(), layout.align());
         let &Taken { start, slot, .. } = taken;
         slot.begin(here.get(), size);
-        // SAFETY: the slot holds the block and more.
-        let end = unsafe { start.add(size) };
-        // SAFETY: the rest of the slot, which nobody else has: the slot was just taken.
-        unsafe { canary::fill_canary(end, taken.slot_size - size) };
+        // SAFETY: a slot of a size class, which holds the block and its canary, and which nobody else
+        // has: it was just taken.
+        unsafe { slack::fill(start, size, taken.slot_size) };
         // Publishes the record and the canary.
         self.word(taken.turn, align, origin).publish(&slot.state);
         if taken.is_first {
@@ -438,9 +454,9 @@ impl Heap {
     }
 
     /// Takes a block back. `claimed` is the layout that the caller says it has, if it says one.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn free(&self, addr: NonNull<u8>, claimed: Option<Layout>, here: StackId) {
-        self.free_as(addr, Claim::of(claimed), here);
+        self.free_as(addr, Claim::of(claimed), here, None);
     }
 
     /// As [`free_as`](Self::free_as), of any kind of block and of no block.
@@ -486,10 +502,7 @@ impl Heap {
         if self.config.quarantine.is_some() && block.is_of_class() {
             return self.put_in_quarantine(*block);
         }
-        // AcqRel: whoever counts the last one sees all junk that the others wrote.
-        if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
-            self.retire(block);
-        }
+        self.count_slot(block);
     }
 
     /// Lets a block that was just allocated belong to other functions; nobody else uses it yet.

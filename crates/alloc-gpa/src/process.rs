@@ -13,7 +13,7 @@ use crate::SideHeap;
 use crate::gpa::Gpa;
 use crate::heap::claim::Claim;
 use crate::heap::{Heap, Origin, expect_free};
-use crate::stack::{StackId, thread};
+use crate::stack::thread;
 use crate::sys::errno::KeepErrno;
 
 mod env;
@@ -132,8 +132,8 @@ impl ProcessHeap {
         let _errno = KeepErrno::new();
         let inside = thread::enter();
         let Ok(heap) = Self::heap(Start::Preload) else { return };
-        let here = inside.as_ref().map_or(StackId::NONE, |inside| heap.stack(inside));
-        heap.free_as(block, claim, here);
+        let here = heap.stack_of(inside.as_ref());
+        heap.free_as(block, claim, here, inside.as_ref());
     }
 
     /// Resizes a block of either heap in place.

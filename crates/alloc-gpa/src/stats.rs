@@ -78,8 +78,7 @@ fn count(classes: &mut [ClassStats; CLASS_COUNT + 1], first: BlockRef<'_>) {
     let is_single = slab.count.load(Relaxed) == 1;
     let known = SLOT_SIZES.iter().position(|size| *size as usize == slot_size && !is_single);
     let class = &mut classes[known.unwrap_or(CLASS_COUNT)];
-    // Acquire: pairs with the AcqRel of a free.
-    let freed = u64::from(slab.freed.load(Acquire));
+    let freed = u64::from(slab.freed.get());
     let mut handed_out = 0;
     let mut next = Some(first);
     while let Some(block) = next {

@@ -8,11 +8,14 @@
     reason = "the module is the crate's own, of which a part is used"
 )]
 
+#[path = "../src/heap/freed.rs"]
+mod freed;
 #[path = "../src/heap/group.rs"]
 mod group;
 #[path = "../src/heap/state.rs"]
 mod state;
 
+use freed::{Count, Freed};
 use group::{Done, GROUP_UNITS};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -491,5 +494,46 @@ fn what_is_left_is_told() {
         other.join().unwrap();
         let is_ready = site.ready.iter().any(|ready| ready.load(Relaxed));
         assert!(!is_ready || site.is_left.load(Relaxed), "a group that nobody will trap");
+    });
+}
+
+/// A slab of two slots: the owner frees one, another thread the other. At most one of the two ends the
+/// slab, and sees both blocks' junk; if neither does the other thread knows that it has to look again, and
+/// once both are done, whoever looks ends it.
+#[test]
+fn the_last_free_of_a_slab_is_noticed() {
+    loom::model(|| {
+        let slab = Arc::new((Freed::new(), [UnsafeCell::new(0u8), UnsafeCell::new(0u8)]));
+        // SAFETY: each thread writes to the block that it frees, before it counts: that is what is checked.
+        let fill = |cell: &UnsafeCell<u8>| cell.with_mut(|byte| unsafe { *byte = 0x5a });
+        let check = |blocks: &[UnsafeCell<u8>; 2]| {
+            // SAFETY: both blocks are freed: that is what is checked.
+            blocks.iter().for_each(|cell| assert_eq!(cell.with(|byte| unsafe { *byte }), 0x5a));
+        };
+        let other = {
+            let slab = Arc::clone(&slab);
+            thread::spawn(move || {
+                fill(&slab.1[1]);
+                let count = slab.0.add_other(2);
+                if count == Count::Last {
+                    check(&slab.1);
+                }
+                count
+            })
+        };
+        fill(&slab.1[0]);
+        let by_owner = slab.0.add_own(2);
+        if by_owner {
+            check(&slab.1);
+        }
+        let by_other = other.join().unwrap();
+        assert!(!(by_owner && by_other == Count::Last), "it ends once");
+        if !by_owner && by_other != Count::Last {
+            assert_eq!(by_other, Count::Almost);
+            assert!(slab.0.end_if_all(2));
+            check(&slab.1);
+        }
+        assert!(!slab.0.end_if_all(2));
+        assert_eq!(slab.0.get(), 2);
     });
 }

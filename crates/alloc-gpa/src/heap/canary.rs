@@ -12,7 +12,7 @@ const fn canary_byte(addr: usize) -> u8 {
 }
 
 /// Eight canary bytes, as they stand at an address that is a multiple of eight.
-const CANARY_WORD: u64 = {
+pub(super) const CANARY_WORD: u64 = {
     let mut bytes = [0; 8];
     let mut index = 0;
     while index < 8 {
@@ -206,30 +206,20 @@ unsafe fn is_short_canary(start: NonNull<u8>, len: usize) -> bool {
     (first ^ word_at(addr, CANARY_WORD)) | (second ^ word_at(addr + last, CANARY_WORD)) == 0
 }
 
-/// Whether the eight bytes before an address that is a multiple of eight are the canary.
+/// Whether the eight bytes before an address that is a multiple of eight are the canary, or, behind a
+/// block that `is_freed`, `junk`.
 ///
 /// # Safety
 ///
 /// The bytes may be read.
 #[inline]
-pub(crate) unsafe fn is_canary_before(end: NonNull<u8>) -> bool {
+pub(crate) unsafe fn is_word_before(end: NonNull<u8>, junk: u8, is_freed: bool) -> bool {
+    let junk = u64::from_ne_bytes([junk; 8]);
+    let mask = u64::from(is_freed).wrapping_neg();
     // SAFETY: they may be read, so they are there.
-    let at = unsafe { end.sub(8) }.cast::<u64>();
-    // SAFETY: may be read, and aligned.
-    unsafe { at.read_volatile() == CANARY_WORD }
-}
-
-/// Whether the eight bytes before an address that is a multiple of eight are `junk`.
-///
-/// # Safety
-///
-/// The bytes may be read.
-#[inline]
-pub(crate) unsafe fn is_junk_before(end: NonNull<u8>, junk: u8) -> bool {
-    // SAFETY: they may be read, so they are there.
-    let at = unsafe { end.sub(8) }.cast::<u64>();
-    // SAFETY: may be read, and aligned.
-    unsafe { at.read_volatile() == u64::from_ne_bytes([junk; 8]) }
+    let at = unsafe { end.sub(8) };
+    // SAFETY: may be read.
+    unsafe { load_word(at) == CANARY_WORD ^ mask & (CANARY_WORD ^ junk) }
 }
 
 /// Returns where `[start, start + len)` differs from `junk`, if it does.

@@ -27,6 +27,7 @@ use core::sync::atomic::{
 
 pub(crate) use super::block::BlockRef;
 use super::classes::{self, CHUNK_LEN, UNIT_COUNT, UNIT_LEN};
+use super::freed::Freed;
 use super::group::Done;
 pub(super) use super::group::GROUP_UNITS;
 use super::guarded::place::Side;
@@ -68,8 +69,8 @@ pub(crate) struct Slab {
     pub(crate) count: AtomicU32,
     /// See [`classes::divide`]; 0 for a large block.
     pub(super) reciprocal: AtomicU32,
-    /// Slots freed so far. When it reaches `count` the slab is retired.
-    pub(crate) freed: AtomicU32,
+    /// Slots freed so far. When all of `count` are the slab is retired.
+    pub(crate) freed: Freed,
     /// Size in bytes of the one block of a slab with a reciprocal of 0.
     pub(super) large_size: AtomicUsize,
     /// The chunk that it lies in. Under the growth lock.
@@ -88,6 +89,8 @@ pub(crate) struct Slab {
     pub(super) is_used: AtomicBool,
     /// Whether its records were made history. Under the growth lock.
     pub(super) is_history: AtomicBool,
+    /// Which shard its blocks are taken from: its number plus one; 0: none. See `Freed`.
+    pub(super) owner: AtomicU8,
 }
 
 impl Slab {
@@ -200,7 +203,9 @@ pub(crate) struct Chunk {
 }
 
 const SLABS_OFFSET: usize = size_of::<Chunk>().next_multiple_of(64);
-const _: () = assert!(size_of::<Slab>() == 64 && SLABS_OFFSET < pages::PAGE_LEN);
+// The model checker's atomics are larger.
+const _: () = assert!(cfg!(loom) || size_of::<Slab>() == 64);
+const _: () = assert!(SLABS_OFFSET < pages::PAGE_LEN);
 /// Length of the header of a chunk of slabs in bytes.
 pub(super) const HEADER_LEN: usize =
     (SLABS_OFFSET + UNIT_COUNT * size_of::<Slab>()).next_multiple_of(pages::PAGE_LEN);
@@ -368,6 +373,7 @@ impl Chunk {
         slab.side.store(shape.side, Relaxed);
         slab.units.store(units as u16, Relaxed);
         slab.turn.store(turn, Relaxed);
+        slab.owner.store(0, Relaxed);
         let (first, last) = (head / GROUP_UNITS, (head + units - 1) / GROUP_UNITS);
         let used = (first..=last).any(|group| self.used.load(Relaxed) & 1 << group != 0);
         slab.is_used.store(used && !self.single, Relaxed);
@@ -412,12 +418,13 @@ impl Chunk {
         let slab = self.slab(head.into());
         // Relaxed, all: published by the head.
         let slot_size = slab.slot_size.load(Relaxed);
+        let reciprocal = slab.reciprocal.load(Relaxed);
         let into =
             (offset - usize::from(head) * UNIT_LEN).wrapping_sub(slab.lead.load(Relaxed) as usize);
-        let index = classes::divide(into, slab.reciprocal.load(Relaxed));
+        let index = classes::divide(into, reciprocal);
         let is_start = index.wrapping_mul(slot_size) == into
             && index < slab.count.load(Relaxed) as usize
-            && slab.reciprocal.load(Relaxed) != 0;
+            && reciprocal != 0;
         if is_start { self.block_ref(head.into(), index as u32) } else { None }
     }
 
@@ -505,6 +512,12 @@ impl Chunk {
         // Acquire: pairs with the Release in `make_slab`.
         let head = self.heads[unit].load(Acquire);
         (head != NO_SLAB).then(|| (self.slab(head.into()), head.into()))
+    }
+
+    /// Returns the first slot of a slab of this chunk.
+    pub(super) fn first_of(&self, slab: &Slab) -> Option<BlockRef<'_>> {
+        let offset = ptr::from_ref(slab).addr() - self.header.addr().get() - SLABS_OFFSET;
+        self.block_ref(offset / size_of::<Slab>(), 0)
     }
 
     /// Calls `visit` for every slab of the units, first unit first, that begins there.

@@ -3,6 +3,7 @@
 
 use core::alloc::Layout;
 
+use super::classes::SLOT_SIZE_MAX;
 use super::state::{Origin, StateWord};
 
 /// No size is said: no block is as large as that.
@@ -17,9 +18,8 @@ const ALIGN_USUAL: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     size: usize,
-    /// Log2 of the alignment.
-    align: u8,
-    pub(crate) origin: Origin,
+    /// Log2 of the alignment (8 bits), and the origin (2 bits). Two fields stay in registers, three do not.
+    what: u32,
 }
 
 impl Claim {
@@ -37,7 +37,7 @@ impl Claim {
             Some(align) => align.trailing_zeros() as u8,
             None => NO_ALIGN,
         };
-        Self { size, align, origin }
+        Self { size, what: align as u32 | (origin as u32) << 8 }
     }
 
     /// As Rust's allocators: a layout, if one is said.
@@ -46,6 +46,21 @@ impl Claim {
         match layout {
             Some(layout) => Self::by(Origin::Malloc, Some(layout.size()), Some(layout.align())),
             None => Self::NONE,
+        }
+    }
+
+    /// The functions that the block shall belong to.
+    #[inline]
+    pub(crate) const fn origin(self) -> Origin {
+        Origin::of_bits(self.what >> 8)
+    }
+
+    /// Log2 of the alignment that is said.
+    #[inline]
+    const fn align_log2(self) -> Option<u8> {
+        match self.what as u8 {
+            NO_ALIGN => None,
+            log2 => Some(log2),
         }
     }
 
@@ -63,7 +78,7 @@ impl Claim {
 
     /// The alignment that is said.
     pub(crate) fn align(self) -> Option<usize> {
-        (self.align != NO_ALIGN).then(|| 1 << self.align)
+        self.align_log2().map(|log2| 1 << log2)
     }
 
     /// Size and alignment as a finding holds them: 0 for what is not said; `None` if nothing is.
@@ -79,21 +94,31 @@ impl Claim {
     pub(crate) fn fits(self, size: usize, word: StateWord) -> bool {
         self.is_of_family(word)
             && (self.size == NO_SIZE || self.size == size)
-            && (self.align == NO_ALIGN || self.align == word.align_log2())
+            && self.align_log2().is_none_or(|log2| log2 == word.align_log2())
+    }
+
+    /// The same in one, of a block that is live, in records of this turn, and belongs to no part of the
+    /// program; `extent` is what its record holds.
+    #[inline]
+    pub(crate) fn fits_live(self, extent: usize, word: StateWord, turn: u8) -> bool {
+        word.is_live_as(turn, self.align_log2(), self.origin())
+            && extent <= SLOT_SIZE_MAX
+            && (self.size == extent || self.size == NO_SIZE)
+            && !self.lacks_align(word)
     }
 
     /// Whether the function takes blocks of such an origin back. In C++ a block that was asked for
     /// with an alignment is another family's than one that was not.
     #[inline]
     pub(crate) fn is_of_family(self, word: StateWord) -> bool {
-        self.origin == word.origin() && !self.lacks_align(word)
+        self.origin() == word.origin() && !self.lacks_align(word)
     }
 
     /// Whether the form of `operator delete` without an alignment met a block that has one.
     #[inline]
     pub(crate) fn lacks_align(self, word: StateWord) -> bool {
-        !matches!(self.origin, Origin::Malloc)
-            && self.align == NO_ALIGN
+        !matches!(self.origin(), Origin::Malloc)
+            && self.align_log2().is_none()
             && ALIGN_USUAL < word.align()
     }
 }

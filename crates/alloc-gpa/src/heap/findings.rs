@@ -426,8 +426,8 @@ fn by(operation: Operation, detail: Detail) -> Detail {
 
 /// Says who gave a block and who took it back.
 fn family_detail(word: StateWord, claim: Claim, operation: Operation) -> Detail {
-    let (given, taken) = (word.origin().giver(), claim.origin.taker());
-    if word.origin() == claim.origin {
+    let (given, taken) = (word.origin().giver(), claim.origin().taker());
+    if word.origin() == claim.origin() {
         return Detail::from_args(format_args!(
             "allocated by {given} with alignment {}, freed by {taken} without one",
             word.align()

@@ -12,7 +12,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicUsize;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::Heap;
 use super::canary::{self, Damage};
@@ -276,10 +276,7 @@ impl Heap {
 
     /// Counts a slot that was never handed out, and will not be, as freed.
     fn count_unused(&self, block: &BlockRef<'_>) {
-        // AcqRel: as in `free`.
-        if block.slab.freed.fetch_add(1, AcqRel) + 1 == block.slab.count.load(Relaxed) {
-            self.retire(block);
-        }
+        self.count_slot(block);
     }
 
     /// Checks what is around a guarded block that `here` is freeing, and closes its pages.

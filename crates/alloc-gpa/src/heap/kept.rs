@@ -1,6 +1,6 @@
 //! What memory a heap holds, and for what.
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::Heap;
 use super::chunk::{GROUP_COUNT, GROUP_LEN, GROUP_UNITS, Memory};
@@ -34,9 +34,7 @@ impl Heap {
                     return;
                 }
                 let (_, len) = first.slab_range();
-                // Acquire: pairs with the AcqRel of the last free.
-                let freed = first.slab.freed.load(Acquire);
-                if freed == first.slab.count.load(Relaxed) {
+                if first.slab.freed.get() == first.slab.count.load(Relaxed) {
                     kept.retired += len;
                 } else {
                     kept.in_use += len;

@@ -8,12 +8,35 @@ use core::ptr::NonNull;
 /// Bytes of a lane.
 pub(super) const LANE_LEN: usize = 16;
 
+/// What [`Lane::from_byte`] reads a part of.
+static FROM_BYTE: [u8; 2 * LANE_LEN] = {
+    let mut bytes = [0; 2 * LANE_LEN];
+    let mut index = LANE_LEN;
+    while index < 2 * LANE_LEN {
+        bytes[index] = 0xff;
+        index += 1;
+    }
+    bytes
+};
+
+impl Lane {
+    /// Zero up to that byte, less than sixteen, and all ones from there on.
+    #[inline]
+    pub(super) fn from_byte(byte: usize) -> Self {
+        // SAFETY: at most sixteen bytes before the end are left out.
+        let at = unsafe { NonNull::from(&FROM_BYTE).cast::<u8>().add(LANE_LEN - byte % LANE_LEN) };
+        // SAFETY: sixteen bytes from there are the table's.
+        unsafe { Self::read(at) }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod imp {
     use core::arch::asm;
     use core::arch::x86_64::{
-        __m128i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch,
-        _mm_set1_epi64x, _mm_setzero_si128, _mm_storeu_si128, _mm_xor_si128,
+        __m128i, _MM_HINT_T0, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8,
+        _mm_or_si128, _mm_prefetch, _mm_set1_epi64x, _mm_setzero_si128, _mm_storeu_si128,
+        _mm_xor_si128,
     };
 
     use super::NonNull;
@@ -56,6 +79,31 @@ mod imp {
                 );
             }
             Self(lane)
+        }
+
+        /// Reads sixteen bytes that nobody writes.
+        ///
+        /// # Safety
+        ///
+        /// They may be read, and do not change meanwhile.
+        #[inline]
+        pub(in crate::heap) unsafe fn read(at: NonNull<u8>) -> Self {
+            // SAFETY: the caller's contract; no alignment is needed.
+            Self(unsafe { _mm_loadu_si128(at.cast().as_ptr()) })
+        }
+
+        /// The bits that both have.
+        #[inline]
+        pub(in crate::heap) fn and(self, other: Self) -> Self {
+            // SAFETY: needs SSE2, which every x86-64 has.
+            Self(unsafe { _mm_and_si128(self.0, other.0) })
+        }
+
+        /// The bits of either.
+        #[inline]
+        pub(in crate::heap) fn or(self, other: Self) -> Self {
+            // SAFETY: needs SSE2, which every x86-64 has.
+            Self(unsafe { _mm_or_si128(self.0, other.0) })
         }
 
         /// Writes the lane at any alignment.
@@ -147,6 +195,31 @@ mod imp {
         pub(in crate::heap) unsafe fn load(at: NonNull<u8>) -> Self {
             // SAFETY: the caller's contract; bytes need no alignment.
             Self(unsafe { at.cast::<[u8; 16]>().read_volatile() })
+        }
+
+        /// Reads sixteen bytes that nobody writes.
+        ///
+        /// # Safety
+        ///
+        /// They may be read, and do not change meanwhile.
+        #[inline]
+        pub(in crate::heap) unsafe fn read(at: NonNull<u8>) -> Self {
+            // SAFETY: the caller's contract; bytes need no alignment.
+            Self(unsafe { at.cast::<[u8; 16]>().read() })
+        }
+
+        /// The bits that both have.
+        #[inline]
+        pub(in crate::heap) fn and(self, other: Self) -> Self {
+            let [own, other] = [self, other].map(|lane| u128::from_ne_bytes(lane.0));
+            Self((own & other).to_ne_bytes())
+        }
+
+        /// The bits of either.
+        #[inline]
+        pub(in crate::heap) fn or(self, other: Self) -> Self {
+            let [own, other] = [self, other].map(|lane| u128::from_ne_bytes(lane.0));
+            Self((own | other).to_ne_bytes())
         }
 
         /// Writes the lane at any alignment.

@@ -24,7 +24,7 @@ use super::classes::{CANARY_LEN_MIN, CLASS_COUNT};
 use super::lane::prefetch;
 use super::slot::Slot;
 use crate::lock::Lock;
-use crate::stack::thread;
+use crate::stack::thread::{self, Guard};
 use crate::sys::errno::KeepErrno;
 use crate::sys::{self, signal};
 
@@ -87,7 +87,7 @@ pub struct Stats {
 
 /// What its owner allocates from. All zero: without an owner.
 #[repr(align(128))]
-struct Shard {
+pub(super) struct Shard {
     /// The owner's number plus one, or 0.
     owner: AtomicU32,
     /// 1 while the owner is at the runs or counts.
@@ -111,6 +111,18 @@ impl Shard {
         count(&self.counts);
         compiler_fence(SeqCst);
         self.busy.store(0, Relaxed);
+    }
+
+    /// Counts a free of its owner's.
+    #[inline]
+    pub(super) fn count_freed(&self, bytes: usize) {
+        self.counting(|counts| counts.add_freed(1, bytes as u64));
+    }
+
+    /// What the headers of slabs call the shard that a thread with this number may own.
+    #[inline]
+    fn number(index: u32) -> u8 {
+        (index as usize % SHARD_COUNT) as u8 + 1
     }
 }
 
@@ -174,6 +186,13 @@ impl Counts {
         }
     }
 
+    /// By the owner.
+    #[inline]
+    fn add_freed(&self, blocks: u64, bytes: u64) {
+        add(&self.frees, blocks);
+        add(&self.freed_bytes, bytes);
+    }
+
     /// By whomever.
     fn share_allocated(&self, blocks: u64, bytes: u64) {
         self.allocations.fetch_add(blocks, Relaxed);
@@ -195,6 +214,16 @@ impl Shards {
         // Relaxed, both: only this thread writes its own number, and `busy` where it stands.
         (shard.owner.load(Relaxed) == index.wrapping_add(1) && shard.busy.load(Relaxed) == 0)
             .then_some(shard)
+    }
+
+    /// Returns the shard of the thread that this guard keeps inside, and what slabs call it, unless the
+    /// thread has none.
+    #[inline]
+    pub(super) fn of(&self, inside: &Guard) -> Option<(&Shard, u8)> {
+        let index = inside.index();
+        let shard = &self.own[index as usize % SHARD_COUNT];
+        // Relaxed: only this thread writes its own number.
+        (shard.owner.load(Relaxed) == index.wrapping_add(1)).then(|| (shard, Shard::number(index)))
     }
 
     /// Makes the shard of the calling thread's number its own, if nobody has it any more.
@@ -310,7 +339,8 @@ impl Heap {
         compiler_fence(SeqCst);
         // SAFETY: this thread owns the shard, and its handlers keep away while `busy` is set: `mine`.
         let runs = unsafe { &mut *shard.runs.get() };
-        let taken = self.take_of(&mut runs[class], class);
+        let taken =
+            self.take_of(&mut runs[class], class, || Shard::number(thread::current().index()));
         let free = || {
             compiler_fence(SeqCst);
             shard.busy.store(0, Relaxed);
@@ -335,17 +365,24 @@ impl Heap {
             return self.take_slot(class, size);
         }
         self.shards.share();
-        let taken = self.take_of(&mut self.shards.common.lock()[class], class);
+        let taken = self.take_of(&mut self.shards.common.lock()[class], class, || 0);
         if taken.is_ok() {
             self.shards.common_counts.share_allocated(1, size as u64);
         }
         taken
     }
 
+    /// Takes the next slot of a run, which begins a new slab if it is empty; `owner` is what its header
+    /// says.
     #[inline(always)]
-    fn take_of(&self, run: &mut Run, class: usize) -> Result<Taken<'_>, AllocError> {
+    fn take_of(
+        &self,
+        run: &mut Run,
+        class: usize,
+        owner: impl FnOnce() -> u8,
+    ) -> Result<Taken<'_>, AllocError> {
         let is_first = run.left == 0;
-        if is_first && !self.refill(run, class) {
+        if is_first && !self.refill(run, class, owner()) {
             return Err(AllocError);
         }
         let Some(start) = NonNull::new(run.start) else { return Err(AllocError) };
@@ -365,9 +402,11 @@ impl Heap {
     /// Begins a new slab; returns whether there was memory for it.
     #[cold]
     #[inline(never)]
-    fn refill(&self, run: &mut Run, class: usize) -> bool {
+    fn refill(&self, run: &mut Run, class: usize, owner: u8) -> bool {
+        self.look_again();
         match self.new_slab(class) {
             Ok(fresh) => {
+                self.set_owner(fresh.start, owner);
                 *run = fresh;
                 true
             }
@@ -391,10 +430,7 @@ impl Heap {
     #[inline]
     pub(super) fn count_freed(&self, blocks: u64, bytes: usize) {
         match self.shards.mine() {
-            Some(shard) => shard.counting(|counts| {
-                add(&counts.frees, blocks);
-                add(&counts.freed_bytes, bytes as u64);
-            }),
+            Some(shard) => shard.counting(|counts| counts.add_freed(blocks, bytes as u64)),
             None => self.count_freed_shared(blocks, bytes),
         }
     }

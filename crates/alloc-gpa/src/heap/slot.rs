@@ -36,6 +36,14 @@ impl Slot {
         self.extent.store(size as u32 & SIZE_MASK, Relaxed);
     }
 
+    /// Size and number as the record holds them: of a block that belongs to no part of the program it is
+    /// the size.
+    #[inline]
+    pub(super) fn extent(&self) -> usize {
+        // Relaxed: published with the state.
+        self.extent.load(Relaxed) as usize
+    }
+
     /// The size that the record holds; see `extent`.
     #[inline]
     pub(super) fn size(&self) -> usize {

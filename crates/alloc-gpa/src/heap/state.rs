@@ -39,6 +39,17 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The origin that the lowest two bits say.
+    #[inline]
+    pub(crate) const fn of_bits(bits: u32) -> Self {
+        match bits & 0b11 {
+            0 => Self::Malloc,
+            1 => Self::New,
+            2 => Self::NewArray,
+            _ => Self::Moved,
+        }
+    }
+
     /// What gives such blocks, in words.
     pub(crate) const fn giver(self) -> &'static str {
         match self {
@@ -87,12 +98,7 @@ impl StateWord {
     /// Which functions the block belongs to.
     #[inline]
     pub(crate) const fn origin(self) -> Origin {
-        match self.0 >> 14 & 0b11 {
-            0 => Origin::Malloc,
-            1 => Origin::New,
-            2 => Origin::NewArray,
-            _ => Origin::Moved,
-        }
+        Origin::of_bits(self.0 >> 14)
     }
 
     /// The same block in records that are used for the `turn`th time, as far as four bits tell.
@@ -160,6 +166,18 @@ impl StateWord {
     #[inline]
     pub(crate) const fn is_live(self) -> bool {
         self.0 & 0xf == State::Live as u32
+    }
+
+    /// Whether the block is live, in records of this turn, and of this origin, and if one is said, of
+    /// this alignment, by its logarithm; its fork epoch may be any.
+    #[inline]
+    pub(crate) const fn is_live_as(self, turn: u8, align: Option<u8>, origin: Origin) -> bool {
+        let expected = State::Live as u32 | (turn as u32) << 4 | (origin as u32) << 14;
+        let (expected, mask) = match align {
+            Some(align) => (expected | (align as u32) << 8, 0xffff),
+            None => (expected, 0xc0ff),
+        };
+        (self.0 ^ expected) & mask == 0
     }
 
     /// Whether the block is live, or being resized, which is live too.

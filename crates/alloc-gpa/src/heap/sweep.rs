@@ -54,10 +54,10 @@ impl Waiting {
 
 /// Whether all blocks of a slab are freed, and its memory waits for its group.
 fn is_waiting(first: &BlockRef<'_>) -> bool {
-    // Acquire: pairs with the AcqRel of the last free: all junk is seen.
+    // Where all are freed, all junk is seen: `Freed`.
     first.slab.memory() == Memory::Here
         && !first.goes_at_once()
-        && first.slab.freed.load(Acquire) == first.slab.count.load(Relaxed)
+        && first.slab.freed.get() == first.slab.count.load(Relaxed)
 }
 
 impl Heap {

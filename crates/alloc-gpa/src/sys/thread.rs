@@ -313,6 +313,14 @@ pub(crate) fn is_inside() -> bool {
     current().inside.load(Relaxed) != 0
 }
 
+impl Guard {
+    /// As [`ThreadState::index`].
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        self.state.index()
+    }
+}
+
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
