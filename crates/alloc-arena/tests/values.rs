@@ -48,7 +48,7 @@ fn no_bytes_need_no_memory() {
     assert!(arena.put(()).is_ok() && arena.put([0u64; 0]).is_ok());
     assert_eq!(arena.put_str("").unwrap(), "");
     assert_eq!(arena.put_slice_copy::<u64>(&[]).unwrap(), []);
-    assert_eq!(arena.put_slice_fill(1 << 40, ()).unwrap().len(), 1 << 40);
+    assert_eq!(arena.put_slice_fill(1000, ()).unwrap().len(), 1000);
     assert_eq!(arena.put_iter([(); 10]).unwrap().len(), 10);
     assert_eq!(arena.put_iter::<u8>([]).unwrap(), []);
     assert_eq!(arena.put_fmt(format_args!("")).unwrap(), "");
