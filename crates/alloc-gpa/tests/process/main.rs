@@ -1,8 +1,8 @@
 //! A whole process under the checking allocator: each case runs as a child of this program, which
 //! looks at the child's output, exit status and records.
 //!
-//! It has no test harness: the children shall be plain programs. The allocator is that of the
-//! example, which is one of the children.
+//! It has no harness of the compiler's: the children shall be plain programs, which a harness' threads
+//! would not be. The allocator is that of the example, which is one of the children.
 
 mod cases;
 #[path = "../../examples/leaky.rs"]
@@ -10,6 +10,7 @@ mod cases;
 mod leaky;
 mod run;
 
+use libtest_mimic::{Arguments, Trial};
 use run::{Run, line_of};
 use serde_json::Value;
 
@@ -19,16 +20,14 @@ fn main() {
         let name = args[1].to_str().expect("cases have plain names");
         return cases::run(name);
     }
-    let filter = args.first().and_then(|arg| arg.to_str()).filter(|arg| !arg.starts_with('-'));
-    let mut count = 0;
-    for (name, test) in TESTS {
-        if filter.is_none_or(|filter| name.contains(filter)) {
-            eprintln!("process::{name}");
+    let arguments = Arguments::from_args();
+    let tests = TESTS.iter().map(|&(name, test)| {
+        Trial::test(name, move || {
             test();
-            count += 1;
-        }
-    }
-    println!("{count} process tests passed");
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&arguments, tests.collect()).exit();
 }
 
 const TESTS: [(&str, fn()); 28] = [
