@@ -1,9 +1,11 @@
 //! Counts a heap's blocks by the place that allocated them.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::fence;
 
 use crate::heap::Heap;
+use crate::heap::state::StateWord;
 use crate::sys::mapped::Mapped;
 use crate::tag::TagId;
 
@@ -59,6 +61,9 @@ impl Census {
         // Relaxed: changes in a forked child before any thread runs there.
         let epoch = heap.epoch.load(Relaxed);
         let mut census = Self { table: Mapped::new(PLACE_COUNT_FIRST)?, count: 0 };
+        // No record becomes another block's meanwhile. Whoever waits for that too long leaves out what
+        // changes while it is read.
+        let held = heap.hold_memory();
         heap.for_each_slot(|block, word| {
             let is_live = word.is_allocated();
             if word.epoch() != epoch || scope == Scope::Live && !is_live {
@@ -68,6 +73,11 @@ impl Census {
             let size = block.size() as u64;
             let stack = block.slot.allocated.load(Relaxed);
             let tag = TagId::of_slot(block.slot);
+            // Acquire: orders the reads above before the next one.
+            fence(Acquire);
+            if held.is_none() && StateWord::load(&block.slot.state, Relaxed) != word {
+                return;
+            }
             let live = if is_live { (1, size) } else { (0, 0) };
             census.add(Place {
                 stack,
@@ -182,5 +192,45 @@ mod tests {
         assert_eq!(rest.blocks + census.count as u64 - 1, u64::from(count));
         census.add(block(1, 1, 1));
         assert_eq!(Census::find(&mut census.table, 1, TagId(1)).blocks, 2);
+    }
+
+    /// While another thread frees and allocates in the same slots, no block is counted with the stack
+    /// of one and the size of another.
+    #[cfg(not(loom))]
+    #[test]
+    fn records_are_read_whole() {
+        use core::alloc::Layout;
+        use core::sync::atomic::AtomicBool;
+
+        use alloc_core::AllocatorExt;
+
+        use crate::Gpa;
+        use crate::stack::StackId;
+
+        let gpa = Gpa::builder().stacks(0).quarantine(0).quiet().build();
+        drop(gpa.create(0u64).expect("memory"));
+        let heap = gpa.heap().expect("it was used");
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Relaxed) {
+                    for size in [97, 101, 105, 109] {
+                        let layout = Layout::from_size_align(size, 8).expect("a layout");
+                        // A stack that tells the size.
+                        let here = StackId::from_raw(size as u32);
+                        let block = heap.alloc(layout, here).expect("memory");
+                        heap.free(block, None, StackId::NONE);
+                    }
+                }
+            });
+            let mut torn = None;
+            for _ in 0..100 {
+                let Some(census) = Census::take(heap, Scope::Live) else { break };
+                let is_torn = |place: &&Place| place.bytes != place.blocks * u64::from(place.stack);
+                torn = torn.or(census.places().iter().find(is_torn).copied());
+            }
+            ends.store(true, Relaxed);
+            assert_eq!(torn, None);
+        });
     }
 }

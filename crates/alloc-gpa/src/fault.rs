@@ -45,6 +45,7 @@ use crate::finding::Detail;
 use crate::heap::Heap;
 use crate::heap::chunk::Chunk;
 use crate::heap::map;
+use crate::registry;
 use crate::stack::{self, thread};
 use crate::sys::errno::KeepErrno;
 use crate::sys::signal::{self, Action};
@@ -253,6 +254,21 @@ unsafe fn handle(
     info: *const libc::siginfo_t,
     context: *const Context,
 ) -> bool {
+    // The chunk's heap may be one that ends just now.
+    // SAFETY: the same contract.
+    registry::looking(|| unsafe { handle_found(signal, info, context) })
+}
+
+/// As [`handle`], while no chunk goes that is in the map.
+///
+/// # Safety
+///
+/// As [`handle`].
+unsafe fn handle_found(
+    signal: libc::c_int,
+    info: *const libc::siginfo_t,
+    context: *const Context,
+) -> bool {
     // SAFETY: this function's contract.
     let (code, addr) = unsafe { context::fault(info) };
     // What is sent by somebody has no address, and what else the kernel says is no trap.
@@ -261,7 +277,7 @@ unsafe fn handle(
     }
     // SAFETY: this function's contract.
     let context = unsafe { &*context };
-    // SAFETY: chunks in the map are mapped.
+    // SAFETY: chunks in the map are mapped, and stay so while somebody looks.
     let chunk = unsafe { map::lookup(addr).as_ref() }.filter(|_| code != NO_ADDRESS);
     let Some(chunk) = chunk else {
         if let Some(followed) = followed::find(context, code != NO_ADDRESS) {

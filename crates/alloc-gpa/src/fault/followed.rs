@@ -47,7 +47,7 @@ pub(super) struct Followed<'h> {
 pub(super) fn find(context: &Context, has_address: bool) -> Option<Followed<'static>> {
     let source = REGISTERS.into_iter().find_map(|index| {
         let addr = context.register(index);
-        // SAFETY: chunks in the map are mapped.
+        // SAFETY: chunks in the map are mapped, and stay so while somebody looks, as the handler does.
         let chunk = unsafe { map::lookup(addr).as_ref() }?;
         chunk.is_freed(addr).then_some((Heap::of(chunk), addr))
     });

@@ -173,9 +173,13 @@ fn take_slot() -> Option<*mut u8> {
             return base_of(slot);
         }
     }
-    // Relaxed: only that the numbers differ matters.
-    let slot = SLOTS.get(USED.fetch_add(1, Relaxed).min(SLOT_COUNT))?;
-    if claim(slot, me) { base_of(slot) } else { None }
+    // Slots beyond those that are in use may be another thread's that has not said so yet.
+    (used..SLOT_COUNT).find_map(|index| {
+        let base = claim(&SLOTS[index], me).then(|| base_of(&SLOTS[index]))?;
+        // Relaxed: who reads less for a moment takes the next one, or passes an empty stack over.
+        USED.fetch_max(index + 1, Relaxed);
+        base
+    })
 }
 
 /// Takes a slot whose thread is gone.

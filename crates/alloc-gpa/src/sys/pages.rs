@@ -163,11 +163,25 @@ fn is_limited(resource: libc::__rlimit_resource_t) -> bool {
     result != 0 || limit.rlim_cur != libc::RLIM_INFINITY
 }
 
-/// Maps a range again if a move that failed has unmapped it.
+/// Maps a range again if a move that failed has unmapped it. Of a process that has no memory for it the
+/// end comes here, with a word, and not where the addresses have become somebody else's.
 fn fill_hole(start: NonNull<u8>, len: usize) {
     let flags = FLAGS | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: replaces nothing (NOREPLACE): only addresses that are free, and were this crate's.
-    unsafe { libc::mmap(start.as_ptr().cast(), len, PROT_RW, flags, -1, 0) };
+    let mapped = unsafe { libc::mmap(start.as_ptr().cast(), len, PROT_RW, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED && !is_mapped(start, len) {
+        super::standard_error::write(
+            b"alloc-gpa: no memory: a range of the heap was lost while its memory was moved\n",
+        );
+        super::abort();
+    }
+}
+
+/// Whether every page of a range is mapped.
+fn is_mapped(start: NonNull<u8>, len: usize) -> bool {
+    // It answers ENOMEM where a page is not mapped (msync(2)), and writes nothing back.
+    // SAFETY: changes no memory.
+    unsafe { libc::msync(start.as_ptr().cast(), len, libc::MS_ASYNC) == 0 }
 }
 
 /// `MADV_GUARD_REMOVE` of Linux 6.13.
@@ -202,6 +216,11 @@ mod tests {
             unsafe { unmap(to, len) };
             fill_hole(to, len);
             fill_hole(from, len);
+            let half = len / 2;
+            // SAFETY: mapped above.
+            unsafe { unmap(to, half) };
+            let is_seen = !is_mapped(to, len) && is_mapped(from, len);
+            fill_hole(to, half);
             // SAFETY: mapped above.
             unsafe { from.write_bytes(1, len) };
             let limit = libc::rlimit { rlim_cur: 1 << 16, rlim_max: 1 << 16 };
@@ -213,7 +232,7 @@ mod tests {
             // SAFETY: mapped above.
             unsafe { to.write_bytes(2, len) };
             // SAFETY: no preconditions.
-            unsafe { libc::_exit(i32::from(!limited || moved != Moved::No)) };
+            unsafe { libc::_exit(i32::from(!limited || !is_seen || moved != Moved::No)) };
         }
         let mut status = 0;
         // SAFETY: a place of ours for the status.

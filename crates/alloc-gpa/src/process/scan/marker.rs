@@ -96,6 +96,7 @@ struct Origin {
 
 /// Blocks that may be allocated while the search runs, by other threads.
 pub(super) const SPARE_COUNT: usize = 4096;
+const WORD_LEN: usize = size_of::<usize>();
 /// Blocks of a parent that are read together.
 const BATCH_COUNT: usize = 256;
 /// Room for pending blocks that is tried when all of them do not fit into the address space.
@@ -104,9 +105,9 @@ const PENDING_COUNT_SMALL: usize = 1 << 16;
 impl<'h> Marker<'h> {
     /// Prepares for a heap of `count` live blocks, of `group_count` groups at most.
     pub(super) fn new(heap: &'h Heap, count: usize, group_count: usize) -> Option<Self> {
-        // Each block is pending once at most.
+        // Each block is pending once at most, one at an odd address by two ranges.
         let pending =
-            Mapped::new(count + SPARE_COUNT).or_else(|| Mapped::new(PENDING_COUNT_SMALL))?;
+            Mapped::new(2 * count + SPARE_COUNT).or_else(|| Mapped::new(PENDING_COUNT_SMALL))?;
         let (mut low, mut high) = (usize::MAX, 0);
         heap.for_each_chunk(|chunk| {
             let [(start, len), _] = chunk.ranges();
@@ -239,8 +240,16 @@ impl<'h> Marker<'h> {
     #[inline]
     fn push(&mut self, block: &BlockRef<'_>, size: usize) {
         let start = block.start().addr().get();
-        let aligned = start.next_multiple_of(size_of::<usize>());
-        let len = (start + size).saturating_sub(aligned) / size_of::<usize>() * size_of::<usize>();
+        let aligned = start.next_multiple_of(WORD_LEN);
+        self.push_range(aligned, (start + size).saturating_sub(aligned));
+        if aligned != start {
+            // With `guard_align=exact` it ends at its page: its fields are where its start says.
+            self.push_range(start, size.min(LEN_MAX));
+        }
+    }
+
+    fn push_range(&mut self, aligned: usize, len: usize) {
+        let len = len / WORD_LEN * WORD_LEN;
         if len == 0 {
             return;
         }
@@ -272,8 +281,10 @@ impl<'h> Marker<'h> {
             if self.depth == 0 {
                 reader.read_added(&mut |words| self.consider_all(words));
             }
-            // The first block to be read is read alone: the one that this began with.
-            self.origin.in_itself = false;
+            // The first block to be read is read alone: the one that this began with, in both ranges.
+            let next = self.pending[..self.depth].last();
+            self.origin.in_itself &=
+                next.is_some_and(|(start, _)| start.abs_diff(self.origin.start) < WORD_LEN);
         }
     }
 }
