@@ -67,12 +67,16 @@ mod settle;
 mod fixed_buffer;
 mod stack_buffer;
 mod buffer_first;
+#[cfg(target_has_atomic = "ptr")]
+mod shared;
 mod tlsf;
 #[cfg(target_has_atomic = "8")]
 mod static_bytes;
 
 pub use buffer_first::BufferFirst;
 pub use fixed_buffer::{Checkpoint, FixedBuffer};
+#[cfg(target_has_atomic = "ptr")]
+pub use shared::SharedFixedBuffer;
 pub use stack_buffer::StackBuffer;
 #[cfg(target_has_atomic = "8")]
 pub use static_bytes::StaticBytes;

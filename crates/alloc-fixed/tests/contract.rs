@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 
 use alloc_core::{Locked, NeverAlloc};
-use alloc_fixed::{BufferFirst, FixedBuffer, StackBuffer, TlsfHeap};
+use alloc_fixed::{BufferFirst, FixedBuffer, SharedFixedBuffer, StackBuffer, TlsfHeap};
 use alloc_testing::conformance;
 use alloc_testing::conformance::Options;
 
@@ -68,6 +68,16 @@ conformance!(tlsf_locked => with: |case| {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 20];
     case.run_sync(Locked::<parking_lot::RawMutex, _>::new(TlsfHeap::new(&mut buffer)));
 }; sync);
+
+conformance!(shared => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); 16 << 20];
+    case.run_sync(SharedFixedBuffer::new(&mut buffer));
+}; sync, Options::new().capacity(16 << 20));
+
+conformance!(shared_tiny => with: |case| {
+    let mut buffer = StackBuffer::<100>::new();
+    case.run_sync(SharedFixedBuffer::new(&mut buffer));
+}; sync, Options::new().capacity(100));
 
 /// Bytes for an allocator that the kit makes anew each time.
 fn leak(len: usize) -> &'static mut [u8] {
