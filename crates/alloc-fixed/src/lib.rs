@@ -70,16 +70,23 @@ mod buffer_first;
 #[cfg(target_has_atomic = "ptr")]
 mod shared;
 mod tlsf;
+mod max_heap;
+mod bits;
+mod bitmap;
+mod text;
 #[cfg(target_has_atomic = "8")]
 mod static_bytes;
 
+pub use bitmap::{BitmapHeap, Offset, Plain, StaleOffset};
 pub use buffer_first::BufferFirst;
 pub use fixed_buffer::{Checkpoint, FixedBuffer};
+pub use max_heap::MaxHeap;
 #[cfg(target_has_atomic = "ptr")]
 pub use shared::SharedFixedBuffer;
 pub use stack_buffer::StackBuffer;
 #[cfg(target_has_atomic = "8")]
 pub use static_bytes::StaticBytes;
+pub use text::{Text, format_arguments};
 pub use tlsf::{TlsfHeap, TlsfStats};
 
 /// The examples of the README are tests.
