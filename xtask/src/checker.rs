@@ -49,8 +49,9 @@ impl Checker {
     /// dies by, is ours. Returns only if that fails.
     pub(crate) fn exec(&self, args: &[OsString]) -> anyhow::Error {
         let mut command = Command::new(&self.program);
-        // Its subcommands `resolve` and `render` run no program and take no library.
-        if !args.first().is_some_and(|word| word == "resolve" || word == "render") {
+        // Its subcommands run no program and take no library.
+        let subcommands = ["resolve", "render", "ask", "help"];
+        if !args.first().is_some_and(|word| subcommands.iter().any(|name| word == name)) {
             command.arg("--library").arg(&self.library);
         }
         command.args(args);

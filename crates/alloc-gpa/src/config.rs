@@ -206,6 +206,11 @@ const KEYS: &[Key] = &[
         valid: "off, or 1 to 86400 (milliseconds)",
         set: |config, value| told::parse_time(value).map(|time| config.told.sample_ms = time),
     },
+    Key {
+        name: "report_on",
+        valid: "off, SIGUSR1, SIGUSR2, or the number of a signal from 35 to 64",
+        set: |config, value| told::parse_signal(value).map(|number| config.told.report_on = number),
+    },
 ];
 
 impl Config {
@@ -242,6 +247,7 @@ impl Config {
     /// | `live` | `off`, or `exit`: a process tells at its exit what is live, by the place that allocated it |
     /// | `every` | `off`, or seconds: a process tells so often what is live, or without records what grew |
     /// | `sample` | `off`, or milliseconds between the first samples of a record file, 20 unless told otherwise |
+    /// | `report_on` | `off`, `SIGUSR1`, `SIGUSR2`, or a number from 35 to 64: a signal at which a process reports and goes on |
     ///
     /// # Errors
     ///
@@ -452,6 +458,9 @@ mod tests {
         assert_eq!(read("live=exit,live=off"), Ok(default));
         assert_eq!(read("every=60").map(|config| config.told.every_s), Ok(60));
         assert_eq!(read("sample=5").map(|config| config.told.sample_ms), Ok(5));
+        assert_eq!(read("report_on=SIGUSR2").map(|c| c.told.report_on), Ok(libc::SIGUSR2));
+        assert_eq!(read("report_on=40").map(|c| c.told.report_on), Ok(40));
+        assert_eq!(read("report_on=40,report_on=off"), Ok(default));
         assert_eq!(read("sample=off").map(|config| config.told.sample_ms), Ok(0));
         let on_finding = OnFinding::Exit(9);
         assert_eq!(
@@ -468,7 +477,7 @@ mod tests {
             (
                 "stack=3",
                 "unknown key `stack`; the keys are stacks, history, guard, guard_seed, guard_align, guard_impl, \
-                 memory_limit, quarantine, junk, on_finding, dump, live, every, sample",
+                 memory_limit, quarantine, junk, on_finding, dump, live, every, sample, report_on",
             ),
             (
                 "memory_limit=lots",
@@ -498,6 +507,11 @@ mod tests {
             ("stacks=0", "`0` is no value of `stacks`; it takes off, or 1 to 32"),
             ("live=now", "`now` is no value of `live`; it takes off, exit"),
             ("every=0", "`0` is no value of `every`; it takes off, or 1 to 86400 (seconds)"),
+            (
+                "report_on=SIGSEGV",
+                "`SIGSEGV` is no value of `report_on`; it takes off, SIGUSR1, SIGUSR2, or the number of a \
+                 signal from 35 to 64",
+            ),
             ("dump=257", "`257` is no value of `dump`; it takes off, or 1 to 256"),
             ("stacks", "`` is no value of `stacks`; it takes off, or 1 to 32"),
             ("stacks=33", "`33` is no value of `stacks`; it takes off, or 1 to 32"),

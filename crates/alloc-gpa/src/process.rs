@@ -27,6 +27,7 @@ pub(crate) mod sampled;
 mod start;
 mod fork;
 mod ask;
+mod asked;
 mod leave;
 mod growth;
 mod lines;

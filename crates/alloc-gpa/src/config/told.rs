@@ -13,6 +13,8 @@ pub struct Told {
     pub every_s: u32,
     /// Of a process that writes records: milliseconds between its first samples; 0: none.
     pub sample_ms: u32,
+    /// Of a process: the number of the signal at which it reports and goes on; 0: none.
+    pub report_on: i32,
 }
 
 /// Longest dump in bytes.
@@ -20,7 +22,8 @@ pub(crate) const DUMP_LEN_MAX: u16 = 256;
 
 impl Told {
     /// Samples, and nothing else.
-    pub const DEFAULT: Self = Self { dump: 0, live: false, every_s: 0, sample_ms: 20 };
+    pub const DEFAULT: Self =
+        Self { dump: 0, live: false, every_s: 0, sample_ms: 20, report_on: 0 };
 }
 
 pub(super) fn parse_dump(value: &str) -> Option<u16> {
@@ -44,4 +47,15 @@ pub(super) fn parse_time(value: &str) -> Option<u32> {
         return Some(0);
     }
     value.parse().ok().filter(|time| (1..=86_400).contains(time))
+}
+
+/// Reads a signal that programs may use as they like, or `off`.
+pub(super) fn parse_signal(value: &str) -> Option<i32> {
+    match value {
+        "off" => Some(0),
+        "SIGUSR1" => Some(libc::SIGUSR1),
+        "SIGUSR2" => Some(libc::SIGUSR2),
+        // Real-time signals, but those that C libraries keep for themselves.
+        _ => value.parse().ok().filter(|number| (35..=64).contains(number)),
+    }
 }

@@ -118,7 +118,7 @@ pub fn detect_leaks() -> Result<Leaks, SearchError> {
 }
 
 /// Writes leaks that were found before the end.
-fn write(heap: &Heap, leaks: &Leaks) {
+pub(super) fn write(heap: &Heap, leaks: &Leaks) {
     let snapshot = growth::write_snapshot(heap, Scope::Live, Why::Request);
     for group in leaks.groups() {
         let (cycle, dump) = (leaks.cycle_of(group), heap.config.dump_len());

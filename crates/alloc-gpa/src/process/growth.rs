@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use super::tell::{self, Mode};
-use super::{PROCESS, fork};
+use super::{PROCESS, asked, fork};
 use crate::census::{Census, Scope};
 use crate::heap::Heap;
 use crate::lock::Lock;
@@ -86,7 +86,8 @@ pub(super) fn begin(heap: &Heap) {
     if told.every_s != 0 {
         SNAPSHOT_DUE.store(seconds(told.every_s), Relaxed);
     }
-    if SAMPLE_DUE.load(Relaxed) != NEVER || SNAPSHOT_DUE.load(Relaxed) != NEVER {
+    let is_timed = SAMPLE_DUE.load(Relaxed) != NEVER || SNAPSHOT_DUE.load(Relaxed) != NEVER;
+    if is_timed || told.report_on != 0 {
         heap.set_pulse(pulse);
     }
 }
@@ -96,10 +97,14 @@ pub(super) fn after_fork_child() {
     // Relaxed: a forked child has one thread.
     SNAPSHOT_COUNT.store(0, Relaxed);
     SAMPLE_COUNT.store(0, Relaxed);
+    asked::after_fork_child();
 }
 
 /// Looks whether something is due. The calling thread is inside the allocator, and holds no lock.
 fn pulse(heap: &Heap) {
+    if asked::is_due() {
+        asked::report(heap);
+    }
     let now = since_begin();
     let told = heap.config.told;
     // Each is taken by one thread: the one that sets the next time.
@@ -139,8 +144,13 @@ fn snapshot_due(heap: &Heap) {
     print_growth(heap);
 }
 
+/// Writes what is live, because somebody asked.
+pub(super) fn write_requested(heap: &Heap) {
+    write_snapshot(heap, Scope::Live, Why::Request);
+}
+
 /// Prints what grew since the last time.
-fn print_growth(heap: &Heap) {
+pub(super) fn print_growth(heap: &Heap) {
     let Some(now) = Snapshot::take(heap) else { return };
     // A signal handler that interrupted this very function prints nothing.
     let Some(mut last) = LAST.lock_or_give_up() else { return };

@@ -10,7 +10,7 @@ use super::env::{self, Found, Rights};
 use super::line::Line;
 use super::records::End;
 use super::tell::{self, Mode};
-use super::{PROCESS, fork, growth, leave};
+use super::{PROCESS, asked, fork, growth, leave};
 use crate::config::{Config, Guard, OnFinding};
 use crate::fault;
 use crate::heap::Heap;
@@ -43,10 +43,11 @@ pub fn start(kind: Start) {
         Some(heap) => Ok(heap),
         None => map(kind),
     };
-    if heap.is_ok() {
+    if let Ok(heap) = heap {
         register();
         if kind == Start::Preload {
             fault::install_interposed();
+            asked::listen(heap);
         }
     }
     drop(inside);
@@ -84,6 +85,7 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
     if kind == Start::Global {
         register();
         fault::install_behind_std();
+        asked::listen(heap);
     }
     Ok(heap)
 }

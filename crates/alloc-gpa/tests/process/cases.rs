@@ -48,10 +48,23 @@ pub(crate) fn run(name: &str) {
         "sealed" => mapping(libc::PROT_READ),
         "asks" => asks(),
         "grows" => grows(),
+        "asked" => asked(),
         "repeats" => repeats(),
         "damages" => damages(),
         _ => scan(name),
     }
+}
+
+/// Leaks, is asked for a report twice by a signal, and goes on.
+fn asked() {
+    for size in [SIZE, 2 * SIZE] {
+        wiped(|| _ = black_box(block(size)));
+        // SAFETY: raise(3) has no contract; the signal has a handler, which sets a flag.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
+        // A block with pages of its own: the next look at the flag.
+        drop(black_box(vec![1u8; 1 << 20]));
+    }
+    println!("went on");
 }
 
 /// Asks what leaked, what grew, and goes on.

@@ -30,7 +30,7 @@ fn main() {
     libtest_mimic::run(&arguments, tests.collect()).exit();
 }
 
-const TESTS: [(&str, fn()); 28] = [
+const TESTS: [(&str, fn()); 29] = [
     ("leaks_are_told_with_file_and_line", leaks_are_told_with_file_and_line),
     ("a_clean_program_says_nothing", a_clean_program_says_nothing),
     ("modes_of_a_global_allocator", modes_of_a_global_allocator),
@@ -45,6 +45,7 @@ const TESTS: [(&str, fn()); 28] = [
     ("a_process_asks", a_process_asks),
     ("growth_is_recorded", growth_is_recorded),
     ("repeats_are_counted", repeats_are_counted),
+    ("a_signal_asks_for_a_report", a_signal_asks_for_a_report),
     ("damage_is_told_before_the_end", damage_is_told_before_the_end),
     ("a_forked_child_reports_its_own", a_forked_child_reports_its_own),
     ("a_bare_fork_opens_a_file_of_its_own", a_bare_fork_opens_a_file_of_its_own),
@@ -336,6 +337,30 @@ fn growth_is_recorded() {
     assert!(text.contains("grows at "), "{text}");
     let text = Run::new("lost").options("live=exit").text().stderr;
     assert!(text.contains("alloc-gpa: live: "), "{text}");
+}
+
+/// A signal is answered while the process runs: with leaks, what is live, and what grew.
+fn a_signal_asks_for_a_report() {
+    let options = "report_on=SIGUSR2,sample=off";
+    let done = Run::new("asked").options(options).records();
+    assert_eq!((done.status, done.stdout.as_str()), (Some(0), "went on\n"));
+    let [records] = &done.records[..] else { panic!("{:?}", done.records) };
+    let why: Vec<_> = records.of("snapshot").map(|line| line["why"].as_str().unwrap()).collect();
+    assert_eq!(why, ["request"; 2]);
+    let lost: Vec<_> = records
+        .of("leak_at")
+        .filter(|line| line["kind"] == "lost")
+        .map(|line| (line["snapshot"].as_u64().unwrap(), line["bytes"].as_u64().unwrap()))
+        .collect();
+    let size = cases::SIZE as u64;
+    // Both blocks are of one place.
+    assert_eq!(lost, [(1, size), (2, 3 * size)]);
+    let text = Run::new("asked").options(options).text().stderr;
+    assert_eq!(text.matches("alloc-gpa: asked to report: ").count(), 2, "{text}");
+    assert!(text.contains("blocks live after "), "{text}");
+    // Without the setting the signal does what it always does.
+    let done = Run::new("asked").options("sample=off").text();
+    assert_eq!((done.status, done.stdout.as_str()), (None, ""));
 }
 
 fn repeats_are_counted() {

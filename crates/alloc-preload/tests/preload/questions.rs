@@ -2,6 +2,7 @@
 //! without.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::harness::{Bench, alloc_check, bare, command, library, run};
 
@@ -64,4 +65,33 @@ fn damage_is_told_on_request() {
     let answer = run(command(&program, "gpa").arg("flush").env("ALLOC_GPA", "on_finding=continue"));
     assert!(answer.err.contains("write past the end"), "{answer:#?}");
     assert!(answer.err.contains("offset 10"), "{answer:#?}");
+}
+
+/// A running process can be asked to report, and one that does not wait for the signal is left alone.
+#[test]
+fn a_process_is_asked_from_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = dir.path().join("records");
+    let mut check = bare(alloc_check());
+    check.arg("--library").arg(library()).arg("--records").arg(&records);
+    check.args(["--gpa", "report_on=SIGUSR2", "--", "/bin/cat"]);
+    let mut check = check.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let ask = |pid: u32| run(bare(alloc_check()).arg("ask").arg(pid.to_string()));
+    let started = std::time::Instant::now();
+    let pid = loop {
+        let mut files = std::fs::read_dir(&records).into_iter().flatten().flatten();
+        let name = files.next().map(|file| file.file_name().into_string().unwrap());
+        match name.and_then(|name| name.split('-').next()?.parse().ok()) {
+            Some(pid) if ask(pid).code == Some(0) => break pid,
+            _ => assert!(started.elapsed().as_secs() < 60, "it does not start"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let asked = ask(pid);
+    assert!(asked.out.contains(records.to_str().unwrap()), "{asked:#?}");
+    let not = ask(check.id());
+    assert_eq!((not.code, not.err.lines().count()), (Some(2), 1), "{not:#?}");
+    assert!(not.err.contains("report_on=SIGNAL"), "{not:#?}");
+    drop(check.stdin.take());
+    assert_eq!(check.wait().unwrap().code(), Some(0));
 }

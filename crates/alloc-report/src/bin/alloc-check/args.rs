@@ -20,8 +20,9 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 The report follows the program's own output. The exit status is the program's own if nothing was \
 found, else 23, and 2 if the program could not be checked; if a signal ended the program, it ends \
-alloc-check too. A program that is called `resolve`, `render` or `help` is checked with \
-`alloc-check -- resolve`. A FILE that is `-` means standard output.
+alloc-check too. A program that is called `resolve`, `render`, `ask` or `help` is checked with \
+`alloc-check -- resolve`. A FILE that is `-` means standard output; the program then writes to \
+standard error instead.
 
 Environment:
   ALLOC_CHECK_LIBRARY  the preload library, if not --library
@@ -35,6 +36,12 @@ Environment:
 pub(crate) enum Command {
     /// Renders records that `--records DIR` kept, once more
     Render(Render),
+    /// Has a running process report what it lost and what it holds, if `report_on` names a signal for it
+    Ask {
+        /// The process
+        #[arg(value_parser = clap::value_parser!(i32).range(1..))]
+        pid: i32,
+    },
     /// Copies text and replaces /path/module+0xOFFSET by function and file:line
     Resolve {
         /// Show the frames of the allocator, of standard libraries and before `main`, too

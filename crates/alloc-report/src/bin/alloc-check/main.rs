@@ -1,7 +1,8 @@
 //! `alloc-check PROGRAM [ARGS]`: runs a program under the preload library, then reports; `alloc-check
-//! render DIR` reports once more.
+//! render DIR` reports once more, `alloc-check ask PID` has a running process report.
 
 mod args;
+mod ask;
 mod inherited;
 mod library;
 mod outputs;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let done = match &cli.command {
         Some(args::Command::Render(args)) => render(args),
+        Some(args::Command::Ask { pid }) => ask::run(*pid),
         Some(args::Command::Resolve { full_stacks, file }) => {
             resolve::run(file.as_deref(), *full_stacks)
         }
@@ -76,13 +78,15 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
         None => RecordDir::create()?,
     };
     let (began, began_at) = (Instant::now(), SystemTime::now());
-    let status = run::run(
-        Command::new(&program.path)
-            .arg0(name)
-            .args(&args.command_line[1..])
-            .envs(run::environment(&libraries, records.path(), settings)),
-    )
-    .with_context(|| format!("cannot run {}", program.path.display()))?;
+    let mut command = Command::new(&program.path);
+    command.arg0(name).args(&args.command_line[1..]);
+    command.envs(run::environment(&libraries, records.path(), settings));
+    if Outputs::takes_stdout(reporting) {
+        // What reads the report there shall find nothing else.
+        command.stdout(io::stderr());
+    }
+    let status =
+        run::run(&mut command).with_context(|| format!("cannot run {}", program.path.display()))?;
     let run = Run {
         command: args.command_line.iter().map(|arg| arg.to_string_lossy().into()).collect(),
         status: status.code(),

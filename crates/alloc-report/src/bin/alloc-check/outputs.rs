@@ -62,6 +62,13 @@ impl Outputs {
         self.0.iter().any(|(format, _)| *format == Format::Text)
     }
 
+    /// Whether a format goes to standard output.
+    pub(crate) fn takes_stdout(args: &Reporting) -> bool {
+        [&args.output, &args.html, &args.json, &args.pprof, &args.dhat]
+            .into_iter()
+            .any(|path| path.as_deref() == Some(Path::new("-")))
+    }
+
     /// Writes the report in every format.
     pub(crate) fn write(
         &mut self,

@@ -27,7 +27,11 @@ pub(crate) fn run(file: Option<&Path>, shows_all_frames: bool) -> anyhow::Result
     match done {
         // The reader of our output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+        done => {
+            let name = file.map_or("standard input".into(), Path::to_string_lossy);
+            done.with_context(|| format!("cannot resolve {name}"))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
