@@ -74,6 +74,8 @@ struct Page {
     card_kinds: Vec<(String, String)>,
     cards_rest: String,
     shows_leaks: bool,
+    /// Whether every place that leaks is told.
+    shows_places: bool,
     leaks_lead: String,
     kinds: Vec<&'static str>,
     rows: Vec<Row>,
@@ -189,6 +191,7 @@ impl Report {
             card_kinds: view::kinds(&findings),
             cards_rest: rest(findings.len(), CARDS_MAX, "finding", "JSON has them all"),
             shows_leaks,
+            shows_places: options.leaks == LeakDetail::Full,
             leaks_lead: self.leaks_lead(&totals),
             kinds: LeakKind::ALL
                 .into_iter()

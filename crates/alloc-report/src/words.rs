@@ -84,7 +84,7 @@ pub(crate) fn leaks_meaning(report: &Report) -> &'static str {
         (true, false) => "blocks that nothing points to",
         (false, true) => "all blocks that were not freed",
         (true, true) => "in some processes blocks that nothing points to, in others all not freed",
-        (false, false) => "how they were counted is unknown",
+        (false, false) => "blocks that nothing pointed to at the last look",
     }
 }
 

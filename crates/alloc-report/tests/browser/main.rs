@@ -185,6 +185,34 @@ fn table_sorts_and_filters() {
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
+/// Many findings are sifted by kind and by text; from the twenty-first on their stacks are folded away.
+#[test]
+fn findings_are_sifted() {
+    let records = Records::new();
+    let stacks =
+        (1..26).map(|id| format!(r#"{{"t":"stack","id":{id},"frames":[[-1,{}]]}}"#, 4096 * id));
+    let findings = (1..26).map(|id| {
+        let kind = if id % 5 == 0 { "overflow" } else { "double_free" };
+        format!(r#"{{"t":"finding","kind":"{kind}","here":{id},"tid":7,"addr":{id}}}"#)
+    });
+    let lines: Vec<String> = [start(7)].into_iter().chain(stacks).chain(findings).collect();
+    records.bytes("7-0.jsonl", (lines.join("\n") + "\n").as_bytes());
+    let path = page(&records);
+    let mut browser = Browser::start();
+    browser.open(&path);
+    let count = "document.getElementById('finding-count').value";
+    assert_eq!(browser.text(count), "25 findings shown");
+    assert_eq!(browser.eval("document.querySelectorAll('.fold').length"), 5);
+    browser.click("document.querySelector('.finding-kind[value=double_free]')");
+    assert_eq!(browser.text(count), "5 findings shown");
+    browser.eval("document.getElementById('finding-filter').focus()");
+    browser.type_text("0x5000");
+    assert_eq!(browser.text(count), "1 finding shown");
+    let shown = "[...document.querySelectorAll('.card')].filter((card) => !card.hidden)[0].id";
+    assert_eq!(browser.text(shown), "finding-5");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
 /// A frame by its label, and its width in the chart.
 fn frame(name: &str) -> String {
     format!(
