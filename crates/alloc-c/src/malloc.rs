@@ -26,16 +26,23 @@ pub(crate) struct Malloc<F>(pub(crate) F);
 unsafe impl<F: Functions> Allocator for Malloc<F> {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        allocated(match route(layout) {
-            Route::Plain(len) => self.0.malloc(len),
-            Route::Aligned => self.0.memalign(layout.align(), layout.size()),
-        })
+        match route(layout) {
+            Route::Plain(len) => allocated(self.0.malloc(len)),
+            Route::Padded(len) => {
+                rare();
+                allocated(self.0.malloc(len))
+            }
+            Route::Aligned => {
+                rare();
+                allocated(self.0.memalign(layout.align(), layout.size()))
+            }
+        }
     }
 
     #[inline]
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         match route(layout) {
-            Route::Plain(len) => allocated(self.0.calloc(len)),
+            Route::Plain(len) | Route::Padded(len) => allocated(self.0.calloc(len)),
             Route::Aligned => {
                 let block = self.raw_alloc(layout)?;
                 // SAFETY: promise 1: writable for the layout's size.
@@ -62,7 +69,7 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match route(new_layout) {
             // SAFETY: live, by this method's contract; dead to the caller on `Some`.
-            Route::Plain(len) => unsafe { self.reallocated(block, len) },
+            Route::Plain(len) | Route::Padded(len) => unsafe { self.reallocated(block, len) },
             // `realloc` would not keep the alignment.
             // SAFETY: the caller keeps the same contract towards `raw_resize`.
             Route::Aligned => unsafe { self.raw_resize(block, layout, new_size) }.then_some(block),
@@ -103,8 +110,10 @@ unsafe impl<F: Functions> UnsizedFree for Malloc<F> {
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
         match route(new_layout) {
-            // SAFETY: live, by this method's contract; dead to the caller on `Ok`.
-            Route::Plain(len) => unsafe { self.reallocated(block, len) }.ok_or(AllocError),
+            Route::Plain(len) | Route::Padded(len) => {
+                // SAFETY: live, by this method's contract; dead to the caller on `Ok`.
+                unsafe { self.reallocated(block, len) }.ok_or(AllocError)
+            }
             Route::Aligned => {
                 let new_block = self.raw_alloc(new_layout)?;
                 // SAFETY: live, by this method's contract.
@@ -130,6 +139,10 @@ impl<F: Functions> Malloc<F> {
         allocated(unsafe { self.0.realloc(block.as_ptr().cast(), len) }).ok()
     }
 }
+
+/// Where it is called is off the usual way: the compiler lays that code elsewhere. No instruction.
+#[cold]
+const fn rare() {}
 
 /// What a function of C returned, as a block.
 #[inline]

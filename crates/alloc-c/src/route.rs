@@ -10,8 +10,10 @@ pub(crate) const ALIGN_MAX: usize = align_of::<libc::max_align_t>();
 /// How a request is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// By `malloc`, `calloc` or `realloc` with this many bytes.
+    /// By `malloc`, `calloc` or `realloc` with its own size.
     Plain(usize),
+    /// By the same with this many bytes, at least the alignment.
+    Padded(usize),
     /// By the function that takes an alignment.
     Aligned,
 }
@@ -31,7 +33,7 @@ pub(crate) const fn route(layout: Layout) -> Route {
     if align <= ALIGN_ALWAYS {
         Route::Plain(size)
     } else if align <= ALIGN_MAX {
-        Route::Plain(if size < align { align } else { size })
+        Route::Padded(if size < align { align } else { size })
     } else {
         Route::Aligned
     }
@@ -49,7 +51,8 @@ mod tests {
             for size in 1..100 {
                 let expected = match route(Layout::from_size_align(size, align).unwrap()) {
                     Route::Plain(len) if align <= size_of::<usize>() => len == size,
-                    Route::Plain(len) => align <= ALIGN_MAX && len == size.max(align),
+                    Route::Plain(_) => false,
+                    Route::Padded(len) => align <= ALIGN_MAX && len == size.max(align),
                     Route::Aligned => ALIGN_MAX < align,
                 };
                 assert!(expected, "{size} {align}");

@@ -32,10 +32,6 @@ enum Content {
     /// Invariant: the file is sealed against writes and changes of its length, and not empty; the
     /// mapping is all of it.
     Sealed {
-        #[cfg_attr(
-            not(target_os = "linux"),
-            expect(dead_code, reason = "only Linux has such files")
-        )]
         file: File,
         bytes: Mmap,
     },

@@ -1,7 +1,7 @@
 //! An array with room for a fixed number of items, inside itself.
 
 use core::fmt;
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 use core::slice;
@@ -105,12 +105,15 @@ impl<T, const N: usize> BoundedArray<T, N> {
 
     /// Takes the item at `index` out and puts the last one in its place. `None` if there is none.
     pub fn swap_remove(&mut self, index: usize) -> Option<T> {
-        let last = self.len.checked_sub(1)?;
-        if last < index {
+        if self.len <= index {
             return None;
         }
-        self.items.swap(index, last);
-        self.pop()
+        let last = self.pop()?;
+        match self.get_mut(index) {
+            Some(place) => Some(mem::replace(place, last)),
+            // It was the last itself.
+            None => Some(last),
+        }
     }
 
     /// Drops all items behind the first `len`.

@@ -2,6 +2,7 @@
 
 use core::alloc::Layout;
 use core::fmt;
+use core::num::NonZero;
 use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
@@ -35,8 +36,8 @@ pub struct NodePool<A: Allocator> {
     /// `count` nodes. Invariant: a live block of the backing with layout `all`.
     base: NonNull<u8>,
     all: Layout,
-    /// Distance of two nodes in bytes; not zero.
-    stride: usize,
+    /// Distance of two nodes in bytes.
+    stride: NonZero<usize>,
     count: usize,
     free_count: usize,
 }
@@ -105,6 +106,7 @@ impl<A: Allocator + Copy> NodePool<A> {
     /// no bytes are refused too: there is nothing to hand out.
     pub fn new(backing: A, node: Layout, count: usize) -> Result<Self, AllocError> {
         let node = node.pad_to_align();
+        let stride = NonZero::new(node.size()).ok_or(AllocError)?;
         let len = node.size().checked_mul(count).filter(|len| *len != 0).ok_or(AllocError)?;
         let all = Layout::from_size_align(len, node.align()).map_err(|_| AllocError)?;
         let word = |index: usize| {
@@ -117,7 +119,7 @@ impl<A: Allocator + Copy> NodePool<A> {
             *bits = word(index);
         }
         let base = backing.raw_alloc(all)?;
-        Ok(Self { free, base, all, stride: node.size(), count, free_count: count })
+        Ok(Self { free, base, all, stride, count, free_count: count })
     }
 }
 
@@ -141,7 +143,7 @@ impl<A: Allocator> NodePool<A> {
         let bit = word.trailing_zeros();
         *word &= !(1 << bit);
         self.free_count -= 1;
-        let offset = (index * WORD_BITS + bit as usize) * self.stride;
+        let offset = (index * WORD_BITS + bit as usize) * self.stride.get();
         // SAFETY: invariant 4: the bit of a node below `count`, so the offset lies inside the block.
         Some(unsafe { self.base.add(offset) })
     }

@@ -15,9 +15,10 @@ type Expected = BTreeSet<(String, u64, String)>;
 
 /// Lays the cases out as a crate of their own beside the workspace's crates, one example a case.
 fn write_crate(root: &Path, crates: &Path, ui: &Path) {
-    let dependencies = ["alloc-arena", "alloc-fixed", "alloc-gpa", "alloc-page"]
-        .map(|name| format!("{name} = {{ path = {:?} }}\n", crates.join(name)))
-        .concat();
+    let dependencies =
+        ["alloc-arena", "alloc-c", "alloc-fixed", "alloc-gpa", "alloc-page", "alloc-pool"]
+            .map(|name| format!("{name} = {{ path = {:?} }}\n", crates.join(name)))
+            .concat();
     let manifest = format!(
         "[package]\nname = \"ui\"\nedition = \"2024\"\n[workspace]\n[lib]\npath = \"lib.rs\"\n\
          [dependencies]\n{dependencies}alloc-core = {{ path = {:?} }}\n\

@@ -1,0 +1,103 @@
+//! One loop three times: over malloc itself, over `CAllocator`, and over the same behind `dyn`.
+
+use std::alloc::Layout;
+use std::hint::black_box;
+use std::ptr::NonNull;
+
+use alloc_c::CAllocator;
+use alloc_core::Allocator;
+
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut u8;
+    fn free(block: *mut u8);
+}
+
+/// Where layouts come from: the type, as in all typed code, or memory.
+trait Layouts {
+    fn get(&self, index: usize) -> Layout;
+}
+
+struct OfType;
+
+impl Layouts for OfType {
+    #[inline(always)]
+    fn get(&self, _: usize) -> Layout {
+        Layout::new::<[u64; 8]>()
+    }
+}
+
+impl Layouts for [Layout; 16] {
+    #[inline(always)]
+    fn get(&self, index: usize) -> Layout {
+        self[index % 16]
+    }
+}
+
+#[inline(always)]
+fn rounds(
+    count: usize,
+    layouts: &impl Layouts,
+    take: impl Fn(Layout) -> Option<NonNull<u8>>,
+    give: impl Fn(NonNull<u8>, Layout),
+) {
+    for index in 0..count {
+        let layout = layouts.get(index);
+        let Some(block) = take(layout) else { return };
+        unsafe { black_box(block).write(1) };
+        give(block, layout);
+    }
+}
+
+/// What a user of malloc does who knows that alignments are small, and looks.
+#[inline(never)]
+fn direct(count: usize, layouts: &impl Layouts) {
+    let take = |layout: Layout| {
+        if layout.align() > 16 {
+            return None;
+        }
+        NonNull::new(unsafe { malloc(layout.size()) })
+    };
+    rounds(count, layouts, take, |block, _| unsafe { free(block.as_ptr()) });
+}
+
+#[inline(never)]
+fn ours(count: usize, layouts: &impl Layouts) {
+    let take = |layout| CAllocator.raw_alloc(layout).ok();
+    rounds(count, layouts, take, |block, layout| unsafe { CAllocator.raw_free(block, layout) });
+}
+
+#[inline(never)]
+fn erased(count: usize, layouts: &impl Layouts) {
+    let alloc: &dyn Allocator = black_box(&CAllocator);
+    let take = |layout| alloc.raw_alloc(layout).ok();
+    rounds(count, layouts, take, |block, layout| unsafe { alloc.raw_free(block, layout) });
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn take_erased(alloc: &dyn Allocator, layout: Layout) -> Option<NonNull<u8>> {
+    alloc.raw_alloc(layout).ok()
+}
+
+/// # Safety
+///
+/// As `raw_free`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe fn give_erased(alloc: &dyn Allocator, block: NonNull<u8>, layout: Layout) {
+    unsafe { alloc.raw_free(block, layout) }
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let count = words[2].parse().unwrap();
+    let layouts = black_box([Layout::from_size_align(64, 8).unwrap(); 16]);
+    match &*words[1] {
+        "direct" => direct(count, &OfType),
+        "ours" => ours(count, &OfType),
+        "erased" => erased(count, &OfType),
+        "direct of memory" => direct(count, &layouts),
+        "ours of memory" => ours(count, &layouts),
+        other => panic!("no loop is called {other}"),
+    }
+}

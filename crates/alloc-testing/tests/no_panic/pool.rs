@@ -1,0 +1,122 @@
+//! Pools, over an erased backing.
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+
+use alloc_core::{AllocError, Allocator, Owned};
+use alloc_pool::{
+    BoundedArray, Buffer, BufferPool, Handle, Interner, Misuse, NodePool, Outstanding, Pool, Scratch,
+    SlotMap, Symbol,
+};
+
+type Backing<'a> = &'a dyn Allocator;
+type Node = [u64; 4];
+
+#[inline(never)]
+pub fn create<'p, 'a>(
+    pool: &'p Pool<Node, Backing<'a>>,
+    node: Node,
+) -> Result<Owned<Node, &'p Pool<Node, Backing<'a>>>, AllocError> {
+    pool.create(node)
+}
+
+#[inline(never)]
+pub fn destroy(node: Owned<Node, &Pool<Node, Backing<'_>>>) {
+    drop(node);
+}
+
+#[inline(never)]
+pub fn preheat(pool: &Pool<Node, Backing<'_>>, count: usize) -> Result<(), AllocError> {
+    pool.preheat(count)
+}
+
+#[inline(never)]
+pub fn reset(pool: &mut Pool<Node, Backing<'_>>) {
+    pool.reset();
+    pool.free_all();
+}
+
+#[inline(never)]
+pub fn nodes(backing: Backing<'_>, node: Layout, count: usize) -> Result<NodePool<Backing<'_>>, AllocError> {
+    NodePool::new(backing, node, count)
+}
+
+#[inline(never)]
+pub fn acquire(nodes: &mut NodePool<Backing<'_>>) -> Option<NonNull<u8>> {
+    nodes.acquire()
+}
+
+#[inline(never)]
+pub fn release(nodes: &mut NodePool<Backing<'_>>, node: NonNull<u8>) -> Result<(), Misuse> {
+    nodes.release(node)
+}
+
+#[inline(never)]
+pub fn finish(nodes: NodePool<Backing<'_>>) -> Result<(), Outstanding> {
+    nodes.finish()
+}
+
+#[inline(never)]
+pub fn buffers(backing: Backing<'_>, len: usize, count: usize) -> Result<BufferPool<Backing<'_>>, AllocError> {
+    BufferPool::new(backing, len, count)
+}
+
+#[inline(never)]
+pub fn buffer<'p, 'a>(pool: &'p BufferPool<Backing<'a>>) -> Option<Buffer<'p, Backing<'a>, 16>> {
+    pool.get()
+}
+
+#[inline(never)]
+pub fn let_go(buffer: Buffer<'_, Backing<'_>, 16>) {
+    drop(buffer);
+}
+
+#[inline(never)]
+pub fn scratch(backing: Backing<'_>, len: usize) -> Result<Scratch<Backing<'_>>, AllocError> {
+    Scratch::new(backing, len)
+}
+
+#[inline(never)]
+pub fn use_scratch(scratch: &Scratch<Backing<'_>>) -> Option<usize> {
+    scratch.acquire().map(|buffer| buffer.len())
+}
+
+#[inline(never)]
+pub fn insert(map: &mut SlotMap<Node, Backing<'_>>, node: Node) -> Result<Handle, (Node, AllocError)> {
+    map.insert(node)
+}
+
+#[inline(never)]
+pub fn remove(map: &mut SlotMap<Node, Backing<'_>>, handle: Handle) -> Option<Node> {
+    map.remove(handle)
+}
+
+#[inline(never)]
+pub fn get<'m>(map: &'m SlotMap<Node, Backing<'_>>, handle: Handle) -> Option<&'m Node> {
+    map.get(handle)
+}
+
+#[inline(never)]
+pub fn intern(names: &mut Interner<Backing<'_>>, name: &str) -> Result<Symbol, AllocError> {
+    names.intern(name)
+}
+
+#[inline(never)]
+pub fn look_up(names: &Interner<Backing<'_>>, name: &str) -> Option<Symbol> {
+    names.get(name)
+}
+
+#[inline(never)]
+pub fn resolve<'n>(names: &'n Interner<Backing<'_>>, symbol: Symbol) -> Option<&'n str> {
+    names.resolve(symbol)
+}
+
+#[inline(never)]
+pub fn array(array: &mut BoundedArray<u32, 8>, index: usize) -> Option<u32> {
+    array.push(1).ok()?;
+    array.insert(index, 2).ok()?;
+    array.remove(index)?;
+    array.swap_remove(index)?;
+    array.truncate(index);
+    array.pop()
+}

@@ -1,0 +1,11 @@
+//! Bytes of a region are given back to the system while they are read.
+use alloc_page::{Decommit, Region};
+
+fn main() {
+    let mut region = Region::reserve(4096).unwrap();
+    region.commit(0..4096).unwrap();
+    // SAFETY: committed.
+    let bytes = unsafe { region.bytes(0..4096) };
+    region.decommit(0..4096, Decommit::Strict).unwrap(); //~ E0502
+    println!("{}", bytes[0]);
+}
