@@ -1,9 +1,12 @@
 //! Pools beside their peers.
 
+use std::alloc::Layout;
+use std::ptr::{self, NonNull};
+
 use alloc_bench::pools::{
     self, Node, Pool, ROUND, create_destroy, create_only, in_any_order, rounds,
 };
-use alloc_core::Owned;
+use alloc_core::{Allocator, Owned};
 
 use super::{Case, Contender};
 
@@ -24,6 +27,37 @@ impl<'p> Pool for Ours<'p> {
     fn destroy(&mut self, item: Self::Item) {
         drop(item);
     }
+
+    #[inline]
+    fn word(item: &Self::Item) -> *const u8 {
+        Owned::as_ptr(item).cast_const().cast()
+    }
+}
+
+/// Ours, by the contract's own calls: bare pointers, as Zig's pool hands out.
+struct Raw(alloc_pool::Pool<Node>);
+
+impl Pool for Raw {
+    type Item = NonNull<Node>;
+
+    #[inline]
+    fn create(&mut self, node: Node) -> NonNull<Node> {
+        let place = self.0.raw_alloc(Layout::new::<Node>()).expect(ENOUGH).cast();
+        // SAFETY: memory for a node, just taken.
+        unsafe { place.write(node) };
+        place
+    }
+
+    #[inline]
+    fn destroy(&mut self, item: NonNull<Node>) {
+        // SAFETY: the workloads destroy each item once, by the pool that made it.
+        unsafe { self.0.raw_free(item.cast(), Layout::new::<Node>()) };
+    }
+
+    #[inline]
+    fn word(item: &NonNull<Node>) -> *const u8 {
+        item.as_ptr().cast_const().cast()
+    }
 }
 
 /// Ours, behind handles that know when they are stale.
@@ -40,6 +74,11 @@ impl Pool for Map {
     #[inline]
     fn destroy(&mut self, item: Self::Item) {
         self.0.remove(item);
+    }
+
+    #[inline]
+    fn word(item: &Self::Item) -> *const u8 {
+        ptr::without_provenance(item.to_bits() as usize)
     }
 }
 
@@ -58,6 +97,11 @@ impl Pool for Slab {
     fn destroy(&mut self, item: usize) {
         self.0.remove(item);
     }
+
+    #[inline]
+    fn word(item: &usize) -> *const u8 {
+        ptr::without_provenance(*item)
+    }
 }
 
 /// The crate typed-arena: references, which nobody gives back.
@@ -73,6 +117,11 @@ impl<'p> Pool for TypedArena<'p> {
 
     #[inline]
     fn destroy(&mut self, _: &'p mut Node) {}
+
+    #[inline]
+    fn word(item: &&'p mut Node) -> *const u8 {
+        item.as_ptr().cast()
+    }
 }
 
 fn pool() -> alloc_pool::Pool<Node> {
@@ -98,11 +147,13 @@ pub(super) const CASES: &[Case] = &[
     case!("pool/pairs":
         "alloc-pool" => |count| create_destroy(&mut Ours(&pool()), count),
         "slab" => |count| create_destroy(&mut slab(), count),
+        "alloc-pool, raw" => |count| create_destroy(&mut Raw(pool()), count),
         "alloc-pool, handles" => |count| create_destroy(&mut map(), count),
     ),
     case!("pool/random":
         "alloc-pool" => |count| in_any_order(&mut Ours(&pool()), count),
         "slab" => |count| in_any_order(&mut slab(), count),
+        "alloc-pool, raw" => |count| in_any_order(&mut Raw(pool()), count),
         "alloc-pool, handles" => |count| in_any_order(&mut map(), count),
     ),
     case!("pool/create":
