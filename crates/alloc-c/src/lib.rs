@@ -1,8 +1,9 @@
 //! C's `malloc` behind the [`alloc_core`] contract.
 //!
 //! [`CAllocator`] is the heap that C code in the same process uses: what C gives can be freed here, and
-//! what is allocated here can be freed by C. [`CAllocatorWith`] is the same over a table of functions
-//! of one's own.
+//! what is allocated here can be freed by C. [`RawCAllocator`] is the same without the alignments that C
+//! does not know, [`CAllocatorWith`] over a table of functions of one's own. [`CHandle`] is an allocator
+//! as C sees it, in both directions; [`FreesOnly`] owns memory that others allocated.
 //!
 //! ```
 //! use alloc_c::CAllocator;
@@ -18,7 +19,8 @@
 //! # Design
 //!
 //! ```text
-//!  layout --> route.rs --+-- align <= max_align_t --> malloc / calloc / realloc (size.max(align))
+//!  layout --> route.rs --+-- align <= a pointer's --> malloc / calloc / realloc (size)
+//!                        +-- align <= max_align_t --> the same (size.max(align))
 //!                        +-- above it ------------->  posix_memalign; a growth that does not fit
 //!                                                     the usable size is the caller's copy
 //!
@@ -27,6 +29,9 @@
 //!                           Malloc<F: Functions>  --> libc, directly
 //!                                             ^   --> a table of function pointers
 //!  CAllocatorWith(&'static CFunctions) -------+
+//!
+//!  CHandle { context, &CVtable }   new(&A): functions that call A, for C
+//!                                  from C: functions that the verbs call, in Rust
 //! ```
 //!
 //! Three layers: `route` decides on numbers, `malloc` obeys it, `functions` is the seam to C.
