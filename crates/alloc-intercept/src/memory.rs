@@ -149,6 +149,17 @@ pub(crate) unsafe extern "C" fn bzero(to: *mut c_void, len: usize) {
     unsafe { fill(to, 0, len, "bzero") };
 }
 
+/// `void explicit_bzero(void *to, size_t len)`: see bzero(3).
+///
+/// # Safety
+///
+/// As C's.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn explicit_bzero(to: *mut c_void, len: usize) {
+    // SAFETY: the same contract. A fill by an instruction is never left out.
+    unsafe { fill(to, 0, len, "explicit_bzero") };
+}
+
 /// `int memcmp(const void *left, const void *right, size_t len)`: see memcmp(3).
 ///
 /// # Safety

@@ -3,6 +3,7 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::mem;
 
+use crate::checker::reads;
 use crate::next::Next;
 use crate::strings::length;
 
@@ -33,6 +34,31 @@ macro_rules! passed {
 
 const ALL: usize = usize::MAX;
 
+/// A string is about to be read, unless it is null.
+///
+/// # Safety
+///
+/// As `strlen`'s, if it is not null.
+#[inline]
+unsafe fn text_if_any(text: *const c_char, name: &'static str) {
+    if !text.is_null() {
+        // SAFETY: the same contract.
+        unsafe { length(text, ALL, name) };
+    }
+}
+
+/// Bytes are about to be read.
+///
+/// # Safety
+///
+/// None: it is an `unsafe` function so that it may stand where others do.
+#[inline]
+unsafe fn range(from: *const c_void, len: usize, name: &'static str) {
+    if len != 0 {
+        reads(from, len, name);
+    }
+}
+
 passed! {
     strcasecmp(left: *const c_char, right: *const c_char) -> c_int, c"strcasecmp":
         length(left, ALL, "strcasecmp"), length(right, ALL, "strcasecmp");
@@ -44,6 +70,14 @@ passed! {
         length(from, ALL, "strstr"), length(wanted, ALL, "strstr");
     strcasestr(from: *const c_char, wanted: *const c_char) -> *mut c_char, c"strcasestr":
         length(from, ALL, "strcasestr"), length(wanted, ALL, "strcasestr");
+    strverscmp(left: *const c_char, right: *const c_char) -> c_int, c"strverscmp":
+        length(left, ALL, "strverscmp"), length(right, ALL, "strverscmp");
+    strtok(text: *mut c_char, set: *const c_char) -> *mut c_char, c"strtok":
+        text_if_any(text, "strtok"), length(set, ALL, "strtok");
+    strtok_r(text: *mut c_char, set: *const c_char, place: *mut *mut c_char) -> *mut c_char, c"strtok_r":
+        text_if_any(text, "strtok_r"), length(set, ALL, "strtok_r");
+    memmem(from: *const c_void, len: usize, wanted: *const c_void, wanted_len: usize) -> *mut c_void, c"memmem":
+        range(from, len, "memmem"), range(wanted, wanted_len, "memmem");
     strspn(from: *const c_char, set: *const c_char) -> usize, c"strspn":
         length(from, ALL, "strspn"), length(set, ALL, "strspn");
     strcspn(from: *const c_char, set: *const c_char) -> usize, c"strcspn":

@@ -90,6 +90,22 @@ unsafe fn compare(
 pub(crate) unsafe fn copy(to: *mut c_char, from: *const c_char, name: &'static str) -> usize {
     // SAFETY: the same contract.
     let len = unsafe { length(from, usize::MAX, name) };
+    // SAFETY: the same contract.
+    unsafe { copy_measured(to, from, len, name) }
+}
+
+/// The same, of a string that was looked at and is `len` bytes long.
+///
+/// # Safety
+///
+/// As `strcpy`'s.
+#[inline]
+pub(crate) unsafe fn copy_measured(
+    to: *mut c_char,
+    from: *const c_char,
+    len: usize,
+    name: &'static str,
+) -> usize {
     writes(to, len + 1, name);
     // SAFETY: the same contract.
     unsafe { bytes::copy(to.cast(), from.cast(), len + 1) };
@@ -136,6 +152,23 @@ pub(crate) unsafe fn append(
     let used = unsafe { length(from, len, name) };
     // SAFETY: the same contract.
     let before = unsafe { length(to, usize::MAX, name) };
+    // SAFETY: the same contract.
+    unsafe { append_measured(to, before, from, used, name) }
+}
+
+/// The same, of strings that were looked at: `before` bytes are there, `used` are appended.
+///
+/// # Safety
+///
+/// As `strncat`'s.
+#[inline]
+pub(crate) unsafe fn append_measured(
+    to: *mut c_char,
+    before: usize,
+    from: *const c_char,
+    used: usize,
+    name: &'static str,
+) -> *mut c_char {
     let end = to.wrapping_add(before);
     writes(end, used + 1, name);
     // SAFETY: the same contract.
@@ -231,6 +264,11 @@ strings! {
         append(to, from, usize::MAX, "strcat");
     strncat(to: *mut c_char, from: *const c_char, len: usize) -> *mut c_char:
         append(to, from, len, "strncat");
+    memccpy(to: *mut c_char, from: *const c_char, byte: c_int, len: usize) -> *mut c_char:
+        copy_until(to, from, byte, len);
+    strlcpy(to: *mut c_char, from: *const c_char, size: usize) -> usize:
+        copy_cut(to, from, size, "strlcpy");
+    strlcat(to: *mut c_char, from: *const c_char, size: usize) -> usize: append_cut(to, from, size);
     strdup(from: *const c_char) -> *mut c_char: duplicate(from, usize::MAX, "strdup");
     __strdup(from: *const c_char) -> *mut c_char: duplicate(from, usize::MAX, "strdup");
     strndup(from: *const c_char, len: usize) -> *mut c_char: duplicate(from, len, "strndup");
@@ -254,6 +292,62 @@ unsafe fn duplicate(from: *const c_char, len: usize, name: &'static str) -> *mut
         unsafe { bytes::fill(block.wrapping_byte_add(used).cast(), 0, 1) };
     }
     block.cast()
+}
+
+/// Copies up to the first such byte, `len` bytes at most; returns where the copy goes on, null if the byte was
+/// not among them.
+///
+/// # Safety
+///
+/// As `memccpy`'s.
+unsafe fn copy_until(to: *mut c_char, from: *const c_char, byte: c_int, len: usize) -> *mut c_char {
+    const NAME: &str = "memccpy";
+    let find = |start, len| {
+        // SAFETY: as `bounded` promises.
+        unsafe { bytes::find(start, byte as u8, len) }
+    };
+    // SAFETY: the same contract.
+    let at = unsafe { bounded(NAME, from.cast(), len, find) };
+    let count = len.min(at.saturating_add(1));
+    if count != 0 {
+        writes(to, count, NAME);
+    }
+    // SAFETY: the same contract.
+    unsafe { bytes::copy(to.cast(), from.cast(), count) };
+    if at == len { ptr::null_mut() } else { to.wrapping_add(count) }
+}
+
+/// Copies a string as far as `size` bytes hold it and its end; returns its length.
+///
+/// # Safety
+///
+/// As `strlcpy`'s.
+unsafe fn copy_cut(to: *mut c_char, from: *const c_char, size: usize, name: &'static str) -> usize {
+    // SAFETY: the same contract.
+    let len = unsafe { length(from, usize::MAX, name) };
+    if let Some(most) = size.checked_sub(1) {
+        let used = len.min(most);
+        writes(to, used + 1, name);
+        // SAFETY: the same contract.
+        unsafe { bytes::copy(to.cast(), from.cast(), used) };
+        // SAFETY: the same contract.
+        unsafe { bytes::fill(to.wrapping_add(used).cast(), 0, 1) };
+    }
+    len
+}
+
+/// Appends a string as far as `size` bytes hold all of it and its end; returns the length of all of it.
+///
+/// # Safety
+///
+/// As `strlcat`'s.
+unsafe fn append_cut(to: *mut c_char, from: *const c_char, size: usize) -> usize {
+    const NAME: &str = "strlcat";
+    // SAFETY: the same contract.
+    let before = unsafe { length(to, size, NAME) };
+    // SAFETY: the rest of the same range.
+    let more = unsafe { copy_cut(to.wrapping_add(before), from, size - before, NAME) };
+    before.saturating_add(more)
 }
 
 /// Returns where the copy begins; how long it is nobody asks.

@@ -91,7 +91,7 @@ fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
 #[test]
 fn each_fault_is_told() {
     let (_dir, program) = compile("faults.c");
-    assert_eq!(kinds().count(), 27);
+    assert_eq!(kinds().count(), 41);
     for (name, words) in kinds() {
         let mut check = bare(alloc_check());
         check.arg("--library").arg(preload()).args(["--intercept", "--"]).arg(&program).arg(name);
@@ -109,6 +109,20 @@ fn each_fault_is_told() {
             assert!(err.contains(&place), "{name}: no {place} in {err}");
         }
     }
+}
+
+/// A function that ends the process, because the compiler knows the room, tells of it first.
+#[test]
+fn what_ends_the_process_is_told() {
+    let (_dir, program) = compile("faults.c");
+    let mut check = bare(alloc_check());
+    check.arg("--library").arg(preload()).args(["--intercept", "--"]).arg(&program);
+    let (_, err, code) = run(check.arg("memcpy_chk_fails"));
+    assert_eq!(code, None, "it dies by the program's signal: {err}");
+    let words =
+        "write past the end of a 10-byte block (offset 10): in memcpy: 11 bytes from offset 0";
+    assert!(err.contains(words), "{err}");
+    assert!(err.contains("buffer overflow detected"), "libc says so, too: {err}");
 }
 
 /// With the preload library, under glibc's malloc, and alone: the work is done as libc does it.

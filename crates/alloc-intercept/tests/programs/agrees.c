@@ -48,7 +48,13 @@ static int same(cs left, cs right) {
     F(s, strpbrk, (cs, cs)) F(size_t, wcslen, (const wchar_t *)) F(size_t, wcsnlen, (const wchar_t *, size_t)) \
     F(int, wcscmp, (const wchar_t *, const wchar_t *)) F(wchar_t *, wcscpy, (wchar_t *, const wchar_t *)) \
     F(wchar_t *, wcscat, (wchar_t *, const wchar_t *)) F(wchar_t *, wmemset, (wchar_t *, wchar_t, size_t)) \
-    F(wchar_t *, wmemcpy, (wchar_t *, const wchar_t *, size_t))
+    F(wchar_t *, wmemcpy, (wchar_t *, const wchar_t *, size_t)) \
+    F(void *, memccpy, (void *, const void *, int, size_t)) F(void *, memmem, (const void *, size_t, const void *, size_t)) \
+    F(int, wcsncmp, (const wchar_t *, const wchar_t *, size_t)) F(wchar_t *, wcschr, (const wchar_t *, wchar_t)) \
+    F(wchar_t *, wcsrchr, (const wchar_t *, wchar_t)) F(wchar_t *, wmemchr, (const wchar_t *, wchar_t, size_t)) \
+    F(int, wmemcmp, (const wchar_t *, const wchar_t *, size_t)) F(wchar_t *, wcsncpy, (wchar_t *, const wchar_t *, size_t)) \
+    F(wchar_t *, wcpncpy, (wchar_t *, const wchar_t *, size_t)) F(wchar_t *, wcpcpy, (wchar_t *, const wchar_t *)) \
+    F(wchar_t *, wcsncat, (wchar_t *, const wchar_t *, size_t))
 #define DECLARE(result, name, args) result name args; static result (*its_##name) args;
 #define FIND(result, name, args) its_##name = dlsym(libc, #name); CHECK(its_##name && its_##name != name);
 EACH(DECLARE)
@@ -91,7 +97,7 @@ int main(void) {
         size_t text = its_strlen(z), old = its_strlen(x);
         unsigned shift = pick(at - len + 1), wide = len / 4, slot = at / 4 * 4;
         wchar_t *v = (wchar_t *)(a - slot), *u = (wchar_t *)(its - slot);
-        switch (turn % 13) {
+        switch (turn % 14) {
         case 0: CHECK(memcpy(x, b - len, len) == x), its_memcpy(w, b - len, len); break;
         case 1: CHECK(memmove(x + shift, x, len) == x + shift), its_memmove(w + shift, w, len); break;
         case 2: CHECK(memmove(x, x + shift, len) == x), its_memmove(w, w + shift, len); break;
@@ -109,8 +115,20 @@ int main(void) {
             v[slot / 4 - 1] = u[slot / 4 - 1] = 0;
             CHECK(wcslen(v) == its_wcslen(v) && wcsnlen(v, wide) == its_wcsnlen(v, wide));
             CHECK(sign(wcscmp(v, v + 1)) == sign(its_wcscmp(v, v + 1)));
+            CHECK(sign(wcsncmp(v, v + 1, small)) == sign(its_wcsncmp(v, v + 1, small)));
+            wchar_t wanted = v[pick(slot / 4)];
+            CHECK(wcschr(v, wanted) == its_wcschr(v, wanted) && wcsrchr(v, wanted) == its_wcsrchr(v, wanted));
+            CHECK(wmemchr(v, wanted, slot / 4) == its_wmemchr(v, wanted, slot / 4));
+            CHECK(wmemchr(v, -5, wide) == its_wmemchr(v, -5, wide) && wcschr(v, -5) == its_wcschr(v, -5));
+            CHECK(sign(wmemcmp(v, v + 1, slot / 4 - 1)) == sign(its_wmemcmp(v, v + 1, slot / 4 - 1)));
             if (wide * 4 <= slot) CHECK(wmemcpy(v, (wchar_t *)(b - 4 * wide), wide) == v), its_wmemcpy(u, (wchar_t *)(b - 4 * wide), wide);
             break;
+        case 13: {
+            s mine = memccpy(x, b - len, byte, len), other = its_memccpy(w, b - len, byte, len);
+            CHECK(mine ? mine - x == other - w : !other);
+            CHECK(memmem(x, at, z, small < from ? small : from) == its_memmem(x, at, z, small < from ? small : from));
+            break;
+        }
         }
         a[-1] = its[-1] = 0;
         CHECK(same(a - LEN, its - LEN));
@@ -118,6 +136,16 @@ int main(void) {
     wchar_t text[20] = L"one", other[20] = L"one";
     CHECK(wcscat(wcscpy(text, L"three"), L" four") == text);
     CHECK(its_wcscat(its_wcscpy(other, L"three"), L" four") == other && !its_wcscmp(text, other));
+    for (size_t most = 0; most < 9; most++) {
+        wchar_t mine[20] = L"some text there", its_own[20] = L"some text there";
+        CHECK(wcsncpy(mine, L"five!", most) == mine && its_wcsncpy(its_own, L"five!", most));
+        CHECK(wcpncpy(mine + 9, L"abc", most) - mine == its_wcpncpy(its_own + 9, L"abc", most) - its_own);
+        CHECK(!its_wmemcmp(mine, its_own, 20));
+        mine[3] = its_own[3] = 0;
+        CHECK(wcsncat(mine, L"more", most) == mine && its_wcsncat(its_own, L"more", most));
+        CHECK(wcpcpy(mine + 10, L"end") - mine == its_wcpcpy(its_own + 10, L"end") - its_own);
+        CHECK(!its_wmemcmp(mine, its_own, 20));
+    }
     puts("as libc does");
     return 0;
 }

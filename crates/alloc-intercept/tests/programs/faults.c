@@ -1,6 +1,7 @@
 /* One fault for each name, made by a function of libc; `at NAME` marks the lines that its report must
    name. */
 #define _GNU_SOURCE
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,13 @@ static volatile size_t used;
 
 void *__memcpy_chk(void *, const void *, size_t, size_t);
 char *__strcpy_chk(char *, const char *, size_t);
+int __sprintf_chk(char *, int, size_t, const char *, ...);
+int __snprintf_chk(char *, size_t, int, size_t, const char *, ...);
 
 HIDDEN void memcpy_past(void) { memcpy(p, q, 11); } // at memcpy_past
 HIDDEN void memcpy_from(void) { memcpy(q, p, 11); } // at memcpy_from
 HIDDEN void memcpy_chk_past(void) { __memcpy_chk(p, q, 11, -1ul); } // at memcpy_chk_past
+HIDDEN void memcpy_chk_fails(void) { __memcpy_chk(p, q, 11, 10); } // at memcpy_chk_fails
 HIDDEN void memmove_past(void) { memmove(p + 1, p, 10); } // at memmove_past
 HIDDEN void memset_past(void) { memset(p, 1, 11); } // at memset_past
 HIDDEN void memset_before(void) { memset(q - 1, 1, 3); } // at memset_before
@@ -55,6 +59,52 @@ HIDDEN void wmemcpy_past(void) {
     wmemcpy(wide, L"abc", 4); // at wmemcpy_past
     free(wide);
 }
+HIDDEN void wcsncpy_past(void) {
+    Wide wide = malloc(12); // at wcsncpy_past
+    wcsncpy(wide, L"a", 4); // at wcsncpy_past
+    free(wide);
+}
+HIDDEN void wcsncat_past(void) {
+    Wide wide = malloc(12); // at wcsncat_past
+    wcsncat(wcscpy(wide, L"ab"), L"cd", 1); // at wcsncat_past
+    free(wide);
+}
+HIDDEN void memccpy_past(void) { memccpy(p, q, 'h', 20); } // at memccpy_past
+HIDDEN void memmem_past(void) { used = memmem(p, 11, q, 1) != NULL; } // at memmem_past
+HIDDEN void strtok_past(void) { used = strtok(p, " ") != NULL; } // at strtok_past
+HIDDEN void explicit_bzero_past(void) { explicit_bzero(p, 11); } // at explicit_bzero_past
+HIDDEN void sprintf_past(void) { sprintf(p, "%d and %.1f", 1234, 5.6); } // at sprintf_past
+HIDDEN void snprintf_past(void) { snprintf(p, 11, "%s", q); } // at snprintf_past
+HIDDEN void sprintf_chk_past(void) { __sprintf_chk(p, 1, -1ul, "%s %d", "1234567", 89); } // at sprintf_chk_past
+HIDDEN void snprintf_chk_past(void) { __snprintf_chk(p, 12, 1, -1ul, "%s", q); } // at snprintf_chk_past
+HIDDEN void print_list(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    vsnprintf(p, 20, format, list); // at vsnprintf_past
+    va_end(list);
+}
+HIDDEN void vsnprintf_past(void) { print_list("%d%d%d%d%d%d%d", 1, 22, 333, 4, 55, 6, 7); } // at vsnprintf_past
+HIDDEN void sprintf_freed(void) {
+    Block late = strdup("late"); // at sprintf_freed
+    free(late); // at sprintf_freed
+    sprintf(late, "%d", 4); // at sprintf_freed
+}
+HIDDEN FILE *lines(void) {
+    FILE *file = tmpfile();
+    fputs("a line of a file\n", file);
+    rewind(file);
+    return file;
+}
+HIDDEN void fgets_past(void) {
+    FILE *file = lines();
+    fgets(p, 11, file); // at fgets_past
+    fclose(file);
+}
+HIDDEN void fputs_past(void) {
+    FILE *file = tmpfile();
+    fputs(p, file); // at fputs_past
+    fclose(file);
+}
 HIDDEN void strlen_freed(void) {
     Block late = strdup("late"); // at strlen_freed
     free(late); // at strlen_freed
@@ -74,6 +124,10 @@ HIDDEN void legal(void) {
     strcpy(p, q);
     strcat(q, "tail of it");
     memmove(q, q + 1, 19);
+    snprintf(p, 10, "%.3f %d %s", 1.5, 77, "cut off"), snprintf(p + 10, 0, "%d", 7), snprintf(NULL, 0, "%s", q);
+    sprintf(q, "%d %.2f %s %c%c%c%c", 1, 2.5, "three", 'f', 'o', 'u', 'r');
+    used = strcmp(q, "1 2.50 three four") || strcmp(p, "1.500 77 ") ? abort(), 0 : 0;
+    memccpy(p, "abc", 'c', 100), strcpy(q, "nineteen characters");
     used = strlen("static") + strlen(getenv("PATH") ? getenv("PATH") : "") + wcslen(L"wide");
     p = realloc(p, 0) ? p : malloc(10);
     Block lost = malloc(50); // at legal
@@ -106,8 +160,23 @@ static const struct { const char *name; void (*run)(void); } KINDS[] = {
     {"strdup_past", strdup_past},         // expect: in strdup
     {"wcslen_past", wcslen_past},         // expect: in wcslen
     {"wmemcpy_past", wmemcpy_past},       // expect: in wmemcpy
+    {"wcsncpy_past", wcsncpy_past},       // expect: in wcsncpy: 16 bytes from offset 0
+    {"wcsncat_past", wcsncat_past},       // expect: in wcsncat: 8 bytes from offset 8
+    {"memccpy_past", memccpy_past},       // expect: write past the end of a 10-byte block (offset 10): in memccpy: 11 bytes from offset 0
+    {"memmem_past", memmem_past},         // expect: in memmem
+    {"strtok_past", strtok_past},         // expect: in strtok
+    {"explicit_bzero_past", explicit_bzero_past}, // expect: in explicit_bzero
+    {"sprintf_past", sprintf_past},       // expect: write past the end of a 10-byte block (offset 10): in sprintf: 13 bytes from offset 0
+    {"snprintf_past", snprintf_past},     // expect: in snprintf: 11 bytes from offset 0
+    {"sprintf_chk_past", sprintf_chk_past}, // expect: in sprintf: 11 bytes from offset 0
+    {"snprintf_chk_past", snprintf_chk_past}, // expect: in snprintf: 12 bytes from offset 0
+    {"vsnprintf_past", vsnprintf_past},   // expect: in vsnprintf: 12 bytes from offset 0
+    {"sprintf_freed", sprintf_freed},     // expect: write to a freed 5-byte block (offset 0): in sprintf
+    {"fgets_past", fgets_past},           // expect: in fgets: 11 bytes from offset 0
+    {"fputs_past", fputs_past},           // expect: in fputs
     {"strlen_freed", strlen_freed},       // expect: read of a freed 5-byte block (offset 0): in strnlen
     {"memcpy_freed", memcpy_freed},       // expect: write to a freed 5-byte block (offset 0): in memcpy
+    {"memcpy_chk_fails", memcpy_chk_fails},
     {"legal", legal},                     // expect: 1 leak
 };
 
