@@ -155,7 +155,8 @@ fn check_bans(file: &File) -> Vec<String> {
     let mut problems = Vec::new();
     for ban in BANS.iter().filter(|ban| (ban.applies)(file)) {
         for (number, line) in code(&file.text) {
-            let statement = line.split("//").next().unwrap_or_default();
+            // A lifetime is no item.
+            let statement = line.split("//").next().unwrap_or_default().replace("'static ", "'_ ");
             if statement.contains(ban.call) {
                 let Ban { call, instead, .. } = ban;
                 problems.push(format!("{}:{number}: `{call}`; instead: {instead}", file.path));
@@ -216,6 +217,11 @@ mod tests {
         assert!(check_bans(&file("crates/alloc-c/src/lib.rs", &tested)).is_empty());
         let remark = format!("/// Like `{}`.\n", BANS[0].call);
         assert!(check_bans(&file("crates/alloc-c/src/lib.rs", &remark)).is_empty());
+
+        let place = format!("{}COUNT: u32 = 0;\n", BANS[7].call);
+        assert_eq!(check_bans(&file("crates/alloc-c/src/lib.rs", &place)).len(), 1);
+        let borrow = format!("fn f(_: &'{}[u8]) {{}}\n", BANS[7].call);
+        assert!(check_bans(&file("crates/alloc-c/src/lib.rs", &borrow)).is_empty());
 
         let mutex = format!("use {};\n", BANS[1].call);
         assert_eq!(check_bans(&file("crates/alloc-gpa/src/lib.rs", &mutex)).len(), 1);
