@@ -30,7 +30,7 @@
 mod capture;
 pub(crate) mod depot;
 pub(crate) mod bounds;
-mod elf;
+pub(crate) mod elf;
 pub(crate) mod modules;
 mod memo;
 mod modules_build;

@@ -4,6 +4,7 @@
 use core::ops::ControlFlow;
 
 use crate::finding::Detail;
+use crate::stack::elf;
 use crate::sys::{ended, peek};
 
 /// One mapping.
@@ -134,10 +135,14 @@ pub(crate) fn describe(addr: usize) -> Detail {
         return Detail::from_args(format_args!("not mapped: no address has such upper bits"));
     }
     let mut detail = None;
+    let mut image = Image { base: 0, name: [0; NAME_LEN_MAX], name_len: 0 };
     let listed = for_each(|mapping| {
+        if mapping.inode != 0 && mapping.offset == 0 {
+            image = Image::of(mapping);
+        }
         let holds = mapping.start <= addr && addr < mapping.end;
         if holds {
-            detail = Some(describe_in(mapping, addr));
+            detail = Some(describe_in(mapping, addr, &image));
         }
         !holds
     });
@@ -147,8 +152,48 @@ pub(crate) fn describe(addr: usize) -> Detail {
     })
 }
 
-/// Says what an address is that a mapping holds.
-fn describe_in(mapping: &Line<'_>, addr: usize) -> Detail {
+/// The file whose first page is mapped before an address.
+struct Image {
+    base: usize,
+    name: [u8; NAME_LEN_MAX],
+    name_len: usize,
+}
+
+/// What is kept of a file's name.
+const NAME_LEN_MAX: usize = 64;
+
+/// Bytes of a file's head that are looked at: program headers follow the ELF header.
+const HEAD_LEN: usize = 1024;
+
+impl Image {
+    fn of(mapping: &Line<'_>) -> Self {
+        let name = last_of(mapping.name);
+        let name = &name[..name.len().min(NAME_LEN_MAX)];
+        let mut image = Self { base: mapping.start, name: [0; NAME_LEN_MAX], name_len: name.len() };
+        image.name[..name.len()].copy_from_slice(name);
+        image
+    }
+
+    /// Whether the file says that this address is its own: that of a static that is zero in the
+    /// beginning lies behind what the file has, in memory without a name.
+    fn holds(&self, addr: usize) -> bool {
+        let mut head = [0; HEAD_LEN];
+        let is_read = self.base != 0 && peek::read(self.base, &mut head);
+        let image = is_read.then(|| elf::parse_elf(&head, self.base)).flatten();
+        image.is_some_and(|image| image.start <= addr && addr < image.end)
+    }
+}
+
+/// What follows the last slash.
+fn last_of(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+/// What the kernel calls memory of no file that processes share.
+const SHARED_NAME: &[u8] = b"/dev/zero (deleted)";
+
+/// Says what an address is that a mapping holds, behind the image of a file.
+fn describe_in(mapping: &Line<'_>, addr: usize, image: &Image) -> Detail {
     let local = 0u8;
     let here = (&raw const local).addr();
     if mapping.start <= here && here < mapping.end {
@@ -157,9 +202,16 @@ fn describe_in(mapping: &Line<'_>, addr: usize) -> Detail {
     if mapping.name.starts_with(b"[stack") {
         return Detail::from_args(format_args!("stack address: of the main thread"));
     }
+    if mapping.name == SHARED_NAME {
+        return Detail::from_args(format_args!("foreign block: in memory that processes share"));
+    }
     if !mapping.name.is_empty() {
-        let name = mapping.name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = last_of(mapping.name);
         return Detail::from_args(format_args!("address in {}", name.escape_ascii()));
+    }
+    if image.holds(addr) {
+        let name = image.name[..image.name_len].escape_ascii();
+        return Detail::from_args(format_args!("address in {name}"));
     }
     if let Some(id) = ended::thread_at(mapping.start..mapping.end, addr) {
         let name = crate::sys::name_of_thread(id);
@@ -179,6 +231,8 @@ fn describe_in(mapping: &Line<'_>, addr: usize) -> Detail {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::AtomicU8;
+
     use super::*;
 
     /// The kinds of line that Linux writes.
@@ -212,8 +266,12 @@ mod tests {
     fn addresses_are_described() {
         let local = 0u8;
         static STATIC: u8 = 1;
+        // Longer than the page that the file's own part ends in.
+        static ZERO: [AtomicU8; 3 << 12] = [const { AtomicU8::new(0) }; 3 << 12];
         assert_eq!(describe((&raw const local).addr()).as_str(), "stack address: of this thread");
         assert!(describe((&raw const STATIC).addr()).as_str().starts_with("address in alloc_gpa"));
+        let zero = describe((&raw const ZERO).addr() + (2 << 12));
+        assert!(zero.as_str().starts_with("address in alloc_gpa"), "{zero:?}");
         assert_eq!(describe(0x10).as_str(), "not mapped: a null pointer plus 16");
         assert_eq!(describe(LOW_END).as_str(), "not mapped");
         assert!(describe(USER_END).as_str().starts_with("not mapped: "));
