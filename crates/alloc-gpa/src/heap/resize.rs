@@ -2,6 +2,7 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
 
 use alloc_core::AllocError;
 
@@ -92,6 +93,9 @@ impl Heap {
         // In place a large block would keep all its memory, full of canary.
         let wastes = block.is_large() && new.size() < old_size / 2;
         if shrinks && !wastes && self.resize_begun(&block, new.size(), here) {
+            // As where it moves: the block is as this call wanted it.
+            // Relaxed: published by the state.
+            block.slot.allocated.store(here.get(), Relaxed);
             word.publish(&block.slot.state);
             return Ok(addr);
         }
