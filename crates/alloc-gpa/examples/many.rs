@@ -1,5 +1,6 @@
 //! Allocates and frees many blocks in one process, with a window of live ones, and prints what memory
-//! the process takes: `cargo run --release -p alloc-gpa --example many -- 100000000`.
+//! the process takes: `cargo run --release -p alloc-gpa --example many -- 100000000`. A second number is the
+//! quarantine in bytes, after which addresses are used again.
 
 use alloc_core::{Allocator, Layout};
 use alloc_gpa::{Check, Gpa};
@@ -19,7 +20,9 @@ fn status(keys: [&str; 3]) -> [u64; 3] {
 fn main() {
     let argument = std::env::args().nth(1);
     let count: u64 = argument.and_then(|text| text.parse().ok()).unwrap_or(10_000_000);
-    let gpa = Gpa::builder().build();
+    let quarantine = std::env::args().nth(2).and_then(|text| text.parse().ok());
+    let builder = Gpa::builder();
+    let gpa = quarantine.map_or(builder, |bytes| builder.quarantine(bytes)).build();
     let mut window = std::collections::VecDeque::with_capacity(WINDOW);
     let mut random = 1u64;
     for index in 0..count {

@@ -4,12 +4,32 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::chunk::{BlockRef, Memory};
+use super::classes::CANARY_LEN_MIN;
 use super::state::{State, StateWord};
 use super::{Heap, canary, redzone_damage};
 use crate::finding::LeakTotals;
 use crate::stack::StackId;
 use crate::sys::pages;
 use crate::sys::presence::Presence;
+
+/// Whether the slot was not handed out yet.
+fn is_unused(block: &BlockRef<'_>) -> bool {
+    // Acquire: pairs with the Release that made a block live.
+    StateWord::load(&block.slot.state, Acquire).is_unused()
+}
+
+/// Whether a write past the end of a live block reached the end of its slot.
+fn overruns(block: &BlockRef<'_>) -> bool {
+    let (size, room) = (block.size(), block.room());
+    if !StateWord::load(&block.slot.state, Acquire).is_allocated() || room <= size {
+        return false;
+    }
+    // SAFETY: `size < room`.
+    let end = unsafe { block.start().add(size) };
+    // SAFETY: the rest of the slot is mapped.
+    let damage = unsafe { canary::canary_damage(end, room - size) };
+    damage.is_some_and(|damage| damage.last + 1 == room - size)
+}
 
 /// A block that is live while the sweep passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +124,70 @@ impl Heap {
                 }
             }
         });
+        // Slots that are used again are blank for a moment, and hold junk.
+        if self.config.quarantine.is_none() {
+            self.for_each_chunk(|chunk| {
+                chunk.for_each_slab(|first| self.audit_unused(first, &mut presence));
+            });
+        }
+    }
+
+    /// Tells of a write to slots of a slab that were never handed out: it jumped over all that stands
+    /// behind blocks. The last block before is named; whose the write was nobody knows.
+    fn audit_unused(&self, first: BlockRef<'_>, presence: &mut Presence) {
+        let slab = first.slab;
+        // Memory that was used before holds what it held, and a large block has no slots behind it.
+        let is_blank = !slab.is_used.load(Relaxed) && slab.memory() == Memory::Here;
+        if !is_blank || !first.is_current() || first.is_guarded() || first.is_large() {
+            return;
+        }
+        let mut last = None;
+        for index in 0..slab.count.load(Relaxed) {
+            let block = first.neighbour(Some(index)).filter(|block| !is_unused(block));
+            last = block.or(last);
+        }
+        let Some(last) = last else { return };
+        let Some(unused) = last.neighbour(Some(last.index + 1)) else { return };
+        if overruns(&last) {
+            return;
+        }
+        let (base, len) = unused.slab_range();
+        let (start, end) = (unused.start(), base.addr().get() + len);
+        let mut offset = 0;
+        while let Some(rest) =
+            end.checked_sub(start.addr().get() + offset).filter(|rest| *rest != 0)
+        {
+            let addr = start.addr().get() + offset;
+            let len = (pages::PAGE_LEN - addr % pages::PAGE_LEN).min(rest);
+            // SAFETY: inside the slab.
+            let at = unsafe { start.add(offset) };
+            if presence.has_memory(addr) != Some(false) {
+                // SAFETY: the slab's memory is held, and was never given out.
+                if let Some(hit) = unsafe { canary::first_stray(at, len) } {
+                    self.tell_stray(&last, &unused, addr + hit);
+                    return;
+                }
+            }
+            offset += len;
+        }
+    }
+
+    /// Tells of a byte that was written behind `last`, in slots of which `unused` is the first, unless
+    /// they were handed out meanwhile, or the write ran on from `last`, of which is told already.
+    #[cold]
+    fn tell_stray(&self, last: &BlockRef<'_>, unused: &BlockRef<'_>, addr: usize) {
+        // Acquire: orders the reads of states after that of the byte.
+        core::sync::atomic::fence(Acquire);
+        let (room, offset) = (unused.room().max(1), addr - unused.start().addr().get());
+        if offset < CANARY_LEN_MIN {
+            return;
+        }
+        let index = unused.index + (offset / room) as u32;
+        // Behind the last slot is less than another one.
+        let hit = unused.neighbour(Some(index));
+        if is_unused(unused) && hit.is_none_or(|hit| is_unused(&hit)) {
+            self.tell_unused(last, addr);
+        }
     }
 
     /// Tells of a write to a freed block whose memory was given back: it left a page where there

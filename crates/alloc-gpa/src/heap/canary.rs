@@ -266,6 +266,29 @@ unsafe fn damage(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
     unsafe { locate(start, len, word) }
 }
 
+/// Returns the offset of the first byte of `[start, start + len)` that is neither zero nor what a canary
+/// is there.
+///
+/// # Safety
+///
+/// As [`first_nonzero`].
+pub(crate) unsafe fn first_stray(start: NonNull<u8>, len: usize) -> Option<usize> {
+    let mut offset = 0;
+    loop {
+        // SAFETY: `offset <= len`.
+        let at = unsafe { start.add(offset) };
+        // SAFETY: the rest of the range.
+        let hit = offset + unsafe { first_nonzero(at, len - offset) }?;
+        // SAFETY: inside the range.
+        let at = unsafe { start.add(hit) };
+        // SAFETY: the caller's contract.
+        if unsafe { at.read_volatile() } != canary_byte(at.addr().get()) {
+            return Some(hit);
+        }
+        offset = hit + 1;
+    }
+}
+
 /// Returns the offset of the first byte of `[start, start + len)` that is not zero.
 ///
 /// # Safety

@@ -333,6 +333,16 @@ impl Heap {
         self.tell(finding);
     }
 
+    /// A byte was written behind a block, the last of its slab, to memory that was never handed out.
+    #[cold]
+    pub(super) fn tell_unused(&self, block: &BlockRef<'_>, addr: usize) {
+        let mut finding = blank(FindingKind::Overflow, addr, None, StackId::NONE);
+        describe(&mut finding, block, addr.wrapping_sub(block.start().addr().get()).cast_signed());
+        finding.detail =
+            Detail::from_args(format_args!("memory that is no block's: this one is before it"));
+        self.tell(finding);
+    }
+
     /// The `len` bytes before a block are damaged.
     #[cold]
     pub(super) fn tell_underflow(
