@@ -42,6 +42,12 @@ impl Sampled {
     }
 }
 
+/// The layout, of a byte at least.
+fn of_a_byte(layout: Layout) -> Layout {
+    // An alignment that is one already.
+    Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout)
+}
+
 /// Whether the block is one of the checking heap.
 #[inline]
 fn is_guarded(block: NonNull<u8>) -> bool {
@@ -53,7 +59,11 @@ fn is_guarded(block: NonNull<u8>) -> bool {
 unsafe impl Allocator for Sampled {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if ProcessHeap.picks() { Picked(*self).raw_alloc(layout) } else { GLIBC.raw_alloc(layout) }
+        if ProcessHeap.picks() {
+            Picked(*self).raw_alloc(layout)
+        } else {
+            GLIBC.raw_alloc(of_a_byte(layout))
+        }
     }
 
     #[inline]
@@ -61,7 +71,7 @@ unsafe impl Allocator for Sampled {
         if ProcessHeap.picks() {
             Picked(*self).raw_alloc_zeroed(layout)
         } else {
-            GLIBC.raw_alloc_zeroed(layout)
+            GLIBC.raw_alloc_zeroed(of_a_byte(layout))
         }
     }
 
@@ -143,6 +153,14 @@ unsafe impl UnsizedFree for Sampled {
 }
 
 impl Served for Sampled {
+    /// As the checking heap's; glibc is asked for a byte.
+    const SIZE_MIN: usize = Checked::SIZE_MIN;
+
+    /// Of what was to be picked; glibc refuses the others by itself.
+    fn refused(&self, size: usize, align: usize, of: Option<(usize, usize)>) {
+        self.0.refused(size, align, of);
+    }
+
     #[inline]
     unsafe fn free_told(&self, block: NonNull<u8>, size: Option<usize>, align: Option<usize>) {
         if is_guarded(block) {
@@ -158,12 +176,12 @@ impl Served for Sampled {
 // SAFETY: as `Sampled`, whose blocks these are.
 unsafe impl Allocator for Picked {
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        self.0.alloc_picked(layout).map_or_else(|| GLIBC.raw_alloc(layout), Ok)
+        self.0.alloc_picked(layout).map_or_else(|| GLIBC.raw_alloc(of_a_byte(layout)), Ok)
     }
 
     /// The pages of a guarded block are zero when they are opened.
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        self.0.alloc_picked(layout).map_or_else(|| GLIBC.raw_alloc_zeroed(layout), Ok)
+        self.0.alloc_picked(layout).map_or_else(|| GLIBC.raw_alloc_zeroed(of_a_byte(layout)), Ok)
     }
 
     alloc_core::forward!(self.0; except raw_alloc, raw_alloc_zeroed);
@@ -174,7 +192,13 @@ unsafe impl UnsizedFree for Picked {
     alloc_core::forward_unsized!(self.0);
 }
 
-impl Served for Picked {}
+impl Served for Picked {
+    const SIZE_MIN: usize = Sampled::SIZE_MIN;
+
+    fn refused(&self, size: usize, align: usize, of: Option<(usize, usize)>) {
+        self.0.refused(size, align, of);
+    }
+}
 
 /// `malloc`.
 #[inline]

@@ -24,8 +24,8 @@ use std::alloc::System;
 
 use alloc_core::{Allocator, UnsizedFree};
 
+use super::ProcessHeap;
 use super::start::{self, Start};
-use super::{PROCESS, ProcessHeap};
 use crate::config::Guard;
 use crate::heap::{Origin, map};
 use crate::sample;
@@ -140,10 +140,11 @@ fn alloc_picked(layout: Layout, origin: Origin, kind: Start) -> Option<NonNull<u
     Some(block.start())
 }
 
-/// Whether the address lies in a chunk of the process's heap.
+/// Whether the address lies in a chunk of a heap of this crate. If it is another instance's, the
+/// process's heap tells of that.
 #[inline]
 fn holds(addr: usize) -> bool {
-    map::may_hold(addr) && PROCESS.heap().is_some_and(|heap| heap.owns(addr))
+    map::may_hold(addr) && !map::lookup(addr).is_null()
 }
 
 /// [`GlobalAlloc`] for [`Global`](crate::Global) while blocks are sampled: guarded blocks, and the
