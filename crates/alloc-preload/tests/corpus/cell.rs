@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::modes::Mode;
 use crate::report::Report;
 use crate::source::Case;
 
@@ -40,7 +41,8 @@ fn place(report: &Report, finding: &Value, file: &str, case: &Case) -> &'static 
 }
 
 /// What is wrong with a report, apart from what is found: the block, the stacks, the status.
-pub(crate) fn problems(report: &Report, file: &str, case: &Case, has_stacks: bool) -> Vec<String> {
+pub(crate) fn problems(report: &Report, file: &str, case: &Case, mode: Mode) -> Vec<String> {
+    let has_stacks = mode.has_stacks();
     let mut problems = Vec::new();
     let mut check = |is_right: bool, what: String| {
         if !is_right {
@@ -85,7 +87,7 @@ pub(crate) fn problems(report: &Report, file: &str, case: &Case, has_stacks: boo
         }
     }
     for kind in ["lost", "indirect", "reachable"] {
-        if let Some(bytes) = case.number(kind) {
+        if let Some(bytes) = case.number(kind).filter(|_| mode.looks_for_leaks()) {
             let (_, told) = report.total(kind);
             check(i128::from(told) == bytes, format!("{told} bytes {kind}, not {bytes}"));
         }

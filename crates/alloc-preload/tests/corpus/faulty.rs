@@ -9,7 +9,7 @@ use alloc_report::Symboliser;
 
 use crate::cell;
 use crate::harness::{Bench, build_example};
-use crate::modes::MODES;
+use crate::modes::{DEFAULT, MODES, Mode};
 use crate::report::Report;
 use crate::source::{self, Case};
 use crate::table::{Table, reasons};
@@ -25,10 +25,13 @@ struct Source {
 
 impl Source {
     fn build(bench: &Bench, file: &'static str, text: &str) -> Self {
-        let program = match file.strip_suffix(".rs") {
-            Some(name) => build_example(name),
-            None => bench.compile(&format!("corpus/{file}"), &[]),
+        let program = match file {
+            "faults.rs" => build_example("faults"),
+            _ => bench.compile(&format!("corpus/{file}"), &[]),
         };
+        if text.contains("libplugin.so") {
+            bench.compile_library("corpus/plugin.c", &[]);
+        }
         let names = Command::new(&program).output().expect("the program runs").stdout;
         let names = String::from_utf8(names).expect("names");
         let names: BTreeSet<String> = names.lines().map(str::to_owned).collect();
@@ -42,16 +45,16 @@ impl Source {
     }
 
     /// Runs all cases in a mode; returns all that is not as the table says.
-    fn check(&self, settings: &str, column: &str) -> Option<String> {
-        self.check_each(column, settings, self.cases.iter(), |name| {
-            Report::recorded(&self.program, &[name], settings, &self.symboliser)
+    fn check(&self, mode: Mode) -> Option<String> {
+        self.check_each(mode, self.cases.iter(), |name| {
+            Report::recorded(&self.program, &[name], mode, &self.symboliser)
         })
     }
 
     /// Runs every fourth case under `alloc-check` itself, which reads all symbols for each.
     fn check_under_alloc_check(&self) -> Option<String> {
-        self.check_each("default", "", self.cases.iter().step_by(4), |name| {
-            let report = Report::checked(&self.program, &[name], "");
+        self.check_each(DEFAULT, self.cases.iter().step_by(4), |name| {
+            let report = Report::checked(&self.program, &[name]);
             assert_eq!(cell::wrong_status(&report), None, "{name}");
             report
         })
@@ -59,18 +62,17 @@ impl Source {
 
     fn check_each<'s>(
         &self,
-        column: &str,
-        settings: &str,
+        mode: Mode,
         cases: impl Iterator<Item = (&'s String, &'s Case)>,
         run: impl Fn(&str) -> Report,
     ) -> Option<String> {
-        let has_stacks = !settings.contains("stacks=off");
+        let has_stacks = mode.has_stacks();
         let mut wrong = Vec::new();
         for (name, case) in cases {
             let report = run(name);
             let found = cell::of(&report, self.file, case);
-            let expected = self.table.cell(name, column);
-            let mut problems = cell::problems(&report, self.file, case, has_stacks);
+            let expected = self.table.cell(name, mode.column);
+            let mut problems = cell::problems(&report, self.file, case, mode);
             if !agrees(expected, &found, has_stacks) {
                 problems.push(format!("found: {found}; expected: {expected}"));
             }
@@ -78,7 +80,7 @@ impl Source {
                 wrong.push(format!("{name}: {}", problems.join("\n    ")));
             }
         }
-        let head = format!("{}, {settings:?} ({column}):", self.file);
+        let head = format!("{}, {mode:?}:", self.file);
         (!wrong.is_empty()).then(|| format!("{head}\n{}", wrong.join("\n")))
     }
 }
@@ -98,6 +100,14 @@ fn agrees(expected: &str, found: &str, has_stacks: bool) -> bool {
         cell.split(", ").map(kind).collect::<Vec<_>>()
     };
     if has_stacks { expected == found } else { kinds(expected) == kinds(found) }
+}
+
+/// Fails with what is wrong, line by line.
+#[track_caller]
+fn is_none(wrong: Option<String>) {
+    if let Some(wrong) = wrong {
+        panic!("{wrong}");
+    }
 }
 
 /// Makes the tests of a source: one for each mode, which share one compilation.
@@ -122,19 +132,19 @@ macro_rules! tests {
 
             #[test]
             fn under_alloc_check() {
-                assert_eq!(source().check_under_alloc_check().unwrap_or_default(), "");
+                is_none(source().check_under_alloc_check());
             }
 
             #[test]
             fn in_the_default_mode() {
-                assert_eq!(source().check("", "default").unwrap_or_default(), "");
+                is_none(source().check(DEFAULT));
             }
 
             #[test]
             fn in_the_other_modes() {
-                let checks = MODES.map(|(settings, column)| source().check(settings, column));
+                let checks = MODES.map(|mode| source().check(mode));
                 let wrong = checks.into_iter().flatten().collect::<Vec<_>>();
-                assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+                is_none((!wrong.is_empty()).then(|| wrong.join("\n")));
             }
 
             /// Every cell that says that nothing is found gives a reason that the page knows.
@@ -155,4 +165,8 @@ tests!(late, "late.c");
 tests!(past, "past.c");
 tests!(requests, "requests.c");
 tests!(cxx, "cxx.cpp");
+tests!(bounds, "bounds.c");
+tests!(lifetimes, "lifetimes.c");
+tests!(objects, "objects.cpp");
+tests!(raw, "raw.rs");
 tests!(rust, "faults.rs", "../../../alloc-gpa/examples/faults.rs");

@@ -17,4 +17,5 @@ mod faulty;
 mod modes;
 mod report;
 mod source;
+mod summary;
 mod table;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use alloc_report::Symboliser;
 use serde_json::Value;
 
-use crate::harness::{Run, alloc_check, bare, command, library, run};
+use crate::harness::{Run, alloc_check, bare, command, intercept_library, library, run};
+use crate::modes::Mode;
 
 /// How a case ended, and what was said about it.
 pub(crate) struct Report {
@@ -22,12 +23,12 @@ pub(crate) struct Stack<'r> {
 }
 
 impl Report {
-    /// Runs a program under `alloc-check`, with this value of `ALLOC_GPA`.
-    pub(crate) fn checked(program: &Path, args: &[&str], settings: &str) -> Self {
+    /// Runs a program under `alloc-check`, in the default mode.
+    pub(crate) fn checked(program: &Path, args: &[&str]) -> Self {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         let mut command = bare(alloc_check());
         command.arg("--library").arg(library()).arg("--json").arg(file.path());
-        command.arg("--").arg(program).args(args).env("ALLOC_GPA", settings);
+        command.arg("--").arg(program).args(args);
         let run = run(&mut command);
         let text = std::fs::read_to_string(file.path()).expect("the report");
         let json = serde_json::from_str(&text)
@@ -39,12 +40,18 @@ impl Report {
     pub(crate) fn recorded(
         program: &Path,
         args: &[&str],
-        settings: &str,
+        mode: Mode,
         symboliser: &Mutex<Symboliser>,
     ) -> Self {
         let records = tempfile::tempdir().expect("a temporary folder");
-        let settings = format!("on_finding=continue,{settings}");
+        let settings = format!("on_finding=continue,{}", mode.settings);
         let mut command = command(program, "gpa");
+        if mode.intercepts {
+            let mut both = library().as_os_str().to_owned();
+            both.push(":");
+            both.push(intercept_library());
+            command.env("LD_PRELOAD", both);
+        }
         command.args(args).env("ALLOC_GPA", settings).env("ALLOC_GPA_RECORDS", records.path());
         let run = run(&mut command);
         let mut report = alloc_report::Report::read(records.path()).expect("the records");

@@ -64,3 +64,10 @@ pub(crate) fn reasons() -> BTreeSet<&'static str> {
     let section = section.split("\n## ").next().expect("a text");
     section.lines().filter_map(|line| line.split_once(". ").map(|(number, _)| number)).collect()
 }
+
+/// The sums that the page gives.
+pub(crate) fn summary() -> &'static str {
+    let section = TEXT.split_once("## By kind").expect("a section of sums").1;
+    let section = section.split("\n## ").next().expect("a text");
+    section.splitn(3, "\n\n").nth(2).expect("a table behind a paragraph").trim_end()
+}

@@ -26,6 +26,15 @@ pub(crate) fn library() -> &'static Path {
     })
 }
 
+/// The library that looks at libc's functions on memory and strings.
+pub(crate) fn intercept_library() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| match std::env::var_os("ALLOC_PRELOAD_LIB") {
+        Some(_) => library().with_file_name("liballoc_intercept.so"),
+        None => build("alloc-intercept", "release", "liballoc_intercept.so"),
+    })
+}
+
 /// The program `alloc-check`.
 pub(crate) fn alloc_check() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
@@ -70,9 +79,13 @@ impl Bench {
         self.dir.path()
     }
 
-    /// Compiles a file of `tests/programs` with `cc` or, by its name's end, `c++`.
+    /// Compiles a file of `tests/programs` with `cc` or, by its name's end, `c++` or `rustc`.
     pub(crate) fn compile(&self, source: &str, flags: &[&str]) -> PathBuf {
-        let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };
+        let compiler = match source.rsplit_once('.') {
+            Some((_, "cpp")) => "c++",
+            Some((_, "rs")) => "rustc",
+            _ => "cc",
+        };
         let name = Path::new(source).file_stem().expect("a name");
         let program = self.dir.path().join(name);
         self.compile_to(compiler, source, flags, &program);
@@ -82,7 +95,7 @@ impl Bench {
     /// Compiles a shared library.
     pub(crate) fn compile_library(&self, source: &str, flags: &[&str]) -> PathBuf {
         let compiler = if source.ends_with(".cpp") { "c++" } else { "cc" };
-        let name = source.split('.').next().expect("a name");
+        let name = Path::new(source).file_stem().expect("a name").display();
         let library = self.dir.path().join(format!("lib{name}.so"));
         let flags = [&["-shared", "-fPIC"], flags].concat();
         self.compile_to(compiler, source, &flags, &library);
@@ -91,9 +104,13 @@ impl Bench {
 
     fn compile_to(&self, compiler: &str, source: &str, flags: &[&str], out: &Path) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
-        let built = Command::new(compiler)
+        let options: &[&str] = match compiler {
+            "rustc" => &["--edition=2024", "-g", "-Copt-level=1", "-o"],
             // No builtins: what the program asks for is what the library shall see.
-            .args(["-g", "-O1", "-Wall", "-fno-builtin", "-pthread", "-o"])
+            _ => &["-g", "-O1", "-Wall", "-fno-builtin", "-pthread", "-o"],
+        };
+        let built = Command::new(compiler)
+            .args(options)
             .arg(out)
             .arg(folder.join(source))
             .args(flags)

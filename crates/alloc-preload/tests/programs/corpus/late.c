@@ -73,6 +73,19 @@ static void *write_it(void *block) {
     ((volatile char *)block)[7] = 1; // at write_by_thread
     return NULL;
 }
+CASE(write_among_swept) { // block 100, offset 50
+    static void *held[400];
+    Bytes p = NULL;
+    for (int i = 0; i < 200000; i++) {
+        char *q = malloc(100); // alloc
+        LAUNDER(q);
+        if (i % 500 == 0) held[i / 500] = q;
+        if (i == 70007) p = q;
+        if (i % 500) free(q); // free
+    }
+    p[50] = 0; // at
+    for (int i = 0; i < 400; i++) free(held[i]);
+}
 CASE(write_by_thread) { // block 64, offset 7
     Bytes p = malloc(64); // alloc
     free((void *)p); // free

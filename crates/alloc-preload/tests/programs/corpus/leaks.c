@@ -223,6 +223,17 @@ CASE(lost_behind_freed) { // lost 90
     kept = outer;
     free(outer);
 }
+/* Between live blocks, whose slabs stay, all freed slabs are swept. */
+CASE(lost_among_swept) { // lost 1000
+    static void *held[400];
+    for (int i = 0; i < 200000; i++) {
+        void **p = malloc(100); // alloc
+        if (i % 500 == 0) held[i / 500] = p;
+        p[3] = p;
+        if (i % 500 && i % 20000 != 7) free(p);
+    }
+    sum = held[3] != NULL;
+}
 
 /* What is not lost, as something leads to it. */
 CASE(held_by_interior) {
