@@ -8,48 +8,35 @@ pub(super) struct Mode {
     pub(super) name: &'static str,
     /// Arguments of `alloc-check`.
     pub(super) args: &'static [&'static str],
-    /// Whether every block is guarded, with pages and a system call or two of its own.
-    guards_every: bool,
 }
 
 /// The mode that every program is run in.
-pub(super) const DEFAULT: Mode = Mode { name: "default", args: &[], guards_every: false };
+pub(super) const DEFAULT: Mode = Mode { name: "default", args: &[] };
 
 /// The others.
-const OTHERS: [Mode; 6] = [
-    Mode { name: "stacks=off", args: &["--gpa", "stacks=off"], guards_every: false },
-    Mode { name: "guard=every", args: &["--gpa", "guard=every"], guards_every: true },
+const OTHERS: [Mode; 8] = [
+    Mode { name: "stacks=off", args: &["--gpa", "stacks=off"] },
+    Mode { name: "guard=every", args: &["--gpa", "guard=every"] },
+    Mode { name: "guard_align=left", args: &["--gpa", "guard=every,guard_align=left"] },
+    Mode { name: "guard=sampled", args: &["--gpa", "guard=sampled:100,guard_seed=1"] },
+    Mode { name: "quarantine", args: &["--gpa", "quarantine=1048576"] },
+    Mode { name: "guard_impl=mprotect", args: &["--gpa", "guard_impl=mprotect"] },
     Mode {
-        name: "guard_align=left",
-        args: &["--gpa", "guard=every,guard_align=left"],
-        guards_every: true,
+        name: "guard=every,guard_impl=mprotect",
+        args: &["--gpa", "guard=every,guard_impl=mprotect"],
     },
-    Mode {
-        name: "guard=sampled",
-        args: &["--gpa", "guard=sampled:100,guard_seed=1"],
-        guards_every: false,
-    },
-    Mode {
-        name: "guard_impl=mprotect",
-        args: &["--gpa", "guard_impl=mprotect"],
-        guards_every: false,
-    },
-    Mode { name: "intercept", args: &["--intercept"], guards_every: false },
+    Mode { name: "intercept", args: &["--intercept"] },
 ];
 
 /// The programs that the gate runs in every mode: quick ones, of which one is large.
 const QUICK: [&str; 3] = ["ls", "python3, sum", "perl"];
-
-/// Programs that are not run with a guard around every block, with the reason.
-const TOO_DEAR: [(&str, &str); 1] =
-    [("sqlite3", "three million blocks, at some ten microseconds each")];
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Choice {
     /// Quick programs in the other modes, too.
     #[arg(long)]
     modes: bool,
-    /// Every program in every mode, where that can be afforded.
+    /// Every program in every mode: some ten minutes.
     #[arg(long)]
     all_modes: bool,
     /// Of the other modes only those whose name holds this; may be repeated.
@@ -63,7 +50,7 @@ impl Choice {
         Self { modes: true, ..Self::default() }
     }
 
-    /// The modes beside the default that a program is to be run in, those too that it cannot be.
+    /// The modes beside the default that a program is to be run in.
     pub(super) fn others(&self, program: &str) -> impl Iterator<Item = &'static Mode> {
         let is_wanted = self.all_modes || (self.modes && QUICK.contains(&program));
         let is_named = |mode: &Mode| {
@@ -83,14 +70,6 @@ impl Choice {
     }
 }
 
-impl Mode {
-    /// Why a program is not run in this mode, if it is not.
-    pub(super) fn too_dear(&self, program: &str) -> Option<&'static str> {
-        let found = TOO_DEAR.iter().find(|(name, _)| *name == program);
-        found.filter(|_| self.guards_every).map(|(_, reason)| *reason)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +77,7 @@ mod tests {
 
     #[test]
     fn named_programs_exist() {
-        for name in QUICK.into_iter().chain(TOO_DEAR.map(|(name, _)| name)) {
+        for name in QUICK {
             assert!(program(name).is_some(), "{name}");
         }
     }
@@ -112,12 +91,5 @@ mod tests {
         let all = Choice { all_modes: true, mode_names: vec!["left".into()], ..Choice::default() };
         let names: Vec<&str> = all.others("sqlite3").map(|mode| mode.name).collect();
         assert_eq!(names, ["guard_align=left"]);
-    }
-
-    #[test]
-    fn only_guards_around_every_block_are_too_dear() {
-        let dear = OTHERS.iter().filter(|mode| mode.too_dear("sqlite3").is_some()).count();
-        assert_eq!(dear, 2);
-        assert_eq!(OTHERS.iter().filter(|mode| mode.too_dear("ls").is_some()).count(), 0);
     }
 }
