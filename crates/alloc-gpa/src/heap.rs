@@ -7,6 +7,7 @@
 //! * `freed`: who frees the last block of a slab.
 //! * `canary`: the bytes that belong to no live block.
 //! * `slack`: the same of a slot of a size class, quickly.
+//! * `small`: blocks in slots of size classes.
 //! * `lane`: sixteen bytes at a time.
 //! * `check`: that what stands around a block is intact.
 //! * `claim`: what a caller says of a block that it gives back.
@@ -74,6 +75,7 @@ mod shards;
 mod sites;
 mod slack;
 mod slot;
+mod small;
 pub(crate) mod state;
 mod stock;
 mod sweep;
@@ -92,8 +94,8 @@ use notes::{Note, Notes};
 use quarantine::Quarantine;
 pub(crate) use quick::expect_free;
 use records::Regions;
+use shards::Shards;
 pub use shards::Stats;
-use shards::{Shards, Taken};
 use sites::Sites;
 pub use state::Origin;
 use state::{State, StateWord};
@@ -362,41 +364,6 @@ impl Heap {
             self.budget.give(self.config.memory_limit, size);
         }
         fresh
-    }
-
-    #[inline]
-    fn alloc_small(
-        &self,
-        class: usize,
-        layout: Layout,
-        origin: Origin,
-        here: StackId,
-    ) -> Result<Fresh, AllocError> {
-        let taken = self.take_slot(class, layout.size())?;
-        Ok(self.begin_small(&taken, layout, origin, here))
-    }
-
-    /// Begins a block in a slot that was taken for it.
-    #[inline]
-    fn begin_small(
-        &self,
-        taken: &Taken<'_>,
-        layout: Layout,
-        origin: Origin,
-        here: StackId,
-    ) -> Fresh {
-        let (size, align) = (layout.size(), layout.align());
-        let &Taken { start, slot, .. } = taken;
-        slot.begin(here.get(), size);
-        // SAFETY: a slot of a size class, which holds the block and its canary, and which nobody else
-        // has: it was just taken.
-        unsafe { slack::fill(start, size, taken.slot_size) };
-        // Publishes the record and the canary.
-        self.word(taken.turn, align, origin).publish(&slot.state);
-        if taken.is_first {
-            self.beat();
-        }
-        Fresh { start, is_used: taken.is_used }
     }
 
     #[cold]

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::lane::{LANE_LEN, Lane, load_word};
+use super::lane::{LANE_LEN, Lane, load_word, prefetch};
 
 /// What a canary byte is at an address: never zero, never ASCII text, not the same in neighbouring
 /// bytes, so that a stray NUL, a copied string and a repeated byte all show.
@@ -213,8 +213,7 @@ unsafe fn is_short_canary(start: NonNull<u8>, len: usize) -> bool {
 ///
 /// The bytes may be read.
 #[inline]
-pub(crate) unsafe fn is_word_before(end: NonNull<u8>, junk: u8, is_freed: bool) -> bool {
-    let junk = u64::from_ne_bytes([junk; 8]);
+pub(crate) unsafe fn is_word_before(end: NonNull<u8>, junk: u64, is_freed: bool) -> bool {
     let mask = u64::from(is_freed).wrapping_neg();
     // SAFETY: they may be read, so they are there.
     let at = unsafe { end.sub(8) };
@@ -242,10 +241,13 @@ pub(crate) unsafe fn junk_damage(start: NonNull<u8>, len: usize, junk: u8) -> Op
 #[inline]
 unsafe fn damage(start: NonNull<u8>, len: usize, word: u64) -> Option<Damage> {
     const PIECE: usize = 4 * LANE_LEN;
+    const AHEAD: usize = 16 * PIECE;
     let pattern = Lane::of(word_at(start.addr().get(), word));
     let pieces = len / PIECE;
     let mut differs = Lane::zero();
     for index in 0..pieces {
+        // Slabs are read whole, from memory that is far away, and over pages' ends.
+        prefetch(start.as_ptr().wrapping_add(index * PIECE + AHEAD));
         for lane in 0..4 {
             // SAFETY: inside the range.
             let at = unsafe { start.add(index * PIECE + lane * LANE_LEN) };

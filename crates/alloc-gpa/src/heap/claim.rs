@@ -6,8 +6,8 @@ use core::alloc::Layout;
 use super::classes::SLOT_SIZE_MAX;
 use super::state::{Origin, StateWord};
 
-/// No size is said: no block is as large as that.
-const NO_SIZE: usize = usize::MAX;
+/// The bit that says that a size is said.
+const SAYS_SIZE: u32 = 1 << 10;
 /// No alignment is said.
 const NO_ALIGN: u8 = u8::MAX;
 /// The alignment in bytes that `operator new` gives without being asked.
@@ -18,7 +18,8 @@ const ALIGN_USUAL: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     size: usize,
-    /// Log2 of the alignment (8 bits), and the origin (2 bits). Two fields stay in registers, three do not.
+    /// Log2 of the alignment (8 bits), the origin (2 bits), and whether a size is said (1 bit). Two fields
+    /// stay in registers, three do not; and what is known where the claim is made is not asked again.
     what: u32,
 }
 
@@ -29,15 +30,15 @@ impl Claim {
     /// As a function that takes blocks of `origin` back, with what it is told of them.
     #[inline]
     pub(crate) const fn by(origin: Origin, size: Option<usize>, align: Option<usize>) -> Self {
-        let size = match size {
-            Some(size) => size,
-            None => NO_SIZE,
+        let (size, says_size) = match size {
+            Some(size) => (size, SAYS_SIZE),
+            None => (0, 0),
         };
         let align = match align {
             Some(align) => align.trailing_zeros() as u8,
             None => NO_ALIGN,
         };
-        Self { size, what: align as u32 | (origin as u32) << 8 }
+        Self { size, what: align as u32 | (origin as u32) << 8 | says_size }
     }
 
     /// As Rust's allocators: a layout, if one is said.
@@ -67,13 +68,13 @@ impl Claim {
     /// Whether no size is said.
     #[inline]
     pub(crate) const fn says_no_size(self) -> bool {
-        self.size == NO_SIZE
+        self.what & SAYS_SIZE == 0
     }
 
     /// The size that is said.
     #[inline]
     pub(crate) fn size(self) -> Option<usize> {
-        (self.size != NO_SIZE).then_some(self.size)
+        (!self.says_no_size()).then_some(self.size)
     }
 
     /// The alignment that is said.
@@ -93,7 +94,7 @@ impl Claim {
     #[inline]
     pub(crate) fn fits(self, size: usize, word: StateWord) -> bool {
         self.is_of_family(word)
-            && (self.size == NO_SIZE || self.size == size)
+            && (self.says_no_size() || self.size == size)
             && self.align_log2().is_none_or(|log2| log2 == word.align_log2())
     }
 
@@ -103,7 +104,7 @@ impl Claim {
     pub(crate) fn fits_live(self, extent: usize, word: StateWord, turn: u8) -> bool {
         word.is_live_as(turn, self.align_log2(), self.origin())
             && extent <= SLOT_SIZE_MAX
-            && (self.size == extent || self.size == NO_SIZE)
+            && (self.says_no_size() || self.size == extent)
             && !self.lacks_align(word)
     }
 

@@ -31,7 +31,7 @@ const PREFETCH_LINES: usize = 16;
 pub(crate) fn expect_free(addr: NonNull<u8>, claim: Claim) {
     prefetch(addr.as_ptr());
     if let Some(size) = claim.size() {
-        prefetch_lines(addr, size.saturating_add(CANARY_LEN_MIN));
+        prefetch_lines(addr, size.wrapping_add(CANARY_LEN_MIN));
     } else {
         prefetch(addr.as_ptr().wrapping_add(LINE_LEN));
     }
@@ -106,11 +106,11 @@ impl Heap {
         let room = block.slab.slot_size.load(Relaxed);
         // SAFETY: the slot of a live block of that size, with its canary; slots are multiples of 16.
         let is_intact = unsafe { slack::is_intact(start, size, room) };
-        if !is_intact || !is_intact_before(&block, start, self.config.junk) {
+        if !is_intact || !is_intact_before(&block, start, self.ways.junk) {
             self.check_around(start, size, here);
         }
         // SAFETY: the whole slot: the block is dead, and who took it alone writes to it.
-        unsafe { slack::fill_junk(start, room, self.config.junk) };
+        unsafe { slack::fill_junk(start, room, self.ways.junk) };
         // Publishes the junk and the stack.
         word.with(State::Freed).publish(&block.slot.state);
         if self.ways.free_is_special {
@@ -242,7 +242,7 @@ impl Heap {
 
 /// Whether the bytes just before the block at `start` are as they were left, for sure.
 #[inline]
-fn is_intact_before(block: &BlockRef<'_>, start: NonNull<u8>, junk: u8) -> bool {
+fn is_intact_before(block: &BlockRef<'_>, start: NonNull<u8>, junk: u64) -> bool {
     if block.index == 0 {
         // SAFETY: the lead before the first of equal slots is at least that long, and mapped.
         let redzone = unsafe { start.sub(REDZONE_LEN) };

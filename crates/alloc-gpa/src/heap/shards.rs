@@ -60,6 +60,25 @@ pub(super) struct Taken<'h> {
     pub(super) is_first: bool,
 }
 
+impl Taken<'_> {
+    /// Takes the next slot of a run that has one.
+    #[inline(always)]
+    fn next_of(run: &mut Run) -> Option<Self> {
+        let start = NonNull::new(run.start)?;
+        // SAFETY: a run with slots left has a record for each, which stay mapped while the heap does.
+        let slot = unsafe { &*run.slot };
+        let Run { slot_size, turn, is_used, .. } = *run;
+        run.left -= 1;
+        // At the run's end these are not used any more.
+        run.start = run.start.wrapping_add(slot_size as usize);
+        run.slot = run.slot.wrapping_add(1);
+        // The next block's first bytes, which its owner writes, and its canary.
+        prefetch(run.start);
+        prefetch(run.start.wrapping_add(slot_size as usize - CANARY_LEN_MIN));
+        Some(Self { start, slot, slot_size: slot_size as usize, turn, is_used, is_first: false })
+    }
+}
+
 /// Sums of one shard.
 struct Counts {
     allocations: AtomicU64,
@@ -330,7 +349,27 @@ impl Heap {
         }
     }
 
-    /// Takes the next slot of a class for `size` bytes, and counts it.
+    /// Takes the next slot of a class for `size` bytes, and counts it; `None` if the calling thread has no
+    /// shard, or its slab no slot: then it is [`take_slot`](Self::take_slot) that knows what to do.
+    #[inline(always)]
+    pub(super) fn take_next(&self, class: usize, size: usize) -> Option<Taken<'_>> {
+        let shard = self.shards.mine()?;
+        shard.busy.store(1, Relaxed);
+        // As in `take_slot`.
+        compiler_fence(SeqCst);
+        // SAFETY: as in `take_slot`.
+        let runs = unsafe { &mut *shard.runs.get() };
+        let run = &mut runs[class];
+        let taken = if run.left == 0 { None } else { Taken::next_of(run) };
+        if taken.is_some() {
+            shard.counts.add_allocated(1, size as u64);
+        }
+        compiler_fence(SeqCst);
+        shard.busy.store(0, Relaxed);
+        taken
+    }
+
+    /// The same, of a new slab or of those that threads without a shard have in common, if need be.
     #[inline]
     pub(super) fn take_slot(&self, class: usize, size: usize) -> Result<Taken<'_>, AllocError> {
         let Some(shard) = self.shards.mine() else { return self.take_shared(class, size) };
@@ -385,18 +424,8 @@ impl Heap {
         if is_first && !self.refill(run, class, owner()) {
             return Err(AllocError);
         }
-        let Some(start) = NonNull::new(run.start) else { return Err(AllocError) };
-        // SAFETY: a run with slots left has a record for each, which stay mapped while the heap does.
-        let slot = unsafe { &*run.slot };
-        let Run { slot_size, turn, is_used, .. } = *run;
-        run.left -= 1;
-        // At the run's end these are not used any more.
-        run.start = run.start.wrapping_add(slot_size as usize);
-        run.slot = run.slot.wrapping_add(1);
-        // The next block's first bytes, which its owner writes, and its canary.
-        prefetch(run.start);
-        prefetch(run.start.wrapping_add(slot_size as usize - CANARY_LEN_MIN));
-        Ok(Taken { start, slot, slot_size: slot_size as usize, turn, is_used, is_first })
+        let taken = Taken::next_of(run).ok_or(AllocError)?;
+        Ok(Taken { is_first, ..taken })
     }
 
     /// Begins a new slab; returns whether there was memory for it.

@@ -110,15 +110,15 @@ pub(super) unsafe fn is_intact(start: NonNull<u8>, size: usize, room: usize) -> 
     rest.and(Lane::from_byte(if is_only { size % LANE_LEN } else { 0 })).or(first).is_zero()
 }
 
-/// Fills a slot of `room` bytes at `start` with `junk`.
+/// Fills a slot of `room` bytes at `start` with `junk`, eight times the same byte.
 ///
 /// # Safety
 ///
 /// `start` and `room` are multiples of 16, and the slot may be written.
 #[inline(always)]
-pub(super) unsafe fn fill_junk(start: NonNull<u8>, room: usize, junk: u8) {
+pub(super) unsafe fn fill_junk(start: NonNull<u8>, room: usize, junk: u64) {
     const PIECE: usize = 4 * LANE_LEN;
-    let lane = Lane::of(u64::from_ne_bytes([junk; 8]));
+    let lane = Lane::of(junk);
     let store = |offset: usize| {
         // SAFETY: the callers below pass offsets of lanes inside the slot.
         let at = unsafe { start.add(offset) };
@@ -142,7 +142,7 @@ pub(super) unsafe fn fill_junk(start: NonNull<u8>, room: usize, junk: u8) {
         piece(last);
     } else {
         // SAFETY: the caller's contract.
-        unsafe { start.write_bytes(junk, room) };
+        unsafe { start.write_bytes(junk as u8, room) };
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
             // SAFETY: inside the buffer.
             let start = unsafe { NonNull::from(&mut buffer.0).cast::<u8>().add(32) };
             // SAFETY: a slot inside the buffer, which nobody else uses.
-            unsafe { fill_junk(start, room, 0xa5) };
+            unsafe { fill_junk(start, room, u64::from_ne_bytes([0xa5; 8])) };
             let in_slot = |index: usize| (32..32 + room).contains(&index);
             let expected = |index| if in_slot(index) { 0xa5 } else { 7 };
             assert!((0..LEN).all(|index| buffer.0[index] == expected(index)), "{room}");

@@ -1,0 +1,64 @@
+//! Allocation of blocks in slots of size classes.
+
+use core::alloc::Layout;
+
+use alloc_core::AllocError;
+
+use super::shards::Taken;
+use super::state::Origin;
+use super::{Fresh, Heap, slack};
+use crate::stack::StackId;
+
+impl Heap {
+    /// Hands out a block of a class.
+    #[inline(always)]
+    pub(super) fn alloc_small(
+        &self,
+        class: usize,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<Fresh, AllocError> {
+        match self.take_next(class, layout.size()) {
+            Some(taken) => Ok(self.begin_small(&taken, layout, origin, here)),
+            None => self.alloc_small_slow(class, layout, origin, here),
+        }
+    }
+
+    /// The same where there is no slab, or no shard.
+    #[cold]
+    #[inline(never)]
+    fn alloc_small_slow(
+        &self,
+        class: usize,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Result<Fresh, AllocError> {
+        let taken = self.take_slot(class, layout.size())?;
+        Ok(self.begin_small(&taken, layout, origin, here))
+    }
+
+    /// Begins a block in a slot that was taken for it.
+    #[inline(always)]
+    pub(super) fn begin_small(
+        &self,
+        taken: &Taken<'_>,
+        layout: Layout,
+        origin: Origin,
+        here: StackId,
+    ) -> Fresh {
+        let (size, align) = (layout.size(), layout.align());
+        let &Taken { start, slot, .. } = taken;
+        slot.begin(here.get(), size);
+        // SAFETY: a slot of a size class, which holds the block and its canary, and which nobody else
+        // has: it was just taken.
+        unsafe { slack::fill(start, size, taken.slot_size) };
+        // Publishes the record and the canary.
+        self.word(taken.turn, align, origin).publish(&slot.state);
+        if taken.is_first {
+            self.beat();
+        }
+        Fresh { start, is_used: taken.is_used }
+    }
+}
