@@ -118,6 +118,10 @@ pub struct Config {
     pub junk: u8,
     /// What happens after a finding.
     pub on_finding: OnFinding,
+    /// Whether a handler for `SIGSEGV` and `SIGBUS` tells of accesses that trap. Without it such an
+    /// access ends the program, or comes to its own handler, without a word; and at the exit other
+    /// threads are not kept still while leaks are looked for.
+    pub faults: bool,
     /// What the report shows beyond findings and leaks.
     pub told: Told,
 }
@@ -187,6 +191,11 @@ const KEYS: &[Key] = &[
         set: |config, value| parse_on_finding(value).map(|policy| config.on_finding = policy),
     },
     Key {
+        name: "faults",
+        valid: "on, off",
+        set: |config, value| parse_on(value).map(|is_on| config.faults = is_on),
+    },
+    Key {
         name: "dump",
         valid: "off, or 1 to 256",
         set: |config, value| told::parse_dump(value).map(|len| config.told.dump = len),
@@ -226,6 +235,7 @@ impl Config {
         quarantine: None,
         junk: 0x5a,
         on_finding: OnFinding::Record,
+        faults: true,
         told: Told::DEFAULT,
     };
 
@@ -243,6 +253,7 @@ impl Config {
     /// | `quarantine` | `off`, or bytes as above: addresses are used again after that much was freed |
     /// | `junk` | a byte, in hexadecimal after `0x` or decimal: what freed memory is filled with |
     /// | `on_finding` | `abort`, `continue`, `record`, `exit:N` with `N` from 0 to 255 |
+    /// | `faults` | `on`, or `off`: the program's own handlers get `SIGSEGV` and `SIGBUS`, and traps are not told |
     /// | `dump` | `off`, or how many bytes of each leak's largest block are shown, from 1 to 256 |
     /// | `live` | `off`, or `exit`: a process tells at its exit what is live, by the place that allocated it |
     /// | `every` | `off`, or seconds: a process tells so often what is live, or without records what grew |
@@ -389,6 +400,14 @@ fn parse_byte(value: &str) -> Option<u8> {
     }
 }
 
+fn parse_on(value: &str) -> Option<bool> {
+    match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 fn parse_on_finding(value: &str) -> Option<OnFinding> {
     Some(match value {
         "abort" => OnFinding::Abort,
@@ -454,6 +473,8 @@ mod tests {
         assert_eq!(read("junk=7"), Ok(Config { junk: 7, ..default }));
         assert_eq!(read("dump=64").map(|config| config.told.dump), Ok(64));
         assert_eq!(read("dump=64,dump=off"), Ok(default));
+        assert_eq!(read("faults=off"), Ok(Config { faults: false, ..default }));
+        assert_eq!(read("faults=off,faults=on"), Ok(default));
         assert_eq!(read("live=exit").map(|config| config.told.live), Ok(true));
         assert_eq!(read("live=exit,live=off"), Ok(default));
         assert_eq!(read("every=60").map(|config| config.told.every_s), Ok(60));
@@ -477,7 +498,7 @@ mod tests {
             (
                 "stack=3",
                 "unknown key `stack`; the keys are stacks, history, guard, guard_seed, guard_align, guard_impl, \
-                 memory_limit, quarantine, junk, on_finding, dump, live, every, sample, report_on",
+                 memory_limit, quarantine, junk, on_finding, faults, dump, live, every, sample, report_on",
             ),
             (
                 "memory_limit=lots",
@@ -505,6 +526,7 @@ mod tests {
             ("junk=0x+5", "`0x+5` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("junk=0x", "`0x` is no value of `junk`; it takes a byte, such as 0x5a or 90"),
             ("stacks=0", "`0` is no value of `stacks`; it takes off, or 1 to 32"),
+            ("faults=no", "`no` is no value of `faults`; it takes on, off"),
             ("live=now", "`now` is no value of `live`; it takes off, exit"),
             ("every=0", "`0` is no value of `every`; it takes off, or 1 to 86400 (seconds)"),
             (

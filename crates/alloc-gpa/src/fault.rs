@@ -49,6 +49,7 @@ use crate::registry;
 use crate::stack::{self, thread};
 use crate::sys::errno::KeepErrno;
 use crate::sys::signal::{self, Action};
+use crate::sys::tasks;
 
 /// The signals that a fault makes.
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
@@ -136,9 +137,8 @@ fn is_in_force() -> bool {
     now.is_some_and(|action| action.handler == entry as usize)
 }
 
-/// Runs `exec`, which only comes back if it fails, with the signals ignored that the program ignores:
-/// the kernel hands that on to what is executed, as it does not with a handler.
-pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
+/// Returns the fault signals that the program ignores while their handler is this crate's.
+fn ignored() -> [Option<libc::c_int>; 2] {
     let entry: unsafe extern "C" fn() = entry;
     let is_ours = |signal| {
         signal::action(signal, None).is_some_and(|action| action.handler == entry as usize)
@@ -148,12 +148,36 @@ pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
             && action::get(*signal).handler == libc::SIG_IGN
             && is_ours(*signal)
     };
-    let ignored = SIGNALS.map(|signal| Some(signal).filter(is_ignored));
+    SIGNALS.map(|signal| Some(signal).filter(is_ignored))
+}
+
+/// Runs `exec`, which only comes back if it fails, with the signals ignored and blocked that the program
+/// ignores and blocks: the kernel hands that on to what is executed, as it does not with a handler.
+pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
+    let closed = program::close_mask();
+    let result = with_ignored(ignored(), exec);
+    let _errno = KeepErrno::new();
+    program::reopen_mask(closed);
+    result
+}
+
+/// Runs `spawn`, which starts another program beside this one, with the signals ignored that this one
+/// ignores. Only while the process has one thread: a trap of another would end it meanwhile, without a
+/// word.
+pub fn around_spawn<R>(spawn: impl FnOnce() -> R) -> R {
+    let ignored = ignored();
+    if ignored == [None; 2] || !tasks::is_alone() {
+        return spawn();
+    }
+    with_ignored(ignored, spawn)
+}
+
+fn with_ignored<R>(ignored: [Option<libc::c_int>; 2], run: impl FnOnce() -> R) -> R {
     let ignore = Action { handler: libc::SIG_IGN, ..Action::DEFAULT };
     for signal in ignored.into_iter().flatten() {
         signal::action(signal, Some(&ignore));
     }
-    let result = exec();
+    let result = run();
     let _errno = KeepErrno::new();
     for signal in ignored.into_iter().flatten() {
         set_handler(signal, &action::get(signal));

@@ -97,7 +97,9 @@ impl Gpa {
         match self.heap() {
             Some(heap) => Ok(heap),
             None => {
-                crate::fault::install();
+                if self.config.faults {
+                    crate::fault::install();
+                }
                 self.heap_slow(self.config)
             }
         }

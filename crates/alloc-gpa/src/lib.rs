@@ -99,11 +99,11 @@ pub use process::{ProcessHeap, Start, start};
 /// For a library that interposes libc's signal functions; see `docs/design/alloc-gpa-faults.md`.
 #[doc(hidden)]
 pub mod signals {
-    pub use crate::fault::around_exec;
     pub use crate::fault::program::{
         change_alternate_stack, change_mask, is_interposed, is_kept, kernel_mask, program_action,
         program_mask,
     };
+    pub use crate::fault::{around_exec, around_spawn};
     pub use crate::sys::signal::{Action, mask_of, set_mask_of};
 }
 #[doc(hidden)]

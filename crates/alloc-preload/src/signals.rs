@@ -3,7 +3,7 @@
 //! is its own. Under strategies without checks everything goes to libc.
 //!
 //! Names that only lead to these through libc's own (`sigpause`, `raise`) are left alone, as are those
-//! that wait for a signal.
+//! that take a signal without a handler (`sigwait`).
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -352,5 +352,154 @@ pub(crate) unsafe extern "C" fn sigaltstack(new: *const stack_t, old: *mut stack
             0
         }
         Err(number) => fail(number),
+    }
+}
+
+/// Returns what the kernel shall get for a mask that the program wants while it waits; null stays null.
+///
+/// # Safety
+///
+/// Null or a valid set.
+unsafe fn while_waiting(mask: *const sigset_t) -> Option<sigset_t> {
+    // SAFETY: null or valid by this function's contract.
+    let mut set = unsafe { mask.as_ref() }.copied()?;
+    if signals::is_interposed() {
+        let kernel = signals::kernel_mask(mask_of(&set));
+        set_mask_of(&mut set, kernel);
+    }
+    Some(set)
+}
+
+/// Writes functions that wait with a mask of their own, the last argument: handlers run with that mask.
+macro_rules! waits {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {$(
+        /// libc's: see its manual page.
+        ///
+        /// # Safety
+        ///
+        /// As C's: a valid mask, or null.
+        #[unsafe(no_mangle)]
+        pub(crate) unsafe extern "C-unwind" fn $name(
+            $($arg: $type,)* mask: *const sigset_t
+        ) -> c_int {
+            // SAFETY: the same contract.
+            let set = unsafe { while_waiting(mask) };
+            let mask = set.as_ref().map_or(ptr::null(), ptr::from_ref);
+            next!($name: fn($($type,)* *const sigset_t) -> c_int, ($($arg,)* mask),
+                else fail(libc::ENOSYS))
+        }
+    )*};
+}
+
+waits! {
+    ppoll(files: *mut c_void, count: libc::nfds_t, time: *const libc::timespec);
+    pselect(count: c_int, reads: *mut c_void, writes: *mut c_void, others: *mut c_void,
+        time: *const libc::timespec);
+    epoll_pwait(poll: c_int, events: *mut c_void, room: c_int, time: c_int);
+    epoll_pwait2(poll: c_int, events: *mut c_void, room: c_int, time: *const libc::timespec);
+}
+
+/// `int __ppoll_chk(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t)`:
+/// `ppoll` where the compiler knows how long the list may be.
+///
+/// # Safety
+///
+/// As C's.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C-unwind" fn __ppoll_chk(
+    files: *mut c_void,
+    count: libc::nfds_t,
+    time: *const libc::timespec,
+    mask: *const sigset_t,
+    len: usize,
+) -> c_int {
+    // SAFETY: the same contract.
+    let set = unsafe { while_waiting(mask) };
+    let mask = set.as_ref().map_or(ptr::null(), ptr::from_ref);
+    next!(__ppoll_chk:
+        fn(*mut c_void, libc::nfds_t, *const libc::timespec, *const sigset_t, usize) -> c_int,
+        (files, count, time, mask, len), else fail(libc::ENOSYS))
+}
+
+/// Writes functions that go on in another context, with the mask that stands there. libc's own runs
+/// with the registers and the stack of the call: it saves them.
+#[cfg(target_arch = "x86_64")]
+macro_rules! contexts {
+    ($($name:ident, $next:ident, $context:literal;)*) => {$(
+        /// libc's: see makecontext(3).
+        ///
+        /// # Safety
+        ///
+        /// As C's.
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                ".cfi_startproc",
+                "push rdi",
+                ".cfi_def_cfa_offset 16",
+                "push rsi",
+                ".cfi_def_cfa_offset 24",
+                "sub rsp, 8",
+                ".cfi_def_cfa_offset 32",
+                concat!("mov rdi, ", $context),
+                "call {next}",
+                "add rsp, 8",
+                ".cfi_def_cfa_offset 24",
+                "pop rsi",
+                ".cfi_def_cfa_offset 16",
+                "pop rdi",
+                ".cfi_def_cfa_offset 8",
+                "test rax, rax",
+                "jz 2f",
+                "jmp rax",
+                "2:",
+                "mov eax, -1",
+                "ret",
+                ".cfi_endproc",
+                next = sym $next,
+            );
+        }
+
+        /// Looks at the context, and returns libc's function.
+        unsafe extern "C" fn $next(context: *mut libc::ucontext_t) -> *mut c_void {
+            static NEXT: Next = Next::new(
+                match core::ffi::CStr::from_bytes_with_nul(
+                    concat!(stringify!($name), "\0").as_bytes(),
+                ) {
+                    Ok(name) => name,
+                    Err(_) => panic!("a name has no NUL"),
+                },
+            );
+            // SAFETY: valid by the caller's contract, which is C's.
+            unsafe { open_context(context) };
+            let next = NEXT.get();
+            if next.is_null() {
+                errno::set(libc::ENOSYS);
+            }
+            next
+        }
+    )*};
+}
+
+#[cfg(target_arch = "x86_64")]
+contexts! {
+    setcontext, next_setcontext, "rdi";
+    swapcontext, next_swapcontext, "rsi";
+}
+
+/// Takes `SIGSEGV` out of the mask of a context, if a program has put it there.
+///
+/// # Safety
+///
+/// Null or a valid context.
+#[cfg(target_arch = "x86_64")]
+unsafe fn open_context(context: *mut libc::ucontext_t) {
+    // SAFETY: null or valid by this function's contract.
+    let Some(context) = (unsafe { context.as_mut() }) else { return };
+    let mask = mask_of(&context.uc_sigmask);
+    // One that was saved has none, and may be where nobody may write.
+    if signals::is_interposed() && mask & 1 << (libc::SIGSEGV - 1) != 0 {
+        set_mask_of(&mut context.uc_sigmask, signals::kernel_mask(mask));
     }
 }

@@ -27,6 +27,11 @@ pub fn around_exec<R>(exec: impl FnOnce() -> R) -> R {
     exec()
 }
 
+/// Runs `spawn`.
+pub fn around_spawn<R>(spawn: impl FnOnce() -> R) -> R {
+    spawn()
+}
+
 /// Called for each thread at its first allocation.
 pub(crate) fn thread_begins() {}
 

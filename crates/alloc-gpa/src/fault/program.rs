@@ -108,6 +108,24 @@ pub fn program_mask(kernel: u64) -> u64 {
     if kernel & MARKER != 0 { kernel | SEGV } else { kernel }
 }
 
+/// Whether `SIGSEGV` was blocked in the kernel for what is executed.
+pub(super) struct Closed(bool);
+
+/// Blocks `SIGSEGV` in the kernel if the program wants it blocked: what is executed inherits the mask.
+pub(super) fn close_mask() -> Closed {
+    let is_wanted = is_interposed()
+        && signal::mask(libc::SIG_BLOCK, None).is_ok_and(|mask| mask & (MARKER | SEGV) == MARKER);
+    Closed(is_wanted && signal::mask(libc::SIG_BLOCK, Some(SEGV)).is_ok())
+}
+
+/// Opens it again: nothing was executed.
+pub(super) fn reopen_mask(closed: Closed) {
+    if closed.0 {
+        // It cannot fail: the same call has worked.
+        let _ = signal::mask(libc::SIG_UNBLOCK, Some(SEGV));
+    }
+}
+
 /// Changes the calling thread's mask as the program asks; returns the one before, as it sees it.
 ///
 /// # Errors

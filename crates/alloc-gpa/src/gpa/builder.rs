@@ -98,6 +98,13 @@ impl Builder {
         self
     }
 
+    /// Installs no handler for `SIGSEGV` and `SIGBUS`: an access that traps is the program's affair, as
+    /// [`Config::faults`] says. An instance that wants one installs it for the whole process.
+    pub const fn leave_faults(mut self) -> Self {
+        self.config.faults = false;
+        self
+    }
+
     /// How many bytes of the largest block of each leak the report shows, in hexadecimal and as
     /// characters; at most 256, none unless told otherwise, and none where blocks are sampled.
     pub const fn dump(mut self, bytes: u16) -> Self {

@@ -46,7 +46,9 @@ pub fn start(kind: Start) {
     if let Ok(heap) = heap {
         register();
         if kind == Start::Preload {
-            fault::install_interposed();
+            if heap.config.faults {
+                fault::install_interposed();
+            }
             asked::listen(heap);
         }
     }
@@ -84,7 +86,9 @@ pub(super) fn first_use(kind: Start) -> Result<&'static Heap, AllocError> {
     // registers, which holds a lock.
     if kind == Start::Global {
         register();
-        fault::install_behind_std();
+        if heap.config.faults {
+            fault::install_behind_std();
+        }
         asked::listen(heap);
     }
     Ok(heap)

@@ -98,6 +98,8 @@ fn traps_are_found_wherever_a_thread_is() {
             "in_child",
             "interrupts_malloc",
             "after_sigsetjmp",
+            "in_wait",
+            "in_context",
             "many_threads",
         ] {
             let run = checked(&program, case, means, "right");
@@ -129,6 +131,20 @@ fn traps_follow_the_policy() {
             assert_eq!(reopened, policy == "continue", "{run:#?}");
         }
     }
+}
+
+/// With `faults=off` no handler stands before the program's: a trap is its own affair.
+#[test]
+fn faults_are_left_to_the_program() {
+    let bench = Bench::new();
+    let program = traps(&bench);
+    let settings = "guard=every,on_finding=continue,faults=off";
+    let mut dies = command(&program, "gpa");
+    let dies = run(dies.env("ALLOC_GPA", settings).arg("read_after_free"));
+    assert_eq!((dies.err.as_str(), dies.signal), ("", Some(libc::SIGSEGV)), "{dies:#?}");
+    let mut asks = command(&program, "gpa");
+    let asks = run(asks.env("ALLOC_GPA", settings).arg("asks_own_handler"));
+    assert_eq!((asks.out.as_str(), asks.code), ("mine\ndone\n", Some(0)), "{asks:#?}");
 }
 
 /// What dies by its own fault dies by it under `alloc-check` too, after what was found.

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -541,7 +542,56 @@ static void ignored_at_exec(void) {
 static void tells_ignored(void) {
     struct sigaction old;
     sigaction(SIGSEGV, NULL, &old);
-    printf("ignored %d\n", old.sa_handler == SIG_IGN);
+    printf("ignored %d blocked %d\n", old.sa_handler == SIG_IGN, is_blocked(SIGSEGV));
+}
+
+static void ignored_at_execl(void) {
+    signal(SIGSEGV, SIG_IGN);
+    for (int i = 0; i < 4; i++) {
+        char *environment[] = {"LEFT=1", NULL};
+        char *const kept[] = {getenv("LD_PRELOAD") ? "LD_PRELOAD=" : "LEFT=1", NULL};
+        fflush(stdout);
+        if (fork() == 0) {
+            if (i == 0) execl("/proc/self/exe", "handlers", "tells_ignored", (char *)NULL);
+            if (i == 1) execlp("/proc/self/exe", "handlers", "tells_ignored", NULL, "", "", "", "");
+            if (i == 2) execle("/bin/sh", "sh", "-c", "echo $LEFT$# $1 $6", "a", "b", "c", "d", "e", "f", "g", NULL, environment);
+            if (i == 3) printf("none: %d\n", execle("/no/such", "a", NULL, kept));
+            exit(0);
+        }
+        wait(NULL);
+    }
+}
+
+extern char **environ;
+static void ignored_at_spawn(void) {
+    char *args[] = {"handlers", "tells_ignored", NULL};
+    pid_t pid;
+    signal(SIGSEGV, SIG_IGN);
+    fflush(stdout);
+    printf("%d\n", posix_spawn(&pid, "/proc/self/exe", NULL, NULL, args, environ));
+    waitpid(pid, NULL, 0);
+    printf("%d\n", posix_spawnp(&pid, "/no/such", NULL, NULL, args, environ) == ENOENT);
+    raise(SIGSEGV);
+    puts("alive");
+}
+
+static void blocked_at_exec(void) {
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGSEGV);
+    sigprocmask(SIG_BLOCK, &one, NULL);
+    fflush(stdout);
+    char *args[] = {"grep", "SigBlk", "/proc/self/status", NULL}, *environment[] = {NULL};
+    if (fork() == 0) {
+        dup2(open("/dev/null", O_WRONLY), 1); /* a mask has our marker in it as well */
+        execve("/no/such", args, environment);
+        _exit(is_blocked(SIGSEGV));
+    }
+    int status;
+    wait(&status);
+    printf("%d\n", WEXITSTATUS(status));
+    fflush(stdout);
+    execl("/proc/self/exe", "handlers", "tells_ignored", NULL);
 }
 
 #define CASES \
@@ -549,7 +599,8 @@ static void tells_ignored(void) {
     X(nested_on_alternate) X(masks) X(stacks) X(registers) X(changes_registers) X(overflow_caught) \
     X(overflow_of_plain) X(overflow_of_default) X(ignored) X(default_kills) X(raised) X(raised_bus) \
     X(sent) X(blocked) X(waits) X(blocked_kills) X(views) X(other_signals) X(bus) X(threads) \
-    X(coroutines) X(processes) X(after_exec) X(dies_in_child) X(ignored_at_exec) X(tells_ignored)
+    X(coroutines) X(processes) X(after_exec) X(dies_in_child) X(ignored_at_exec) X(tells_ignored) \
+    X(ignored_at_execl) X(ignored_at_spawn) X(blocked_at_exec)
 
 int main(int argc, char **argv) {
     page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,13 +1,17 @@
 /* One access to memory that traps, in each place where a thread may be. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -164,6 +168,49 @@ static void after_sigsetjmp(void) {
     touch();
 }
 
+/* Waits with all other signals blocked until the handler has run, which touches. */
+static void in_wait(void) {
+    sigset_t usr1, but_usr1;
+    struct timespec time = {10, 0};
+    struct epoll_event event;
+    int poll_ = epoll_create1(0);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    sigfillset(&but_usr1);
+    sigdelset(&but_usr1, SIGUSR1);
+    signal(SIGUSR1, touches);
+    for (int i = 0; i < 3; i++) {
+        sigprocmask(SIG_BLOCK, &usr1, NULL);
+        raise(SIGUSR1);
+        freed();
+        ended = 0;
+        int got = i == 0   ? ppoll(NULL, 0, &time, &but_usr1)
+                  : i == 1 ? pselect(0, NULL, NULL, NULL, &time, &but_usr1)
+                           : epoll_pwait(poll_, &event, 1, 10000, &but_usr1);
+        if (got != -1 || errno != EINTR || !ended) puts("not interrupted");
+    }
+}
+
+static void in_context(void) {
+    volatile int is_back = 0;
+    freed();
+    getcontext(&inside);
+    if (is_back) {
+        touch();
+        return;
+    }
+    is_back = 1;
+    sigfillset(&inside.uc_sigmask);
+    swapcontext(&outside, &inside);
+}
+
+static void asks_own_handler(void) {
+    signal(SIGSEGV, jumps);
+    freed();
+    if (!sigsetjmp(back, 1)) touch();
+    else puts("mine");
+}
+
 static void then_dies(void) {
     freed();
     touch();
@@ -174,7 +221,8 @@ static void then_dies(void) {
     X(read_after_free) X(write_after_free) X(read_past) X(write_past) X(read_before) X(write_before) \
     X(jump) X(blocked) X(blocked_thread) X(small_thread) X(many_threads) X(coroutine) X(in_handler) \
     X(in_fault_handler) X(small_alternate) X(ignored) X(own_handler) X(in_libc) X(in_child) \
-    X(interrupts_malloc) X(after_sigsetjmp) X(then_dies)
+    X(interrupts_malloc) X(after_sigsetjmp) X(in_wait) X(in_context) X(asks_own_handler) \
+    X(then_dies)
 
 int main(int argc, char **argv) {
     if (argc < 2) return 77;
