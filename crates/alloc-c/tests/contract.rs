@@ -2,14 +2,17 @@
 
 mod glibc;
 
-use alloc_c::{CAllocator, CHandle};
+use alloc_c::{CAllocator, CHandle, RawCAllocator};
 use alloc_testing::conformance;
+use alloc_testing::conformance::Options;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use glibc::GLIBC;
 
 conformance!(with: |case| case.run_unsized(CAllocator));
 
 conformance!(shared => CAllocator; sync);
+
+conformance!(raw => RawCAllocator; sync, Options::new().align_max(16));
 
 conformance!(erased => with: |case| case.run(&CAllocator as &dyn alloc_core::Allocator));
 

@@ -91,8 +91,6 @@ mod file_region;
 mod cow_blob;
 mod pages;
 mod sys;
-#[cfg(all(test, unix))]
-mod call_table;
 
 #[cfg(feature = "file")]
 pub use cow_blob::{CowBlob, PrivateCopy};

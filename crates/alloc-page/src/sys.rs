@@ -44,5 +44,7 @@ pub(crate) use windows::{
 #[cfg(not(any(unix, windows)))]
 compile_error!("alloc-page has no file in `src/sys` for this system");
 
-#[cfg(all(test, unix))]
-pub(crate) mod watch;
+#[cfg(all(test, target_os = "linux"))]
+mod watch;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

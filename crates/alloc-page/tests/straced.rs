@@ -1,4 +1,4 @@
-//! What strace says of the page allocator: a second witness beside the seam of `src/call_table.rs`.
+//! What strace says of the page allocator: a second witness beside the seam of `src/sys/tests.rs`.
 #![cfg(all(target_os = "linux", not(miri)))]
 
 use std::process::Command;

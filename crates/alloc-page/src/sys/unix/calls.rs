@@ -343,16 +343,16 @@ mod direct {
 }
 
 /// Whether this call is to fail without being made: in unit tests alone, which also count here.
-#[cfg(not(test))]
+#[cfg(not(all(test, target_os = "linux")))]
 #[inline]
 const fn refused(_: &str) -> bool {
     false
 }
 
 /// So many bytes more are mapped now.
-#[cfg(not(test))]
+#[cfg(not(all(test, target_os = "linux")))]
 #[inline]
 const fn note_mapped(_: isize) {}
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 use crate::sys::watch::{note_mapped, refused};

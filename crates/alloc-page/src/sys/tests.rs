@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use alloc_core::Allocator;
 
-use crate::sys::watch::{calls, calls_with_failure};
+use super::watch::{calls, calls_with_failure};
 use crate::{
     Decommit, GuardedPages, HugePages, PageAllocator, Region, SecretPages, dont_dump, page_size,
 };
@@ -105,7 +105,6 @@ fn guards_cost_one_call_more() {
 /// Secrets: a file that the kernel itself does not see, mapped, and kept from children; or without such
 /// files memory that is locked, hidden from dumps, and kept from children. One call gives them back.
 #[test]
-#[cfg(target_os = "linux")]
 fn secrets_cost_what_hides_them() {
     let page = page_size();
     let by_file = ["memfd_secret", "ftruncate", "mmap", "close", "madvise"];
@@ -127,7 +126,6 @@ fn secrets_cost_what_hides_them() {
 
 /// Large pages: a wish beside what an alignment to them costs; none where they were set aside.
 #[test]
-#[cfg(target_os = "linux")]
 fn large_pages_cost_a_wish() {
     let layout = layout(100, 8);
     let [taken, freed] = alloc_and_free(HugePages::transparent(), layout);
@@ -154,7 +152,6 @@ fn a_region_costs_one_call_each() {
     };
     assert_eq!(made(|region, page| region.commit(1..9 * page).is_ok()), ["mprotect"]);
     assert_eq!(made(|region, _| region.commit(5..5).is_ok()), Vec::<&str>::new());
-    #[cfg(target_os = "linux")]
     assert_eq!(
         made(|region, page| region.decommit(0..4 * page, Decommit::Zero).is_ok()),
         ["madvise"]
@@ -170,7 +167,6 @@ fn a_region_costs_one_call_each() {
 
 /// One call for each run of neighbours, in whichever direction they come.
 #[test]
-#[cfg(target_os = "linux")]
 fn dumps_cost_one_call_for_each_run() {
     let page = page_size();
     let all = Region::reserve(100 * page).unwrap();
@@ -199,7 +195,6 @@ fn dumps_cost_one_call_for_each_run() {
 /// Goal: a request that fails half-way leaves nothing mapped. Method: every call of every kind of request
 /// fails in turn; what was mapped is unmapped, or the block is handed out and its free unmaps it.
 #[test]
-#[cfg(target_os = "linux")]
 fn a_call_that_fails_leaks_nothing() {
     let page = page_size();
     let layouts = [layout(3 * page, 1), layout(page, 16 * page)];
