@@ -30,6 +30,8 @@ pub const HUGE_PAGE_LEN: usize = 2 << 20;
 /// # Drawbacks
 ///
 /// * 2 MiB at the least, all of which is in memory after the first touch.
+/// * The kernel neither grows nor moves a mapping of pages that were set aside: the caller copies. A child of
+///   `fork` that writes to such pages needs as many of its own, and is ended where there are none.
 /// * A remap that has to move a block keeps the alignment of the request only: small pages may be the
 ///   result.
 #[derive(Clone, Copy, Debug)]
