@@ -307,6 +307,26 @@ impl<A: Allocator> Arena<A> {
         }
     }
 
+    /// Makes room, and copies `size` bytes of a block there.
+    ///
+    /// # Safety
+    ///
+    /// The block is live and has that many bytes; `new` has no less.
+    #[cold]
+    #[inline(never)]
+    unsafe fn move_slow(
+        &self,
+        block: NonNull<u8>,
+        size: usize,
+        new: Layout,
+    ) -> Option<NonNull<u8>> {
+        let moved = self.alloc_slow(new).ok()?;
+        // SAFETY: the contract; two live blocks do not overlap.
+        unsafe { moved.copy_from_nonoverlapping(block, size) };
+        poison::forbid(block, size);
+        Some(moved)
+    }
+
     /// Makes room, and bumps again.
     #[cold]
     #[inline(never)]
@@ -518,9 +538,12 @@ unsafe impl<A: Allocator> Allocator for Arena<A> {
         }
         // SAFETY: the new size makes a layout, by the caller's promise.
         let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
-        let moved = self.raw_alloc(new).ok()?;
-        // SAFETY: only a growth was refused; the old block is readable for its size, the new one writable
-        // for more, and two live blocks do not overlap.
+        let Some(moved) = self.bump(new) else {
+            // SAFETY: only a growth was refused, so the block has no more bytes than `new`; live.
+            return unsafe { self.move_slow(block, layout.size(), new) };
+        };
+        // SAFETY: as above: the old block is readable for its size, the new one writable for more, and two
+        // live blocks do not overlap.
         unsafe { moved.copy_from_nonoverlapping(block, layout.size()) };
         // Not the last block, or it would have grown: nothing comes back.
         poison::forbid(block, layout.size());

@@ -1,32 +1,45 @@
-//! An arena over any backing allocator: free everything at once.
+//! Arenas over any backing allocator: free everything at once.
 //!
 //! For the memory of one request, one file, one frame: allocate without a thought, and take all of it
 //! back in one call that cannot be made while anything of it is in use.
 //!
 //! ```
 //! use alloc_arena::{Arena, Reset};
-//! use alloc_core::{AllocError, AllocatorExt, Owned, alloc_print};
+//! use alloc_core::AllocError;
 //!
-//! fn handle<'a>(arena: &'a Arena, id: u32, data: &str) -> Result<Owned<str, &'a Arena>, AllocError> {
-//!     let id = alloc_print!(arena, "{id}")?;
-//!     alloc_print!(arena, "Processing request {id}{data}")
+//! fn handle<'a>(arena: &'a Arena, id: u32, data: &str) -> Result<&'a str, AllocError> {
+//!     let mut words = allocator_api2_02::vec::Vec::new_in(arena);
+//!     words.extend(data.split(' '));
+//!     Ok(arena.put_fmt(format_args!("request {id} of {} words", words.len()))?)
 //! }
 //!
 //! let mut arena = Arena::new();
 //! for id in 0..3 {
-//!     let response = handle(&arena, id, " data")?;
-//!     assert!(response.starts_with("Processing request"));
-//!     drop(response);
+//!     assert!(handle(&arena, id, "some data")?.starts_with("request"));
 //!     arena.reset(Reset::RetainWithLimit(4096)); // &mut: nothing of the request can be alive
 //! }
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
+//! # Which one
+//!
+//! | for | take |
+//! | --- | --- |
+//! | memory of one thing, freed with it | [`Arena`] |
+//! | something that comes and goes within that | [`Scope`], [`Rewind`] |
+//! | values whose drop must run | [`ArenaBox`] (an owner for each), [`DropArena`] (at the reset) |
+//! | a value and the arena it borrows from, in one | [`InArena`], and [`ArenaCell`] to replace it whole |
+//! | a structure that is handed the backing at each call | [`ArenaState`], [`RefState`] |
+//! | an arena for each request, warm | [`ArenaPool`] |
+//! | many threads, one lifetime | [`SharedArena`], and a [`LocalArena`] for each thread |
+//! | blocks that are freed one by one as well | [`HeapArena`] |
+//!
 //! # Design
 //!
 //! ```text
-//!  Arena { cursor, limit, newest, backing }
-//!             |      |      |
+//!  Arena { cursor, limit, newest, spare, .., backing }
+//!             |      |      |       |
+//!             |      |      |       +--> chunks that a rewind left, empty
 //!             |      |      v
 //!             |      |    +--------+-------+----+-------+---------+
 //!             |      |    | header | block |////| block | free    |  newest chunk
@@ -42,30 +55,39 @@
 //!                            none
 //! ```
 //!
-//! A request moves the cursor. When the chunk is full, the backing is asked to make it longer where it
-//! is, and else for another one, half as long again. A chunk is one block of the backing; the oldest is
-//! at the end of the list. `reset` makes one chunk of all, so that a loop with the same load soon asks
-//! the backing for nothing.
+//! A request moves the cursor. When the chunk is full, a spare one is taken, or the backing is asked to make
+//! the chunk longer where it is, and else for another one, as long as [`Growth`] says. A chunk is one block
+//! of the backing. `reset` makes one chunk of all, so that a loop with the same load soon asks the backing
+//! for nothing.
 //!
-//! Three layers: `growth` computes on integers, `chunk` is one block of the backing with its header,
-//! `arena` moves the cursor.
+//! Three layers: `growth` and `classes` compute on integers; `chunk` is one block of the backing with its
+//! header; `arena`, `reset` and the others move cursors. `values` are the faces that all arenas share.
 //!
 //! # Invariants
 //!
-//! 1. The list that starts at `newest` holds every chunk once; each is a live block of the backing.
+//! 1. The lists that start at `newest` and `spare` hold every chunk once; each is a live block of the
+//!    backing. Spare chunks have no blocks.
 //! 2. Every live block lies in a chunk behind its header; those of the newest chunk below the cursor.
 //!    No two overlap.
 //! 3. `cursor` and the `limit - cursor` bytes behind it lie in the newest chunk and are free; without a
 //!    chunk the cursor dangles and there are none.
 //! 4. Chunks are freed by `reset` and drop alone, which have the arena uniquely.
 //!
+//! # Checks
+//!
+//! With debug assertions, and in the mode `check`, bytes that a reset or a rewind takes back are filled with
+//! 0x55. Under the address sanitizer (nightly, `-Zsanitizer=address --cfg sanitized`) it knows what no block
+//! has: a late use is a report.
+//!
 //! # Drawbacks
 //!
 //! * Memory of a block that is not the last one comes back with the reset only: for values that live
-//!   and die in any order, take a general allocator.
+//!   and die in any order, take a general allocator, or [`HeapArena`].
 //! * The padding before a block stays when the block is freed.
 //! * The room left in a chunk when the next one is added is not used before the reset.
-//! * For one thread: it can be sent with its contents behind it, not shared.
+//! * The drop of a plain value does not run, so values with one need [`ArenaBox`] or [`DropArena`]. Others do
+//!   not compile, which `cargo check` does not see: the check is made when code is generated.
+//! * A chunk never ends in the last page of the address space: such a block of the backing is given back.
 #![no_std]
 #![cfg_attr(sanitized, feature(cfg_sanitize))]
 

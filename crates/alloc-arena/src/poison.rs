@@ -15,9 +15,11 @@ const DEAD: u8 = 0x55;
 #[inline]
 pub(crate) unsafe fn bury(start: NonNull<u8>, len: usize) {
     #[cfg(any(debug_assertions, alloc_check))]
-    // SAFETY: this function's contract.
-    unsafe {
-        start.write_bytes(DEAD, len);
+    {
+        // Some of it may be forbidden already: blocks that were freed one by one.
+        allow(start, len);
+        // SAFETY: this function's contract.
+        unsafe { start.write_bytes(DEAD, len) };
     }
     forbid(start, len);
 }

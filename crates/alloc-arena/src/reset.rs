@@ -65,10 +65,15 @@ impl<A: Allocator> Arena<A> {
             && only.older().is_none()
             && self.spare.get().is_none()
         {
-            let taken = self.cursor_offset(only) - HEADER_LEN;
-            // SAFETY: what is taken of a chunk lies behind its header; no block is live.
-            unsafe { poison::bury(only.first_byte(), taken) };
-            self.enter(Some(only), 0);
+            let first = only.first_byte();
+            // As `enter`, with nothing before this chunk: limit and list stay.
+            let peak = self.peak.get().max(self.cursor.get().addr().get());
+            let taken = peak - first.addr().get();
+            self.high_water.set(self.high_water.get().max(taken));
+            self.peak.set(first.addr().get());
+            self.cursor.set(first);
+            // SAFETY: what was ever taken of a chunk lies behind its header; no block is live.
+            unsafe { poison::bury(first, taken) };
             return true;
         }
         self.reset_slow(mode)

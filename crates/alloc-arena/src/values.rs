@@ -108,6 +108,9 @@ pub(crate) fn collect<S: Source, T>(
     Ok(growing.finish())
 }
 
+/// How much room a text gets at first.
+const TEXT_LEN: usize = 64;
+
 pub(crate) fn format<'s, S: Source>(
     source: &'s S,
     arguments: fmt::Arguments<'_>,
@@ -115,7 +118,9 @@ pub(crate) fn format<'s, S: Source>(
     if let Some(text) = arguments.as_str() {
         return copy_str(source, text);
     }
-    let mut growing = Growing::<S, u8>::new(source, 0)?;
+    // Most texts are short; where there is no room for that much, as much as there is.
+    let mut growing =
+        Growing::<S, u8>::new(source, TEXT_LEN).or_else(|_| Growing::new(source, 0))?;
     growing.write_fmt(arguments).map_err(|_| AllocError)?;
     // SAFETY: only whole `str`s were written.
     Ok(unsafe { core::str::from_utf8_unchecked_mut(growing.finish()) })
@@ -139,6 +144,13 @@ pub(crate) fn fill_with<T>(
     for (index, place) in items.iter_mut().enumerate() {
         place.write(item(index));
     }
+    // SAFETY: each was written.
+    unsafe { items.assume_init_mut() }
+}
+
+#[inline(always)]
+pub(crate) fn fill<T: Copy>(items: &mut [MaybeUninit<T>], item: T) -> &mut [T] {
+    items.fill(MaybeUninit::new(item));
     // SAFETY: each was written.
     unsafe { items.assume_init_mut() }
 }
@@ -295,7 +307,7 @@ macro_rules! impl_values {
                 item: T,
             ) -> Result<&$lifetime mut [T], AllocError> {
                 match $crate::values::room_for_slice($source, count) {
-                    Ok(place) => Ok($crate::values::fill_with(place, |_| item)),
+                    Ok(place) => Ok($crate::values::fill(place, item)),
                     Err(error) => Err(error),
                 }
             }

@@ -159,6 +159,35 @@ pub fn vectors(arena: &mut impl Arena, count: u64) -> Duration {
     begin.elapsed()
 }
 
+/// An arena that threads share.
+pub trait Shared: Sync {
+    /// Makes `count` values of a `u64` in the arena, as one of several threads.
+    fn values(&self, count: u64);
+
+    /// Frees everything, and keeps the memory for the next round.
+    fn reset(&mut self);
+}
+
+/// Values that one thread makes before a reset.
+const THREAD_ROUND: u64 = 100_000;
+
+/// Makes a `u64` in one of two threads; they end, and all is reset, after each 200,000.
+pub fn threads(shared: &mut impl Shared, count: u64) -> Duration {
+    let begin = Instant::now();
+    let mut left = count;
+    while left != 0 {
+        let each = left.div_ceil(2).min(THREAD_ROUND);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| shared.values(each));
+            }
+        });
+        shared.reset();
+        left = left.saturating_sub(2 * each);
+    }
+    begin.elapsed()
+}
+
 #[cfg(test)]
 mod tests {
     use allocator_api2_02::alloc::Global;
@@ -220,6 +249,22 @@ mod tests {
         fn reset(&mut self) {
             self.resets += 1;
         }
+    }
+
+    #[test]
+    fn threads_share_the_count() {
+        struct Counts(std::sync::atomic::AtomicU64, u64);
+        impl Shared for Counts {
+            fn values(&self, count: u64) {
+                self.0.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+            }
+            fn reset(&mut self) {
+                self.1 += 1;
+            }
+        }
+        let mut counts = Counts(0.into(), 0);
+        threads(&mut counts, 2 * THREAD_ROUND + 10);
+        assert_eq!((counts.0.into_inner(), counts.1), (2 * THREAD_ROUND + 10, 2));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Arenas beside their peers.
 
 use std::alloc::Layout;
+use std::hint::black_box;
 use std::ptr::NonNull;
+use std::sync::Mutex;
 
-use alloc_arena::Reset;
-use alloc_bench::arenas::{self, Arena};
+use alloc_arena::{Reset, SharedArena};
+use alloc_bench::arenas::{self, Arena, Shared, threads};
 use alloc_core::Allocator as _;
 use bump_scope::traits::BumpAllocatorTyped as _;
 
@@ -170,6 +172,71 @@ impl Arena for BumpScope {
     }
 }
 
+/// Ours: each thread has a local arena of the shared one.
+struct Locals(SharedArena);
+
+impl Shared for Locals {
+    fn values(&self, count: u64) {
+        let local = self.0.local();
+        for value in 0..count {
+            black_box(local.put_or_panic(value));
+        }
+    }
+
+    fn reset(&mut self) {
+        assert!(self.0.reset(Reset::RetainCapacity), "the backing has memory");
+    }
+}
+
+/// Ours: all threads bump one chunk.
+struct Together(SharedArena);
+
+impl Shared for Together {
+    fn values(&self, count: u64) {
+        for value in 0..count {
+            black_box(self.0.put_or_panic(value));
+        }
+    }
+
+    fn reset(&mut self) {
+        assert!(self.0.reset(Reset::RetainCapacity), "the backing has memory");
+    }
+}
+
+/// The first peer, which is not `Sync`: behind a lock, an arena for each thread, kept for the next round.
+#[derive(Default)]
+struct Bumpalos(Mutex<Vec<bumpalo::Bump>>);
+
+impl Shared for Bumpalos {
+    fn values(&self, count: u64) {
+        let bump = self.0.lock().expect("no thread panics").pop().unwrap_or_default();
+        for value in 0..count {
+            black_box(bump.alloc(value));
+        }
+        self.0.lock().expect("no thread panics").push(bump);
+    }
+
+    fn reset(&mut self) {
+        self.0.get_mut().expect("no thread panics").iter_mut().for_each(bumpalo::Bump::reset);
+    }
+}
+
+/// The second peer: its pool of arenas.
+struct ScopePool(bump_scope::BumpPool<allocator_api2_02::alloc::Global>);
+
+impl Shared for ScopePool {
+    fn values(&self, count: u64) {
+        let bump = self.0.get();
+        for value in 0..count {
+            black_box(bump.alloc(value).into_mut());
+        }
+    }
+
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// A case of all three.
 macro_rules! arena_case {
     ($name:literal, $workload:ident) => {
@@ -203,4 +270,10 @@ pub(super) const CASES: &[Case] = &[
     arena_case!("arena/blocks", blocks),
     arena_case!("arena/grow", grow),
     arena_case!("arena/vectors", vectors),
+    case!("arena/threads":
+        "alloc-arena" => |count| threads(&mut Locals(SharedArena::new()), count),
+        "bumpalo" => |count| threads(&mut Bumpalos::default(), count),
+        "bump-scope" => |count| threads(&mut ScopePool(bump_scope::BumpPool::new()), count),
+        "alloc-arena one chunk" => |count| threads(&mut Together(SharedArena::new()), count),
+    ),
 ];
