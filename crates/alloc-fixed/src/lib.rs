@@ -76,6 +76,8 @@ mod bitmap;
 mod text;
 #[cfg(target_has_atomic = "8")]
 mod static_bytes;
+#[cfg(target_has_atomic = "ptr")]
+mod statics;
 
 pub use bitmap::{BitmapHeap, Offset, Plain, StaleOffset};
 pub use buffer_first::BufferFirst;
@@ -86,6 +88,8 @@ pub use shared::SharedFixedBuffer;
 pub use stack_buffer::StackBuffer;
 #[cfg(target_has_atomic = "8")]
 pub use static_bytes::StaticBytes;
+#[cfg(target_has_atomic = "ptr")]
+pub use statics::{Fnv, Lookup, MapFull, StaticList, StaticMap, StaticStrings};
 pub use text::{Text, format_arguments};
 pub use tlsf::{TlsfHeap, TlsfStats};
 

@@ -1,0 +1,90 @@
+//! Texts that do not move.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
+
+use alloc_core::AllocError;
+
+/// Texts of `N` bytes together, that do not move, for a `static`; threads may add at once.
+///
+/// ```
+/// use alloc_fixed::StaticStrings;
+///
+/// static TEXTS: StaticStrings<1000> = StaticStrings::new();
+///
+/// let kept: &'static str = {
+///     let local = String::from("of a function");
+///     TEXTS.add(&local)?
+/// };
+/// assert_eq!(kept, "of a function");
+/// assert!(TEXTS.owns(kept));
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
+pub struct StaticStrings<const N: usize> {
+    bytes: UnsafeCell<[MaybeUninit<u8>; N]>,
+    /// Bytes below are written, or being written by the thread that claimed them.
+    used: AtomicUsize,
+}
+
+// SAFETY: a byte is written by the one thread that claimed it, before it returns a reference to it,
+// and never again.
+unsafe impl<const N: usize> Sync for StaticStrings<N> {}
+
+impl<const N: usize> StaticStrings<N> {
+    /// Makes an empty collection.
+    pub const fn new() -> Self {
+        Self { bytes: UnsafeCell::new([MaybeUninit::uninit(); N]), used: AtomicUsize::new(0) }
+    }
+
+    /// Returns a copy of a text.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] if there is no room.
+    pub fn add(&self, text: &str) -> Result<&str, AllocError> {
+        // Relaxed: it only tells bytes apart; the text is reached through what is returned.
+        let claim = self.used.fetch_update(Relaxed, Relaxed, |used| {
+            used.checked_add(text.len()).filter(|end| *end <= N)
+        });
+        let Ok(start) = claim else { return Err(AllocError) };
+        let place = self.bytes.get().cast::<u8>().wrapping_add(start);
+        // SAFETY: `start + len <= N`, and this thread alone claimed the bytes; `text` is elsewhere or
+        // older, so the two do not overlap.
+        unsafe { place.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+        let copy = ptr::slice_from_raw_parts(place, text.len());
+        // SAFETY: written above, never changed again, and in `self`.
+        let copy = unsafe { &*copy };
+        // SAFETY: the bytes of a `str`.
+        Ok(unsafe { str::from_utf8_unchecked(copy) })
+    }
+
+    /// Whether a text lies in here.
+    #[inline]
+    pub fn owns(&self, text: &str) -> bool {
+        let offset = text.as_ptr().addr().wrapping_sub(self.bytes.get().addr());
+        crate::bump::fits(offset, text.len(), N)
+    }
+
+    /// Returns the number of bytes in use.
+    #[inline]
+    pub fn used(&self) -> usize {
+        // Relaxed: a number, old when it is returned.
+        self.used.load(Relaxed)
+    }
+}
+
+impl<const N: usize> Default for StaticStrings<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> fmt::Debug for StaticStrings<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticStrings").field("used", &self.used()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Collections for a `static`: stable addresses, one winner for each slot, and no byte in the file.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher};
+use std::process::Command;
+
+use alloc_core::NeverAlloc;
+use alloc_fixed::{Lookup, StaticBytes, StaticList, StaticMap, StaticStrings};
+
+/// Larger than anything else in this program.
+const LARGE: usize = 3 << 20;
+
+static LIST: StaticList<u64, { LARGE / 9 }> = StaticList::new();
+static STRINGS: StaticStrings<LARGE> = StaticStrings::new();
+static MAP: StaticMap<u64, u64, { LARGE / 24 }> = StaticMap::new();
+static BYTES: StaticBytes<LARGE> = StaticBytes::new();
+
+/// Goal: megabytes of empty collections take no room in the program's file. Method: the file of this
+/// test is asked for the sizes of its sections.
+#[test]
+#[cfg(target_os = "linux")]
+fn they_lie_in_bss() {
+    // Each is used, so that none is left out of the program.
+    LIST.push(1).unwrap();
+    STRINGS.add("x").unwrap();
+    MAP.insert(1, 2).unwrap();
+    assert!(BYTES.take().is_some());
+    let program = std::env::current_exe().unwrap();
+    let Ok(output) = Command::new("size").arg("--format=sysv").arg(&program).output() else {
+        panic!("the program `size` of binutils is needed for this test");
+    };
+    let table = String::from_utf8(output.stdout).unwrap();
+    let len = |name: &str| {
+        let mut rows = table.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(name)).then(|| words.next().unwrap().parse::<usize>().unwrap())
+        });
+        rows.next().unwrap_or_else(|| panic!("no section {name} in\n{table}"))
+    };
+    assert!(4 * LARGE < len(".bss"), "{table}");
+    assert!(len(".data") < LARGE, "{table}");
+}
+
+/// Each pushed item is there once, at the address that the push returned.
+#[test]
+fn threads_push_to_one_list() {
+    static LIST: StaticList<usize, 400> = StaticList::new();
+    let places: Vec<&'static usize> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                scope.spawn(move || {
+                    (0..100)
+                        .map(|index| LIST.push(thread * 100 + index).unwrap())
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(LIST.push(5), Err(5), "full");
+    assert_eq!(LIST.iter().copied().collect::<HashSet<_>>(), (0..400).collect());
+    for (index, place) in places.iter().enumerate() {
+        assert_eq!(**place, index, "thread by thread, in order");
+        assert!((0..400).any(|at| std::ptr::eq(LIST.get(at).unwrap(), *place)));
+    }
+}
+
+/// What does not fit goes to an allocator, stays reachable, and is given back if that has no memory.
+#[test]
+fn lists_overflow_into_an_allocator() {
+    static LIST: StaticList<String, 2> = StaticList::new();
+    static HEAP: alloc_core::FromGlobal<std::alloc::System> =
+        alloc_core::FromGlobal::new(std::alloc::System);
+    static NEVER: NeverAlloc = NeverAlloc;
+    for number in 0..5 {
+        assert_eq!(*LIST.push_in(number.to_string(), &HEAP).unwrap(), number.to_string());
+    }
+    let (item, _) = LIST.push_in("lost?".into(), &NEVER).unwrap_err();
+    assert_eq!(item, "lost?");
+    let all: Vec<&str> = LIST.iter().map(String::as_str).collect();
+    assert_eq!(all, ["0", "1", "4", "3", "2"]);
+    assert_eq!((LIST.len(), LIST.get(2)), (2, None));
+}
+
+/// Texts lie one after the other up to the last byte.
+#[test]
+fn texts_stay() {
+    static TEXTS: StaticStrings<10> = StaticStrings::new();
+    let first: &'static str = TEXTS.add("first").unwrap();
+    assert!(TEXTS.add("second").is_err());
+    let rest = TEXTS.add("fifth").unwrap();
+    assert!(TEXTS.add("x").is_err() && TEXTS.add("").is_ok());
+    assert_eq!((first, rest, TEXTS.used()), ("first", "fifth", 10));
+    assert!(TEXTS.owns(rest) && !TEXTS.owns("fifth"));
+}
+
+/// All keys have the same hash.
+#[derive(Default)]
+struct Same;
+
+impl Hasher for Same {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn finish(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl BuildHasher for Same {
+    type Hasher = Same;
+
+    fn build_hasher(&self) -> Same {
+        Same
+    }
+}
+
+/// Keys of one hash are different keys, in each of the three states; a full map says so and still finds.
+#[test]
+fn equal_hashes_are_no_equal_keys() {
+    static MAP: StaticMap<u32, u32, 4, Same> = StaticMap::with_hasher(Same);
+    assert_eq!(MAP.get(&1), Lookup::Unknown);
+    assert_eq!(MAP.insert(1, 10), Ok(&10));
+    assert_eq!(MAP.insert(1, 11), Ok(&10), "the first value stays");
+    MAP.insert_absent(2).unwrap();
+    assert_eq!((MAP.get(&2), MAP.get(&3)), (Lookup::Absent, Lookup::Unknown));
+    assert_eq!(MAP.insert(2, 20), Ok(&20));
+    MAP.insert_absent(2).unwrap();
+    assert_eq!(MAP.peek(&2), Some(&20), "and is not taken away");
+    MAP.insert(3, 30).unwrap();
+    MAP.insert(4, 40).unwrap();
+    assert_eq!(MAP.insert(5, 50), Err(50));
+    assert!(MAP.insert_absent(5).is_err());
+    assert_eq!(MAP.get(&5), Lookup::Unknown);
+    assert!((1..=4).all(|key| MAP.peek(&key) == Some(&(key * 10))));
+}
+
+/// Goal: threads that give the same keys values agree on one. Method: each gives its own, and all
+/// remember what they were told.
+#[test]
+fn threads_agree_on_one_value() {
+    static MAP: StaticMap<u32, (u32, u32), 256> = StaticMap::new();
+    let told: Vec<Vec<(u32, u32)>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                scope.spawn(move || {
+                    (0..100).map(|key| *MAP.insert(key, (thread, key)).unwrap()).collect()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for key in 0..100 {
+        let Lookup::Present(&value) = MAP.get(&key) else { panic!("{key} is not there") };
+        assert_eq!(value.1, key);
+        assert!(told.iter().all(|told| told[key as usize] == value));
+    }
+}
