@@ -255,6 +255,55 @@ fn no_std(steps: &mut Steps) {
         in_target(&mut build, &dir.join("target"));
         output(build.current_dir(&dir)).map(drop)
     });
+    if cfg!(all(target_os = "linux", target_env = "gnu")) {
+        steps.run("no std, programs", no_std_programs);
+    } else {
+        steps.skip("no std, programs", "they are linked for Linux with glibc only");
+    }
+}
+
+/// Programs without std, one of them without any heap, and what each depends on beside the OS-free
+/// crates. They are linked to libc for its start and its `memcpy` alone.
+const BARE_PROGRAMS: [(&str, &str); 2] =
+    [("bare", ""), ("heap", "lock_api = { version = \"0.5\", default-features = false }\n")];
+
+fn no_std_programs() -> Result<()> {
+    fetch()?;
+    for (name, more) in BARE_PROGRAMS {
+        let dir = target_dir()?.join("no-std-programs").join(name);
+        std::fs::create_dir_all(&dir)?;
+        let dependencies: String = OS_FREE
+            .iter()
+            .map(|krate| {
+                let path = root().join("crates").join(krate);
+                let features =
+                    if *krate == "alloc-core" && !more.is_empty() { "\"lock_api\"" } else { "" };
+                format!(
+                    "{krate} = {{ path = {path:?}, default-features = false, features = [{features}] }}\n"
+                )
+            })
+            .collect();
+        let source = root().join("xtask/no-std").join(format!("{name}.rs"));
+        std::fs::write(
+            dir.join("Cargo.toml"),
+            format!(
+                "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[workspace]\n\n\
+                 [[bin]]\nname = \"{name}\"\npath = {source:?}\ntest = false\n\n\
+                 [profile.release]\npanic = \"abort\"\nlto = true\n\n\
+                 [dependencies]\n{dependencies}{more}"
+            ),
+        )?;
+        std::fs::copy(root().join("Cargo.lock"), dir.join("Cargo.lock"))?;
+        let target = dir.join("target");
+        let mut build = cargo("build --release --offline --quiet");
+        in_target(&mut build, &target);
+        output(build.current_dir(&dir))?;
+        let status = Command::new(target.join("release").join(name)).status()?;
+        if !status.success() {
+            bail!("the program {name}: {status}; its number says which check failed");
+        }
+    }
+    Ok(())
 }
 
 fn msrv(steps: &mut Steps) -> Result<()> {
