@@ -14,6 +14,10 @@ const REALLOC: &str = "given to realloc";
 
 /// How a finding says that its page was opened.
 const OPENED: &str = "the page is open from now on";
+/// How a finding says between which bytes there is damage.
+const LENGTH: &str = "bytes were written over a length of ";
+/// How it says that a pointer leads to a block but for a tag in its upper bits.
+const TAGGED: &str = "not mapped: the block's address but for the upper bits, ";
 /// The most characters of a detail that are shown.
 const DETAIL_LEN_MAX: usize = 400;
 
@@ -60,17 +64,26 @@ pub(crate) fn title(finding: &Finding) -> String {
         Kind::OtherAllocator => {
             format!("{} given to another allocator than its own", block(finding, ""))
         }
+        Kind::FamilyMismatch if finding.detail.ends_with("by realloc") => {
+            format!("mismatched realloc of {}", block(finding, ""))
+        }
         Kind::FamilyMismatch => format!("mismatched free of {}", block(finding, "")),
+        // A product that is no number has no size.
+        Kind::InvalidRequest if finding.detail.starts_with("the product of") => {
+            format!("absurd request, aligned to {}", grouped(finding.align))
+        }
         Kind::InvalidRequest => format!(
-            "request that cannot be meant: {}, alignment {}",
+            "absurd request of {}, aligned to {}",
             bytes(finding.size),
             grouped(finding.align)
         ),
         Kind::Other(name) => format!("{}: {}{at}", escape_short(name, 60), block(finding, "")),
     };
-    match told_by_trap(finding).unwrap_or(&finding.detail) {
-        "" => text,
-        detail => format!("{text}: {}", escape_short(detail, DETAIL_LEN_MAX)),
+    let detail = told_by_trap(finding).unwrap_or(&finding.detail);
+    match detail.strip_prefix(LENGTH) {
+        _ if detail.is_empty() => text,
+        Some(len) => format!("{text}: up to {} bytes were written", escape_short(len, 60)),
+        None => format!("{text}: {}", escape_short(detail, DETAIL_LEN_MAX)),
     }
 }
 
@@ -79,8 +92,19 @@ fn invalid_free(finding: &Finding, at: &str) -> String {
     let verb = if finding.detail.ends_with(REALLOC) { "realloc" } else { "free" };
     let detail = finding.detail.strip_suffix(REALLOC).unwrap_or(&finding.detail);
     let detail = detail.strip_suffix("; ").unwrap_or(detail);
-    if finding.block.is_some() {
-        let text = format!("{verb} of a pointer into {}{at}", block(finding, ""));
+    if let Some(known) = finding.block {
+        let state = if finding.freed == StackId::NONE { "" } else { "freed " };
+        let named = block(finding, state);
+        if let Some(tag) = detail.strip_prefix(TAGGED) {
+            let tag = escape_short(tag, 60);
+            return format!("{verb} of a pointer with {tag} in its upper bits to {named}{at}");
+        }
+        let relation = match u64::try_from(finding.offset) {
+            Err(_) => "before the start of",
+            Ok(offset) if known.size <= offset && offset != 0 => "past the end of",
+            Ok(_) => "into",
+        };
+        let text = format!("{verb} of a pointer {relation} {named}{at}");
         return match detail {
             "" | "interior pointer" => text,
             detail => format!("{text}: {}", escape_short(detail, DETAIL_LEN_MAX)),
@@ -94,6 +118,7 @@ fn invalid_free(finding: &Finding, at: &str) -> String {
         Some(("stack address", whose)) => format!("on the stack {whose}"),
         Some(("not mapped" | "foreign block", why)) => why.to_owned(),
         _ if detail == "not mapped" => "nothing is mapped there".to_owned(),
+        _ if detail == "address in [heap]" => "in memory that was taken with sbrk".to_owned(),
         _ if detail.starts_with("address in ") => format!("an {detail}"),
         _ => detail.to_owned(),
     };
@@ -116,7 +141,9 @@ pub(crate) fn remark(finding: &Finding) -> Option<&'static str> {
     if finding.detail.contains(OPENED) {
         Some("The page is open from now on: later accesses to it are not seen.")
     } else if is_damage && finding.here == StackId::NONE && !is_met(finding) {
-        Some("Noticed when the memory was looked over: who wrote there is not known.")
+        Some(
+            "Noticed when the memory was looked over; with --gpa guard=every the write itself is told.",
+        )
     } else {
         None
     }
@@ -246,6 +273,7 @@ mod tests {
             ("not mapped", ": nothing is mapped there"),
             ("not mapped: a null pointer plus 16", ": a null pointer plus 16"),
             ("no block was ever here", ": no block was ever here"),
+            ("address in [heap]", ": in memory that was taken with sbrk"),
         ] {
             assert_eq!(title(detail), format!("{free}{rest}"));
         }
@@ -264,6 +292,46 @@ mod tests {
         let into = "of a pointer into a 100-byte block (offset 16)";
         assert_eq!(interior("interior pointer"), format!("free {into}"));
         assert_eq!(interior("interior pointer; given to realloc"), format!("realloc {into}"));
+        assert_eq!(
+            interior("not mapped: the block's address but for the upper bits, 0x0700"),
+            "free of a pointer with 0x0700 in its upper bits to a 100-byte block (offset 16)"
+        );
+        let at = |offset| {
+            let freed = StackId(1);
+            super::title(&Finding { offset, freed, ..finding("invalid_free", Some(100), "") })
+        };
+        assert_eq!(
+            at(-1),
+            "free of a pointer before the start of a freed 100-byte block (offset -1)"
+        );
+        assert_eq!(
+            at(100),
+            "free of a pointer past the end of a freed 100-byte block (offset 100)"
+        );
+        assert_eq!(at(99), "free of a pointer into a freed 100-byte block (offset 99)");
+    }
+
+    /// Sizes are those that mean something, damage is told as what it can be, and `realloc` by its name.
+    #[test]
+    fn details() {
+        let title = |kind, detail| super::title(&finding(kind, Some(100), detail));
+        let damage = title("overflow", "bytes were written over a length of 4");
+        assert!(damage.ends_with("(offset 16): up to 4 bytes were written"), "{damage}");
+        let resized = "allocated by operator new, resized by realloc";
+        let expected = format!("mismatched realloc of a 100-byte block: {resized}");
+        assert_eq!(title("family_mismatch", resized), expected);
+        let request = |size, detail| {
+            let request = finding("invalid_request", None, detail);
+            super::title(&Finding { size, align: 16, ..request })
+        };
+        assert_eq!(
+            request(u64::MAX - 99, "-100 as a signed number"),
+            "absurd request of 18,446,744,073,709,551,516 bytes, aligned to 16: -100 as a signed number"
+        );
+        assert_eq!(
+            request(u64::MAX, "the product of 9223372036854775807 and 4"),
+            "absurd request, aligned to 16: the product of 9223372036854775807 and 4"
+        );
     }
 
     /// Numbers have the article that they are spoken with.

@@ -347,7 +347,7 @@ fn words_for_each_kind() {
     let block = r#""block":{"addr":64,"size":100,"align":16}"#;
     let cases = [
         ("double_free", "double free of a 100-byte block (offset -2)", 1),
-        ("invalid_free", "free of a pointer into a 100-byte block (offset -2)", 1),
+        ("invalid_free", "free of a pointer before the start of a 100-byte block (offset -2)", 1),
         ("resize_after_free", "realloc of a freed 100-byte block (offset -2)", 1),
         ("size_mismatch", "wrong size: 7 bytes given for a 100-byte block", 1),
         ("align_mismatch", "wrong alignment: 8 given for a 100-byte block aligned to 16", 1),
@@ -359,7 +359,7 @@ fn words_for_each_kind() {
         ("underflow_read", "read before the start of a 100-byte block (offset -2)", 1),
         ("other_allocator", "a 100-byte block given to another allocator than its own", 1),
         ("family_mismatch", "mismatched free of a 100-byte block", 1),
-        ("invalid_request", "request that cannot be meant: 7 bytes, alignment 8", 0),
+        ("invalid_request", "absurd request of 7 bytes, aligned to 8", 0),
         ("brand_new", "brand_new: a 100-byte block (offset -2)", 1),
     ];
     for (kind, words, faults) in cases {
