@@ -106,25 +106,37 @@ fn leak(leaks: &Leaks, group: &Group, style: Style, out: &mut dyn Write) -> fmt:
     if let Some(name) = key.tag.name() {
         write!(out, ", tag {}", name.escape_debug())?;
     }
-    if key.holder != 0 {
+    // Which of several addresses is the user's is not known before they are resolved: then all are told.
+    let is_resolved = style.frames == Frames::Resolved;
+    if key.holder != 0 && is_resolved {
         out.write_str(", held by what is from ")?;
-        first_frame(StackId::from_raw(key.holder), style.frames, out)?;
+        first_frame(StackId::from_raw(key.holder), out)?;
     }
     out.write_str(", allocated at\n")?;
     stack(StackId::from_raw(key.stack), style.frames, out)?;
+    if key.holder != 0 && !is_resolved {
+        writeln!(out, "  held by what is from")?;
+        stack(StackId::from_raw(key.holder), style.frames, out)?;
+    }
     if let [_, others @ ..] = leaks.cycle_of(group) {
         writeln!(out, "  in a cycle: it leads back to itself by way of what is from")?;
-        for other in others {
-            out.write_str("  * ")?;
-            first_frame(StackId::from_raw(*other), style.frames, out)?;
-            out.write_str("\n")?;
+        for (index, other) in others.iter().enumerate() {
+            let other = StackId::from_raw(*other);
+            if is_resolved {
+                out.write_str("  * ")?;
+                first_frame(other, out)?;
+                out.write_str("\n")?;
+            } else {
+                out.write_str(if index == 0 { "" } else { "  and of what is from\n" })?;
+                stack(other, style.frames, out)?;
+            }
         }
     }
     dump(group.largest(), max.min(u64::from(style.dump)) as usize, out)
 }
 
 /// Writes the first frame of a stack that is the user's, without the end of the line.
-fn first_frame(id: StackId, frames: Frames, out: &mut dyn Write) -> fmt::Result {
+fn first_frame(id: StackId, out: &mut dyn Write) -> fmt::Result {
     /// Passes on the first line, without the spaces before it.
     struct First<'o> {
         out: &'o mut dyn Write,
@@ -143,7 +155,7 @@ fn first_frame(id: StackId, frames: Frames, out: &mut dyn Write) -> fmt::Result 
             self.out.write_str(line)
         }
     }
-    stack(id, frames, &mut First { out, begun: false, ended: false })
+    stack(id, Frames::Resolved, &mut First { out, begun: false, ended: false })
 }
 
 /// Writes `len` bytes of memory as numbers and characters, 16 a line; nothing if they cannot be read.

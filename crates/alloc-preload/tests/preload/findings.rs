@@ -90,6 +90,22 @@ fn twelve_lines_of_c_by_hand() {
     assert!(lost.contains(&place("leaked = malloc")), "{lost}");
 }
 
+/// By hand a cycle, and who holds what, are stacks like all others: resolved, they begin with the user's.
+#[test]
+fn a_cycle_by_hand() {
+    let bench = Bench::new();
+    let program = bench.compile("corpus/leaks.c", &[]);
+    let run =
+        run(command(&program, "gpa").arg("lost_cycle").env("ALLOC_GPA", "on_finding=continue"));
+    let text = resolved(&run.err);
+    let lost = paragraph(&text, "1 block lost");
+    let way = "  in a cycle: it leads back to itself by way of what is from\n    person ";
+    assert!(lost.contains(way), "{lost}");
+    let held = paragraph(&text, "1 block held by lost ones only");
+    assert!(held.contains("  held by what is from\n    person "), "{held}");
+    assert_eq!(text.matches("    main ").count(), 4, "{text}");
+}
+
 /// By hand a corruption aborts, and leaks alone are status 23.
 #[test]
 fn policies() {
