@@ -29,8 +29,8 @@ pub use builder::Builder;
 /// A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, writes past
 /// the end, before the start, and after the free, each with the stacks of allocation and free.
 ///
-/// It never hands out an address twice, unless [`quarantine`](Builder::quarantine) says when. Any thread may use it. Its memory goes back to the system
-/// when it ends.
+/// It never hands out an address twice, unless [`quarantine`](Builder::quarantine) says when. Any thread
+/// may use it, signal handlers may not. Its memory goes back to the system when it ends.
 ///
 /// ```
 /// use alloc_core::AllocatorExt;
@@ -186,7 +186,8 @@ impl Gpa {
     /// # Errors
     ///
     /// If the system has no memory for the search, or lets no process read its own memory
-    /// (`process_vm_readv(2)` and `/proc/self/mem`).
+    /// (`process_vm_readv(2)` and `/proc/self/mem`); or if a lock of the allocator cannot be had for a
+    /// second, as in a process that was copied, past libc, while another thread had it.
     pub fn find_leaks(&self) -> Result<Leaks, AllocError> {
         let heap = self.heap_or_map()?;
         let inside = thread::enter();
@@ -223,6 +224,8 @@ impl Gpa {
     /// Returns a handle whose blocks carry a name: that of a part of the program.
     ///
     /// The names of a process, 255 of them, are kept for ever; the blocks of a further one have none.
+    /// With [`Guard::Sampled`] all blocks of the handle are guarded, as others have no record that could
+    /// hold the name.
     ///
     /// ```
     /// use alloc_core::AllocatorExt;

@@ -29,7 +29,7 @@
 //!
 //! # Invariants
 //!
-//! 1. An address is handed out at most once.
+//! 1. An address is handed out at most once; with [`Builder::quarantine`], to one owner at a time.
 //! 2. No record lies where a block can reach: chunks and records are separate mappings.
 //! 3. Any address may be freed or resized. What is no live block is told, and nothing else happens.
 //! 4. Of several frees of a block exactly one wins, by the exchange of its state word.
