@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 use super::context::Context;
 use crate::stack::thread;
 use crate::sys::signal::{self, Action};
-use crate::sys::tasks;
+use crate::sys::{peek, tasks};
 
 /// Threads that can be kept still.
 const THREAD_COUNT_MAX: usize = 1024;
@@ -161,6 +161,28 @@ pub(super) fn keep_still(context: *mut Context) {
                 ptr::null::<libc::timespec>(),
             );
         }
+    }
+    begin_again(context);
+}
+
+/// Makes a system call that the request cut short begin again: most that wait for a time (`poll`,
+/// `epoll_wait`, `nanosleep`) are not begun again by the kernel once a handler has run, and the program
+/// would see an `EINTR` that no signal of its own explains. A relative time begins anew.
+fn begin_again(context: *mut Context) {
+    // SAFETY: valid until the handler returns, and this thread's own again.
+    let context = unsafe { &mut *context };
+    let result = context.registers[libc::REG_RAX as usize].cast_signed();
+    if result != -i64::from(libc::EINTR) {
+        return;
+    }
+    let mut code = [0; 7];
+    let pc = context.register(libc::REG_RIP);
+    // `mov eax, number; syscall`, as nearly all of libc has it: the kernel keeps no number.
+    if peek::read(pc.wrapping_sub(code.len()), &mut code)
+        && let [0xb8, number @ .., 0x0f, 0x05] = code
+    {
+        context.registers[libc::REG_RAX as usize] = u32::from_le_bytes(number).into();
+        context.registers[libc::REG_RIP as usize] -= 2;
     }
 }
 

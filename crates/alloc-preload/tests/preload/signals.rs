@@ -172,3 +172,18 @@ fn threads_keep_still_for_the_search() {
         assert_eq!(is_doubted, case == "refuses", "{case} {run:#?}");
     }
 }
+
+/// Threads that wait in a system call at the exit see no interruption by this library, though the
+/// program has handlers that run after the search, and takes its time.
+#[test]
+fn waiting_threads_see_no_interruption() {
+    let bench = Bench::new();
+    let program = bench.compile("waiters.c", &[]);
+    let late = bench.compile_library("late_exit.c", &[]);
+    for settings in ["", "stacks=off"] {
+        let mut command = command(&program, "gpa");
+        command.env("LD_PRELOAD", format!("{}:{}", library().display(), late.display()));
+        let run = run(command.env("ALLOC_GPA", settings));
+        assert_eq!((run.out.as_str(), run.code), ("exits\nlast\n", Some(0)), "{run:#?}");
+    }
+}
