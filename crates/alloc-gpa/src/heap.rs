@@ -298,7 +298,10 @@ impl Heap {
         origin: Origin,
         here: StackId,
     ) -> Result<NonNull<u8>, AllocError> {
-        self.alloc_fresh(layout, origin, here).map(|fresh| fresh.start)
+        match self.alloc_quick(layout, origin, here) {
+            Some(start) => Ok(start),
+            None => self.alloc_fresh(layout, origin, here).map(|fresh| fresh.start),
+        }
     }
 
     /// Hands out a block whose bytes are zero.
@@ -316,7 +319,8 @@ impl Heap {
         Ok(start)
     }
 
-    #[inline]
+    /// Hands out a block of any size, in any mode.
+    #[inline(never)]
     fn alloc_fresh(
         &self,
         layout: Layout,

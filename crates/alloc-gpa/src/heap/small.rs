@@ -1,34 +1,35 @@
 //! Allocation of blocks in slots of size classes.
 
 use core::alloc::Layout;
+use core::ptr::NonNull;
 
 use alloc_core::AllocError;
 
 use super::shards::Taken;
 use super::state::Origin;
-use super::{Fresh, Heap, slack};
+use super::{Fresh, Heap, classes, slack};
 use crate::stack::StackId;
 
 impl Heap {
-    /// Hands out a block of a class.
+    /// The way of nearly all allocations: of a small block, where nothing is special and a slab has been
+    /// begun; `None` if it is not so.
     #[inline(always)]
-    pub(super) fn alloc_small(
+    pub(super) fn alloc_quick(
         &self,
-        class: usize,
         layout: Layout,
         origin: Origin,
         here: StackId,
-    ) -> Result<Fresh, AllocError> {
-        match self.take_next(class, layout.size()) {
-            Some(taken) => Ok(self.begin_small(&taken, layout, origin, here)),
-            None => self.alloc_small_slow(class, layout, origin, here),
+    ) -> Option<NonNull<u8>> {
+        if self.ways.alloc_is_special {
+            return None;
         }
+        let class = classes::class_of(layout.size(), layout.align())?;
+        let taken = self.take_next(class, layout.size())?;
+        Some(self.begin_small(&taken, layout, origin, here).start)
     }
 
-    /// The same where there is no slab, or no shard.
-    #[cold]
-    #[inline(never)]
-    fn alloc_small_slow(
+    /// Hands out a block of a class.
+    pub(super) fn alloc_small(
         &self,
         class: usize,
         layout: Layout,
