@@ -33,7 +33,7 @@ macro_rules! arena {
             pub(crate) cursor: Cell<NonNull<u8>>,
             /// The address behind the newest chunk's last byte; the cursor's, if there is none.
             pub(crate) limit: Cell<usize>,
-            /// The highest address that the cursor had in the newest chunk before it last went back.
+            /// The highest address that the cursor had in the newest chunk, before it last went back.
             pub(crate) peak: Cell<usize>,
             /// The newest chunk, head of the list of all in use; invariant 1.
             pub(crate) newest: Cell<Option<Chunk>>,

@@ -66,12 +66,11 @@ impl<A: Allocator> Arena<A> {
             && self.spare.get().is_none()
         {
             let first = only.first_byte();
-            // As `enter`, with nothing before this chunk: limit and list stay.
+            // As `enter`, but the peak stays: it is of this chunk, and nothing is before it.
             let peak = self.peak.get().max(self.cursor.get().addr().get());
-            let taken = peak - first.addr().get();
-            self.high_water.set(self.high_water.get().max(taken));
-            self.peak.set(first.addr().get());
+            self.peak.set(peak);
             self.cursor.set(first);
+            let taken = peak - first.addr().get();
             // SAFETY: what was ever taken of a chunk lies behind its header; no block is live.
             unsafe { poison::bury(first, taken) };
             return true;

@@ -149,8 +149,11 @@ pub(crate) fn fill_with<T>(
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "an index is three instructions less than an end")]
 pub(crate) fn fill<T: Copy>(items: &mut [MaybeUninit<T>], item: T) -> &mut [T] {
-    items.fill(MaybeUninit::new(item));
+    for index in 0..items.len() {
+        items[index].write(item);
+    }
     // SAFETY: each was written.
     unsafe { items.assume_init_mut() }
 }
