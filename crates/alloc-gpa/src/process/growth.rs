@@ -125,14 +125,17 @@ fn pulse(heap: &Heap) {
 pub(super) fn write_sample(heap: &Heap) {
     // Relaxed: a number.
     SAMPLE_COUNT.fetch_add(1, Relaxed);
-    let stats = heap.stats();
-    let sample = Sample {
-        ms: since_begin() / 1_000_000,
-        stats: fork::own(stats),
-        live_blocks: stats.allocations.saturating_sub(stats.frees),
-        resident_bytes: resident_bytes(),
-    };
-    tell::with_records(|records, buffers| records.write_sample(&sample, buffers));
+    tell::with_records(|records, buffers| {
+        // Taken with the file in hand: of two threads' samples the earlier one comes first.
+        let stats = heap.stats();
+        let sample = Sample {
+            ms: since_begin() / 1_000_000,
+            stats: fork::own(stats),
+            live_blocks: stats.allocations.saturating_sub(stats.frees),
+            resident_bytes: resident_bytes(),
+        };
+        records.write_sample(&sample, buffers);
+    });
 }
 
 /// Tells of what is live, because the time has come.
