@@ -213,11 +213,11 @@ use libc::__error as errno_location;
 ))]
 mod direct {
     use core::arch::asm;
-    use core::ffi::c_int;
+    use core::ffi::{c_int, c_long};
     use core::ptr::NonNull;
 
     /// A system call; its result as a pointer. The kernel keeps all registers but `rax`, `rcx` and `r11`:
-    /// syscall(2).
+    /// syscall(2). Every argument fills its register: of a shorter one the upper half would be undefined.
     macro_rules! syscall {
         ($number:expr, $start:expr $(, $register:tt: $value:expr)*) => {{
             let result: *mut u8;
@@ -253,7 +253,15 @@ mod direct {
     ) -> Option<NonNull<u8>> {
         // SAFETY: mmap(2) with an offset of 0; it changes no memory that anyone uses (contract).
         mapped(unsafe {
-            syscall!(libc::SYS_mmap, hint, "rsi": len, "rdx": protection, "r10": flags, "r8": file, "r9": 0_usize)
+            syscall!(
+                libc::SYS_mmap,
+                hint,
+                "rsi": len,
+                "rdx": c_long::from(protection),
+                "r10": c_long::from(flags),
+                "r8": c_long::from(file),
+                "r9": 0_usize
+            )
         })
     }
 
@@ -279,7 +287,13 @@ mod direct {
         // SAFETY: mremap(2), whose fifth argument counts with MREMAP_FIXED only; the pages are moved as
         // a whole, or the call fails and changes nothing (contract).
         mapped(unsafe {
-            syscall!(libc::SYS_mremap, start.as_ptr(), "rsi": old_len, "rdx": new_len, "r10": flags)
+            syscall!(
+                libc::SYS_mremap,
+                start.as_ptr(),
+                "rsi": old_len,
+                "rdx": new_len,
+                "r10": c_long::from(flags)
+            )
         })
     }
 }
