@@ -90,6 +90,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// # Errors
     ///
     /// The value, and [`AllocError`] if there is no memory for it; the map is as it was.
+    #[inline]
     pub fn insert(&mut self, value: T) -> Result<Handle, (T, AllocError)> {
         if self.free == NONE
             && let Err(error) = self.add_entry()
@@ -122,6 +123,8 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     }
 
     /// Makes a new entry the only free one; called while none is free.
+    #[cold]
+    #[inline(never)]
     fn add_entry(&mut self) -> Result<(), AllocError> {
         if self.capacity() == self.used as usize {
             let twice = self.capacity().saturating_mul(2).max(8);
@@ -199,6 +202,7 @@ impl<T, A: Allocator> SlotMap<T, A> {
     }
 
     /// Takes the value out; `None` if it was removed before. From now on its handle is stale.
+    #[inline]
     #[track_caller]
     pub fn remove(&mut self, handle: Handle) -> Option<T> {
         let free = self.free;
