@@ -41,6 +41,7 @@ fn run(command: &mut Command) -> String {
 /// Goal: memory of either side is used and freed by the other. Method: the program checks what it sees, and
 /// that no block of either allocator is left.
 #[test]
+#[cfg_attr(sanitized, ignore = "a C program is linked without the sanitizer's runtime")]
 fn each_side_uses_the_others_allocator() {
     let folder = library_folder();
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alloc_c_program");

@@ -58,6 +58,7 @@ fn body<'a>(assembly: &'a str, name: &str) -> Vec<&'a str> {
 /// Goal: a direct call costs what malloc does, a call behind `dyn` one indirect call more. Method: the loops
 /// counted by callgrind; and the assembly of a call, which is one indirect jump, and of what it reaches.
 #[test]
+#[cfg_attr(sanitized, ignore = "a sanitizer's instructions are counted as well")]
 fn malloc_costs_what_malloc_costs() {
     let results = build();
     let deps = fs::read_dir(results.join("deps")).unwrap().map(|entry| entry.unwrap().path());

@@ -118,7 +118,10 @@ fn a_destructor_runs_once() {
     assert_eq!(log.take(), ["memory"]);
     drop(inner);
     assert_eq!(log.take(), ["value"]);
-    let (_, handle) = Owned::into_raw_parts(own());
+    let (value, handle) = Owned::into_raw_parts(own());
+    // SAFETY: the value is this test's now, and its memory is there until the handle goes.
+    unsafe { value.drop_in_place() };
+    assert_eq!(log.take(), ["value"]);
     drop(handle);
     assert_eq!(log.take(), ["memory"], "who takes it apart has the destructor");
 }

@@ -49,6 +49,7 @@ fn is_stopped(kind: &str, size: usize, align: usize, offset: isize) -> bool {
 
 /// One byte behind a right-aligned block, one before a left-aligned one; and a page on the other side.
 #[test]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes take the fault")]
 fn a_write_outside_is_stopped() {
     let page = page_size().cast_signed();
     for (size, align) in [(1_usize, 1), (100, 4), (4096, 16), (5000, 8), (65536, 65536)] {

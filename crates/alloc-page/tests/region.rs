@@ -106,6 +106,7 @@ fn child() {
 }
 
 #[test]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes take the fault")]
 fn a_touch_of_what_is_not_committed_is_fatal() {
     for (task, is_fatal) in [("reserved", true), ("strict", true), ("zero", false)] {
         let output = Command::new(std::env::current_exe().unwrap())

@@ -151,6 +151,7 @@ fn child() {
 
 /// Pages that cannot be locked are refused, whichever way they would have come.
 #[test]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes map more than can be locked")]
 fn what_cannot_be_locked_is_refused() {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])

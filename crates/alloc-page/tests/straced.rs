@@ -50,6 +50,7 @@ fn child() {
 
 /// One call for each operation that changes the number of pages, none for the other.
 #[test]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes make calls of their own")]
 fn strace_sees_one_call_each() {
     let log = std::env::temp_dir().join(format!("alloc-page-{}.strace", std::process::id()));
     let mut strace = Command::new("strace");
