@@ -28,6 +28,14 @@ macro_rules! arena {
         /// of [`AllocatorExt`](alloc_core::AllocatorExt) return owners that drop what they own.
         /// Freeing a single block gives memory back only if it is the last one. `!Sync`; `Send` where
         /// the backing is.
+        ///
+        /// A plain value whose drop would not run does not compile:
+        ///
+        /// ```compile_fail,E0080
+        /// # use alloc_arena::Arena;
+        /// let arena = Arena::new();
+        /// let name = arena.put(String::from("its text would leak")).unwrap();
+        /// ```
         pub struct Arena<A: Allocator $($default)*> {
             /// The first free byte of the newest chunk; invariants 2 and 3 of the crate.
             pub(crate) cursor: Cell<NonNull<u8>>,

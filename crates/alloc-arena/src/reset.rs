@@ -86,15 +86,23 @@ impl<A: Allocator> Arena<A> {
             Reset::RetainCapacity => self.capacity(),
             Reset::RetainWithLimit(limit) => self.capacity().min(limit),
         };
-        // SAFETY: the spare chunks have no blocks; the list is forgotten here.
-        unsafe { self.free_list(self.spare.take()) };
         let mut kept = self.newest.get();
         let mut others = None;
         if let Some(chunk) = kept {
             chunk.retire(self.cursor_offset(chunk));
+        } else if let Some(chunk) = self.spare.get() {
+            // Only scopes were used: one of their chunks will do.
+            self.spare.set(chunk.older());
+            chunk.retire(HEADER_LEN);
+            chunk.link(None);
+            kept = Some(chunk);
+        }
+        if let Some(chunk) = kept {
             others = chunk.older();
             chunk.link(None);
         }
+        // SAFETY: the spare chunks have no blocks; the list is forgotten here.
+        unsafe { self.free_list(self.spare.take()) };
         // The arena is empty from here on; the newest chunk is the largest but for an outsized block,
         // and the one most likely to grow where it is.
         self.enter(None, 0);

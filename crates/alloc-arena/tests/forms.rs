@@ -65,6 +65,25 @@ fn a_reset_counts_spare_chunks() {
     assert_eq!((arena.reserved(), backing.live_count()), (0, 0));
 }
 
+/// Where only scopes were used, a reset keeps their capacity, too.
+#[test]
+fn a_reset_keeps_the_chunks_of_scopes() {
+    for limit in [100, 3000, usize::MAX] {
+        let backing = Backing::new();
+        let mut arena = Arena::over(&backing);
+        for size in [10, 5000, 20_000] {
+            arena.scope(|inner| inner.put_slice_fill(size, 1u8).map(drop)).unwrap();
+        }
+        let capacity = arena.capacity().min(limit);
+        assert!(25_000 < arena.capacity() && 1 < backing.live_count());
+        assert!(arena.reset(Reset::RetainWithLimit(limit)));
+        assert_eq!((arena.capacity(), backing.live_count()), (capacity, 1));
+        assert_eq!(arena.reserved(), capacity + 24);
+        drop(arena);
+        assert_eq!((backing.live_count(), backing.misuses().len()), (0, 0));
+    }
+}
+
 /// A scope that panics gives its memory back as well.
 #[test]
 fn a_panicking_scope_gives_its_memory_back() {
