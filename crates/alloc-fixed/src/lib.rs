@@ -17,6 +17,11 @@
 //! # Ok::<(), AllocError>(())
 //! ```
 //!
+//! Beside it: [`SharedFixedBuffer`] for threads, [`BufferFirst`] with another allocator behind it,
+//! [`TlsfHeap`] for blocks that are freed in any order, [`BitmapHeap`] in a block that moves,
+//! [`MaxHeap`] for one list at a time, [`StaticList`], [`StaticStrings`] and [`StaticMap`] in `.bss`,
+//! [`format_into!`] for text alone.
+//!
 //! # Design
 //!
 //! ```text
@@ -35,9 +40,13 @@
 //! into the padding itself, and one bit per block says whether there is any. So blocks that are freed
 //! in the reverse order of their allocation leave nothing behind.
 //!
-//! Two layers: `bump` computes on integers, `fixed_buffer` obeys it.
+//! Two layers: arithmetic on integers (`bump`, `bits`, the bins of the heap), and pointers that obey it.
+//! The general heap is drawn in `docs/design/alloc-fixed.md`.
 //!
 //! # Invariants
+//!
+//! Of `FixedBuffer`, and of `SharedFixedBuffer`, which has the same in one word; those of the general heap
+//! are numbered T1 to T5 in its module `walk`.
 //!
 //! 1. `base` to `end` are the bytes of one object, valid for reads and writes for all of `'buf`, which
 //!    nobody else uses.
@@ -53,7 +62,7 @@
 //!
 //! * A block that is not the last one is not reused before the blocks above it are gone *and* it is
 //!   freed after them, or before [`reset`](FixedBuffer::reset).
-//! * For one thread: it can be sent, not shared.
+//! * `FixedBuffer` and `TlsfHeap` are for one thread: they can be sent, not shared.
 //! * A buffer promises nothing about its bytes, so it is no `[u8]` that somebody will read again; that
 //!   takes [`with_bytes`](FixedBuffer::with_bytes), a function that calls back.
 #![no_std]

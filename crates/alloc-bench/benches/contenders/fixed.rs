@@ -2,15 +2,18 @@
 
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
+use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use alloc_bench::{
-    Buffer, Heap, blocks, lifo, list, mixed, pair, random, slices, texts, values, words,
+    Buffer, Heap, blocks, lifo, list, mixed, pair, random, slices, texts, two_threads, values,
+    words,
 };
 use alloc_core::{AllocatorExt, Owned};
-use alloc_fixed::TlsfHeap;
+use alloc_fixed::{SharedFixedBuffer, TlsfHeap};
 use allocator_api2_02::vec::Vec as VecIn;
 
 use super::bumps::{Bumpalo, FixedBuffer, bump, fixed};
@@ -65,12 +68,12 @@ fn memory() -> Vec<MaybeUninit<u8>> {
 }
 
 /// Calls `run` with ours.
-fn tlsf(run: impl FnOnce(&TlsfHeap<'_>) -> Duration) -> Duration {
+pub(crate) fn tlsf(run: impl FnOnce(&TlsfHeap<'_>) -> Duration) -> Duration {
     run(&TlsfHeap::new(&mut memory()))
 }
 
 /// The peer without a lock, as its users write it for one thread.
-struct Talc(UnsafeCell<talc::base::Talc<talc::source::Manual, talc::DefaultBinning>>);
+pub(crate) struct Talc(UnsafeCell<talc::base::Talc<talc::source::Manual, talc::DefaultBinning>>);
 
 impl Heap for Talc {
     #[inline]
@@ -90,7 +93,7 @@ impl Heap for Talc {
     }
 }
 
-fn talc(run: impl FnOnce(&Talc) -> Duration) -> Duration {
+pub(crate) fn talc(run: impl FnOnce(&Talc) -> Duration) -> Duration {
     let mut memory = memory();
     let mut heap = talc::base::Talc::new(talc::source::Manual);
     // SAFETY: the memory is used by nobody else, and outlives the heap.
@@ -99,7 +102,7 @@ fn talc(run: impl FnOnce(&Talc) -> Duration) -> Duration {
 }
 
 /// The peer of the same algorithm.
-struct Rlsf<'pool>(UnsafeCell<rlsf::Tlsf<'pool, u32, u32, 20, 8>>);
+pub(crate) struct Rlsf<'pool>(UnsafeCell<rlsf::Tlsf<'pool, u32, u32, 20, 8>>);
 
 impl Heap for Rlsf<'_> {
     #[inline]
@@ -118,11 +121,37 @@ impl Heap for Rlsf<'_> {
     }
 }
 
-fn rlsf(run: impl FnOnce(&Rlsf<'_>) -> Duration) -> Duration {
+pub(crate) fn rlsf(run: impl FnOnce(&Rlsf<'_>) -> Duration) -> Duration {
     let mut memory = memory();
     let mut heap = rlsf::Tlsf::new();
     heap.insert_free_block(&mut memory);
     run(&Rlsf(UnsafeCell::new(heap)))
+}
+
+/// Ours for threads.
+fn shared(count: u64) -> Duration {
+    let mut memory = [MaybeUninit::uninit(); 4096];
+    let fixed = SharedFixedBuffer::new(&mut memory);
+    two_threads(count, |count| {
+        pair(&fixed, count);
+    })
+}
+
+/// The peer: the buffer of one thread behind a mutex.
+fn behind_a_mutex(count: u64) -> Duration {
+    let mut memory = [MaybeUninit::uninit(); 4096];
+    let fixed = Mutex::new(alloc_fixed::FixedBuffer::new(&mut memory));
+    let layout = Layout::new::<[u64; 8]>();
+    two_threads(count, |count| {
+        for _ in 0..count {
+            let lock = fixed.lock().expect("no holder panics");
+            let block = black_box(lock.take(layout));
+            drop(lock);
+            let lock = fixed.lock().expect("no holder panics");
+            // SAFETY: taken above with this layout.
+            unsafe { lock.give(block, layout) };
+        }
+    })
 }
 
 pub(crate) const CASES: &[Case] = &[
@@ -153,6 +182,10 @@ pub(crate) const CASES: &[Case] = &[
     case!("fixed/list":
         "alloc-fixed" => |count| fixed(|fixed| list(fixed, count)),
         "bumpalo" => |count| list(&mut bump(), count),
+    ),
+    case!("fixed/two-threads":
+        "alloc-fixed" => shared,
+        "mutex" => behind_a_mutex,
     ),
     case!("fixed/heap-pair":
         "alloc-fixed" => |count| tlsf(|heap| pair(heap, count)),

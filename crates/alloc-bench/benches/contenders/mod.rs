@@ -14,7 +14,7 @@ macro_rules! case {
 
 mod arenas;
 mod bumps;
-mod fixed;
+pub(crate) mod fixed;
 mod heaps;
 mod pools;
 mod system;
