@@ -10,7 +10,7 @@ use crate::values::impl_values;
 use crate::{Arena, ArenaBox, Growth, SharedArena};
 
 /// The length of the chunks that a local arena takes from the shared one, if nothing else is said.
-pub(crate) const LOCAL_CHUNK_LEN: usize = if cfg!(miri) { 256 } else { 4096 };
+pub(crate) const LOCAL_CHUNK_LEN: usize = if cfg!(miri) { 256 } else { 16 << 10 };
 
 /// One thread's part of a [`SharedArena`]: takes chunks from it, and values from those, without an atomic
 /// operation. `Send`, not `Sync`.
