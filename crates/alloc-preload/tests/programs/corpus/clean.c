@@ -410,6 +410,8 @@ CASE(no_memory_is_handled) {
     struct rlimit limit = {400 << 20, 400 << 20};
     static void *blocks[1000];
     int count = 0;
+    // Where addresses are never used again, there are some for small blocks.
+    void *small = malloc(1000);
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
     while (count < 1000 && (blocks[count] = malloc(10 << 20))) {
         memset(blocks[count], 1, 100);
@@ -420,6 +422,7 @@ CASE(no_memory_is_handled) {
     void *p = malloc(1000);
     CHECK(p);
     free(p);
+    free(small);
     CHECK(malloc((size_t)1 << 40) == NULL && errno == ENOMEM);
 }
 CASE(errno_is_left_alone) {
