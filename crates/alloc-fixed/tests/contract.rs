@@ -62,12 +62,12 @@ conformance!(tlsf_tiny => with: |case| {
 conformance!(tlsf_roomy => with: |case| {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 20];
     case.run(TlsfHeap::new(&mut buffer));
-});
+}; Options::new().cases(16));
 
 conformance!(tlsf_locked => with: |case| {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 20];
     case.run_sync(Locked::<parking_lot::RawMutex, _>::new(TlsfHeap::new(&mut buffer)));
-}; sync);
+}; sync, Options::new().cases(12));
 
 conformance!(shared => with: |case| {
     let mut buffer = vec![MaybeUninit::uninit(); 16 << 20];
