@@ -126,9 +126,10 @@ impl Heap {
         let (start, len) = block.slab_range();
         let growth = self.sites.of(block.chunk).growth.lock_or_give_up();
         let Some(mut growth) = growth.filter(|growth| growth.holders == 0) else {
-            block.slab.set_memory(Memory::Given);
             // SAFETY: the one block of the slab is freed: nobody needs its bytes.
             unsafe { pages::discard(start, len) };
+            // Behind it: an audit in another thread takes what it finds in given memory for a late write.
+            block.slab.set_memory(Memory::Given);
             return;
         };
         block.slab.set_memory(Memory::Trapped);
@@ -168,9 +169,10 @@ impl Heap {
     /// Gives memory back whose addresses cannot be made to trap.
     fn give(&self, slab: &Slab, start: NonNull<u8>, len: usize) {
         self.note(Note::NotTrapped);
-        slab.set_memory(Memory::Given);
         // SAFETY: all blocks of the slab are freed: nobody needs its bytes.
         unsafe { pages::discard(start, len) };
+        // As above.
+        slab.set_memory(Memory::Given);
     }
 
     /// Counts units that are done with, and verifies the groups of which they were the last. Returns
