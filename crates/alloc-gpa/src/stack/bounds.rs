@@ -76,7 +76,10 @@ impl Window {
         if self.word_count <= offset {
             return None;
         }
-        self.load(self.start + offset * WORD)
+        let addr = self.start.wrapping_add(offset.wrapping_mul(WORD));
+        let word = core::ptr::with_exposed_provenance::<usize>(addr);
+        // SAFETY: as in `load`: the window begins at a multiple of a word, and holds this one.
+        Some(unsafe { word.read_volatile() })
     }
 
     /// Returns how many words above the window's start the word at `addr` lies, if the window holds it.
