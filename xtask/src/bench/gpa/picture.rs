@@ -72,7 +72,7 @@ fn try_draw<'f>(sides: &Sides, file: &'f Path) -> Result<(), Box<dyn std::error:
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperRight)
         .label_font((SANS, 13))
         .background_style(WHITE)
         .border_style(BLACK)
