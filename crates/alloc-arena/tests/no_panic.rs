@@ -10,6 +10,8 @@ use std::process::{Command, Output};
 
 /// The library; `BODY` is what `extra` does.
 const SOURCE: &str = r#"#![no_std]
+use core::ptr::NonNull;
+
 use alloc_arena::{Arena, Growth, Reset, Scope, SharedArena};
 use alloc_core::{Allocator, Layout};
 use alloc_fixed::FixedBuffer;
@@ -21,6 +23,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe extern "C" {
         fn a_panic_can_be_reached() -> !;
     }
+    // SAFETY: there is no such function: what calls it does not link, so nothing ever calls it.
     unsafe { a_panic_can_be_reached() }
 }
 
@@ -68,13 +71,21 @@ pub fn reserve(arena: &Over<'_>, bytes: usize) -> bool {
 pub fn raw_alloc(arena: &Over<'_>, layout: Layout) -> bool {
     arena.raw_alloc(layout).is_ok()
 }
+/// # Safety
+///
+/// As `Allocator::raw_remap`.
 #[unsafe(no_mangle)]
-pub unsafe fn raw_remap(arena: &Over<'_>, block: *mut u8, layout: Layout, size: usize) -> bool {
-    unsafe { arena.raw_remap(core::ptr::NonNull::new_unchecked(block), layout, size) }.is_some()
+pub unsafe fn raw_remap(arena: &Over<'_>, block: NonNull<u8>, layout: Layout, size: usize) -> bool {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { arena.raw_remap(block, layout, size) }.is_some()
 }
+/// # Safety
+///
+/// As `Allocator::raw_free`.
 #[unsafe(no_mangle)]
-pub unsafe fn raw_free(arena: &Over<'_>, block: *mut u8, layout: Layout) {
-    unsafe { arena.raw_free(core::ptr::NonNull::new_unchecked(block), layout) }
+pub unsafe fn raw_free(arena: &Over<'_>, block: NonNull<u8>, layout: Layout) {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { arena.raw_free(block, layout) }
 }
 #[unsafe(no_mangle)]
 pub fn reset(arena: &mut Over<'_>, limit: usize) -> bool {

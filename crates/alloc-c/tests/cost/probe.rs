@@ -43,6 +43,7 @@ fn rounds(
     for index in 0..count {
         let layout = layouts.get(index);
         let Some(block) = take(layout) else { return };
+        // SAFETY: just taken, and every layout of the probe holds a byte.
         unsafe { black_box(block).write(1) };
         give(block, layout);
     }
@@ -55,14 +56,17 @@ fn direct(count: usize, layouts: &impl Layouts) {
         if layout.align() > 16 {
             return None;
         }
+        // SAFETY: malloc(3) asks nothing of its caller.
         NonNull::new(unsafe { malloc(layout.size()) })
     };
+    // SAFETY: `rounds` gives back each block that `take` had from malloc(3), once.
     rounds(count, layouts, take, |block, _| unsafe { free(block.as_ptr()) });
 }
 
 #[inline(never)]
 fn ours(count: usize, layouts: &impl Layouts) {
     let take = |layout| CAllocator.raw_alloc(layout).ok();
+    // SAFETY: `rounds` gives back each block that `take` took, once, with its layout.
     rounds(count, layouts, take, |block, layout| unsafe { CAllocator.raw_free(block, layout) });
 }
 
@@ -70,6 +74,7 @@ fn ours(count: usize, layouts: &impl Layouts) {
 fn erased(count: usize, layouts: &impl Layouts) {
     let alloc: &dyn Allocator = black_box(&CAllocator);
     let take = |layout| alloc.raw_alloc(layout).ok();
+    // SAFETY: as in `ours`.
     rounds(count, layouts, take, |block, layout| unsafe { alloc.raw_free(block, layout) });
 }
 
@@ -85,6 +90,7 @@ pub fn take_erased(alloc: &dyn Allocator, layout: Layout) -> Option<NonNull<u8>>
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe fn give_erased(alloc: &dyn Allocator, block: NonNull<u8>, layout: Layout) {
+    // SAFETY: the caller keeps the same contract.
     unsafe { alloc.raw_free(block, layout) }
 }
 

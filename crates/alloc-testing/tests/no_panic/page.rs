@@ -21,11 +21,18 @@ macro_rules! contract {
             a.raw_alloc_zeroed(layout)
         }
 
+        /// # Safety
+        ///
+        /// As the function that it calls.
         #[inline(never)]
         pub unsafe fn resize(a: &$type, block: NonNull<u8>, layout: Layout, size: usize) -> bool {
+            // SAFETY: the caller keeps the same contract.
             unsafe { a.raw_resize(block, layout, size) }
         }
 
+        /// # Safety
+        ///
+        /// As the function that it calls.
         #[inline(never)]
         pub unsafe fn remap(
             a: &$type,
@@ -33,11 +40,16 @@ macro_rules! contract {
             layout: Layout,
             size: usize,
         ) -> Option<NonNull<u8>> {
+            // SAFETY: the caller keeps the same contract.
             unsafe { a.raw_remap(block, layout, size) }
         }
 
+        /// # Safety
+        ///
+        /// As the function that it calls.
         #[inline(never)]
         pub unsafe fn free(a: &$type, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller keeps the same contract.
             unsafe { a.raw_free(block, layout) }
         }
     })+ };
