@@ -17,8 +17,13 @@ const PANICS: [&str; 5] =
 /// What ends the process instead of unwinding, on purpose.
 const ABORTS: [&str; 3] = ["panic_cannot_unwind", "panic_in_cleanup", "panic_nounwind"];
 
-/// Functions that the documentation allows to panic, each with its reason.
-const ALLOWED: [(&str, &str); 0] = [];
+/// Functions that may panic, each with its reason. Who else calls one of them counts as panicking.
+const ALLOWED: [(&str, &str); 4] = [
+    ("out_of_memory", "where the arena's `.._or_panic` end: their names say it"),
+    ("check_invariants", "documented: it is for tests"),
+    ("check_links", "a part of it"),
+    ("assert_failed", "core's own, of which each type has a copy"),
+];
 
 /// The probes, in the order of their names.
 fn probes(folder: &Path) -> Vec<String> {
@@ -68,7 +73,8 @@ fn panics_in(text: &str) -> BTreeSet<String> {
             function = label;
         }
         let is_code = line.starts_with('\t') && !line.trim_start().starts_with('.');
-        let panics = is_code && PANICS.iter().any(|word| line.contains(word));
+        let mut words = PANICS.iter().chain(ALLOWED.iter().map(|(name, _)| name));
+        let panics = is_code && words.any(|word| line.contains(word));
         if panics && !ABORTS.iter().any(|word| line.contains(word)) {
             found.insert(format!("{function} -> {}", line.trim()));
         }
@@ -112,9 +118,14 @@ fn fallible_paths_do_not_panic() {
     );
     let mut found: BTreeSet<String> =
         files.iter().flat_map(|file| panics_in(&fs::read_to_string(file).unwrap())).collect();
-    let before = found.len();
-    found.retain(|one| !one.contains("control_that_panics"));
-    assert!(found.len() < before, "the control was not found: nothing can be concluded");
-    found.retain(|one| !ALLOWED.iter().any(|(function, _)| one.contains(function)));
+    for control in ["control_that_panics", "control_that_calls_what_panics"] {
+        let before = found.len();
+        found.retain(|one| !one.contains(control));
+        assert!(found.len() < before, "{control} was not found: nothing can be concluded");
+    }
+    found.retain(|one| {
+        let (caller, _) = one.split_once(" -> ").unwrap();
+        !ALLOWED.iter().any(|(function, _)| caller.contains(function))
+    });
     assert!(found.is_empty(), "{found:#?}");
 }
