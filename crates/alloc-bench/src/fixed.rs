@@ -80,13 +80,26 @@ pub fn list(buffer: &mut impl Buffer, count: u64) -> Duration {
     begin.elapsed()
 }
 
-/// Makes 64 bytes and frees them, in two threads at once over one allocator; an operation is one pair
-/// of either. `pair` makes this many pairs.
-pub fn two_threads(count: u64, pair: impl Fn(u64) + Sync) -> Duration {
+/// Pairs of a round in two threads.
+const SHARED_ROUND: u64 = 1 << 15;
+
+/// Bytes that the pairs of a round take if none is given back: a block that is not the last one stays.
+pub const SHARED_LEN: usize = SHARED_ROUND as usize * 64;
+
+/// Makes 64 bytes and frees them, in two threads at once over one allocator; an operation is one pair of
+/// either. `round` runs a round over an allocator of its own: it calls `two_threads` with the pairs that
+/// are to be made.
+pub fn shared_rounds(count: u64, mut round: impl FnMut(u64) -> Duration) -> Duration {
+    let whole = (0..count / SHARED_ROUND).map(|_| round(SHARED_ROUND)).sum::<Duration>();
+    whole + round(count % SHARED_ROUND)
+}
+
+/// Makes `count` pairs in two threads. `pairs` makes this many.
+pub fn two_threads(count: u64, pairs: impl Fn(u64) + Sync) -> Duration {
     let begin = Instant::now();
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| pair(count / 2));
-        pair(count - count / 2);
+        let other = scope.spawn(|| pairs(count / 2));
+        pairs(count - count / 2);
         other.join().expect("a workload does not panic");
     });
     begin.elapsed()

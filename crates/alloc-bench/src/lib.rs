@@ -38,5 +38,7 @@ mod numbers;
 pub mod pools;
 
 pub use bump::{Bump, ROUND_BYTES_MAX, blocks, slices, values};
-pub use fixed::{Buffer, adversary, list, mixed, texts, two_threads, words};
+pub use fixed::{
+    Buffer, SHARED_LEN, adversary, list, mixed, shared_rounds, texts, two_threads, words,
+};
 pub use heap::{Heap, lifo, megabytes, pages, pair, random};

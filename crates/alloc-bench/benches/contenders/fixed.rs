@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use alloc_bench::{
-    Buffer, Heap, blocks, lifo, list, mixed, pair, random, slices, texts, two_threads, values,
-    words,
+    Buffer, Heap, SHARED_LEN, blocks, lifo, list, mixed, pair, random, shared_rounds, slices,
+    texts, two_threads, values, words,
 };
 use alloc_core::{AllocatorExt, Owned};
 use alloc_fixed::{SharedFixedBuffer, TlsfHeap};
@@ -130,27 +130,31 @@ pub(crate) fn rlsf(run: impl FnOnce(&Rlsf<'_>) -> Duration) -> Duration {
 
 /// Ours for threads.
 fn shared(count: u64) -> Duration {
-    let mut memory = [MaybeUninit::uninit(); 4096];
-    let fixed = SharedFixedBuffer::new(&mut memory);
-    two_threads(count, |count| {
-        pair(&fixed, count);
+    let mut memory = vec![MaybeUninit::uninit(); SHARED_LEN];
+    shared_rounds(count, |count| {
+        let fixed = SharedFixedBuffer::new(&mut memory);
+        two_threads(count, |count| {
+            pair(&fixed, count);
+        })
     })
 }
 
 /// The peer: the buffer of one thread behind a mutex.
 fn behind_a_mutex(count: u64) -> Duration {
-    let mut memory = [MaybeUninit::uninit(); 4096];
-    let fixed = Mutex::new(alloc_fixed::FixedBuffer::new(&mut memory));
+    let mut memory = vec![MaybeUninit::uninit(); SHARED_LEN];
     let layout = Layout::new::<[u64; 8]>();
-    two_threads(count, |count| {
-        for _ in 0..count {
-            let lock = fixed.lock().expect("no holder panics");
-            let block = black_box(lock.take(layout));
-            drop(lock);
-            let lock = fixed.lock().expect("no holder panics");
-            // SAFETY: taken above with this layout.
-            unsafe { lock.give(block, layout) };
-        }
+    shared_rounds(count, |count| {
+        let fixed = Mutex::new(alloc_fixed::FixedBuffer::new(&mut memory));
+        two_threads(count, |count| {
+            for _ in 0..count {
+                let lock = fixed.lock().expect("no holder panics");
+                let block = black_box(lock.take(layout));
+                drop(lock);
+                let lock = fixed.lock().expect("no holder panics");
+                // SAFETY: taken above with this layout.
+                unsafe { lock.give(block, layout) };
+            }
+        })
     })
 }
 
