@@ -83,6 +83,22 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs a few operations of each contender of each case: none of them may end otherwise than well.
+pub(crate) fn run_each_case_once() -> Result<()> {
+    let tapes = build("tapes")?;
+    let all = output(&mut Command::new(&tapes))?;
+    let cases = all.lines().filter_map(|line| line.split_once(' '));
+    let mut count = 0;
+    for (case, contender) in cases {
+        let mut run = Command::new(&tapes);
+        run.args(["--workload", case, "--allocator", contender, "--count", "2000"]);
+        output(&mut run).with_context(|| format!("{case} of {contender}"))?;
+        count += 1;
+    }
+    ensure!(count != 0, "the bench has no case");
+    Ok(())
+}
+
 /// Builds one bench of alloc-bench, and returns the program.
 fn build(name: &str) -> Result<PathBuf> {
     let words = format!(

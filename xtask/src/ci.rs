@@ -13,7 +13,7 @@ use crate::tools::{
     TARGET, add_flags, cargo, cargo_of, fetch, has_program, has_toolchain, install, metadata,
     missing_tools, output, root, succeeds, target_dir,
 };
-use crate::{real, test, tidy};
+use crate::{bench, real, test, tidy};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Job {
@@ -29,6 +29,8 @@ pub(crate) enum Job {
     Browser,
     /// Tests under the address and thread sanitizers (nightly).
     San,
+    /// Every case of the benchmark beside peers, a few operations of each: that it runs.
+    Benches,
     /// The model checker over every crate with `tests/loom.rs`.
     Loom,
     /// The tests of the OS-free crates under Miri (nightly, component miri).
@@ -53,12 +55,14 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
             test::run(steps, &test::Options::default())?;
             loom(steps)?;
             browser(steps);
+            benches(steps);
             real::run(steps, &real::Options::of_gate())?;
         }
         Job::Quick => quick(steps),
         Job::Test(options) => test::run(steps, options)?,
         Job::Real(options) => real::run(steps, options)?,
         Job::Browser => browser(steps),
+        Job::Benches => benches(steps),
         Job::San => san(steps)?,
         Job::Loom => loom(steps)?,
         Job::Miri => miri(steps)?,
@@ -96,6 +100,10 @@ fn browser(steps: &mut Steps) {
         let words = "test --locked --no-fail-fast -p alloc-report --test browser";
         steps.tests("browser", cargo(words));
     }
+}
+
+fn benches(steps: &mut Steps) {
+    steps.run("benchmarks, each case once", bench::run_each_case_once);
 }
 
 /// Crates that hold no call of the operating system: what Miri and a library without std can take.
