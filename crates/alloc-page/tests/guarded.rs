@@ -26,6 +26,10 @@ fn child() {
     let words: Vec<&str> = task.split(' ').collect();
     let number = |index: usize| words[index].parse::<isize>().unwrap();
     let (size, align) = (number(1).cast_unsigned(), number(2).cast_unsigned());
+    // The guard page may lie just below this thread's stack, where std's handler of the signal would
+    // take the fault for an overflow of the stack and abort.
+    // SAFETY: the default action is a valid disposition, and nothing here relies on std's handler.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
     let block = RawBlock::new(kind(words[0]), size, align).unwrap();
     let place = block.as_ptr().as_ptr().wrapping_offset(number(3));
     // SAFETY: none. It writes outside of the block, where the guard page is to stop it.
