@@ -7,40 +7,11 @@ use core::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloc_core::{AllocError, Allocator};
+use alloc_gpa::StackId;
 
-use crate::rng::Rng;
+mod fail;
 
-/// Which calls fail. Calls are counted from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Fail {
-    /// None.
-    #[default]
-    Never,
-    /// The one with this index and all later ones: memory has run out for good.
-    From(usize),
-    /// The one with this index alone: the clean-up after it gets its memory.
-    Only(usize),
-    /// Each with a probability of `rate`, between 0 and 1. Use [`seed()`](crate::seed()) to have the
-    /// seed of the run; it is told with each failure.
-    Randomly {
-        /// The probability.
-        rate: f64,
-        /// The seed: equal seeds fail the same calls.
-        seed: u64,
-    },
-}
-
-impl fmt::Display for Fail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Never => f.write_str("never"),
-            Self::From(index) => write!(f, "from {index} on"),
-            Self::Only(index) => write!(f, "only {index}"),
-            Self::Randomly { rate, seed } => write!(f, "randomly, rate {rate}, seed {seed:#x}"),
-        }
-    }
-}
+pub use fail::Fail;
 
 /// A call that was made to fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +19,8 @@ impl fmt::Display for Fail {
 pub struct InducedFailure {
     /// The method of the contract: `raw_alloc` or another.
     pub method: &'static str,
-    /// The index of the call: among the requests, or among the resizes and remaps.
+    /// The index of the call among those that the rule is about: the requests, the resizes, the remaps,
+    /// or resizes and remaps together.
     pub index: usize,
     /// What was asked for; of a resize or remap, the block as it was.
     pub layout: Layout,
@@ -56,6 +28,18 @@ pub struct InducedFailure {
     pub site: &'static Location<'static>,
     /// The rule that made it fail.
     pub fail: Fail,
+    /// The stack of the call; see [`stack_text`](Self::stack_text).
+    pub stack: StackId,
+}
+
+impl InducedFailure {
+    /// Returns the stack of the call, from the code under test on, a function a line: exact also where
+    /// a container made the call, of which [`site`](Self::site) names a line of its own. Resolves
+    /// symbols, which takes long the first time.
+    #[must_use]
+    pub fn stack_text(&self) -> String {
+        crate::report::of_stack(self.stack)
+    }
 }
 
 impl fmt::Display for InducedFailure {
@@ -66,7 +50,7 @@ impl fmt::Display for InducedFailure {
     }
 }
 
-/// What a [`FailingAllocator`] has counted. A call that failed is in the first two only.
+/// What a [`FailingAllocator`] has counted. Calls that failed are in the first four only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailingCounts {
@@ -74,6 +58,10 @@ pub struct FailingCounts {
     pub requests: usize,
     /// Resizes and remaps, granted or not.
     pub changes: usize,
+    /// Resizes alone.
+    pub resizes: usize,
+    /// Remaps alone.
+    pub remaps: usize,
     /// Blocks handed out. A remap makes none.
     pub allocations: usize,
     /// Blocks taken back.
@@ -85,10 +73,11 @@ pub struct FailingCounts {
 }
 
 /// Passes calls on and fails those it is told to fail; counts, and remembers where the first failure
-/// was.
+/// was, with its stack.
 ///
-/// Requests and changes (resizes and remaps) are counted and failed apart. A remap that fails is
-/// `None`, after which a verb allocates and copies: that request may fail in turn.
+/// Requests and changes (resizes and remaps) are counted and failed apart; resizes and remaps can be,
+/// too. A remap that fails is `None`, after which a verb allocates and copies: that request may fail in
+/// turn.
 ///
 /// If a test panics after a failure was induced, the drop prints which, so that it can be repeated.
 ///
@@ -110,17 +99,28 @@ pub struct FailingAllocator<A> {
     inner: A,
     requests: Fail,
     changes: Fail,
+    resizes: Fail,
+    remaps: Fail,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     counts: FailingCounts,
     /// The first failure of any kind, and of a request.
     first: Option<InducedFailure>,
     first_request: Option<InducedFailure>,
-    request_rng: Rng,
-    change_rng: Rng,
+    /// How many ask that nothing fails and no call is counted.
+    pauses: usize,
+}
+
+/// A call that may be made to fail.
+struct Call {
+    method: &'static str,
+    layout: Layout,
+    /// The bytes it asks for.
+    size: usize,
+    site: &'static Location<'static>,
 }
 
 impl<A> FailingAllocator<A> {
@@ -129,23 +129,21 @@ impl<A> FailingAllocator<A> {
         let counts = FailingCounts {
             requests: 0,
             changes: 0,
+            resizes: 0,
+            remaps: 0,
             allocations: 0,
             deallocations: 0,
             allocated_bytes: 0,
             freed_bytes: 0,
         };
-        let (request_rng, change_rng) = (Rng::new(0), Rng::new(0));
+        let state = State { counts, first: None, first_request: None, pauses: 0 };
         Self {
             inner,
             requests: Fail::Never,
             changes: Fail::Never,
-            state: Mutex::new(State {
-                counts,
-                first: None,
-                first_request: None,
-                request_rng,
-                change_rng,
-            }),
+            resizes: Fail::Never,
+            remaps: Fail::Never,
+            state: Mutex::new(state),
         }
     }
 
@@ -153,23 +151,47 @@ impl<A> FailingAllocator<A> {
     ///
     /// # Panics
     ///
-    /// If a rate is not between 0 and 1.
+    /// If a rate is not between 0 and 1, a period is 0, or a pair is not in order; so do those below.
     #[must_use]
     pub fn requests(mut self, fail: Fail) -> Self {
+        fail.check();
         self.requests = fail;
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).request_rng = fail.rng();
         self
     }
 
-    /// Sets which resizes and remaps fail.
+    /// Sets which resizes and remaps fail, counted together.
     ///
     /// # Panics
     ///
-    /// If a rate is not between 0 and 1.
+    /// As [`requests`](Self::requests).
     #[must_use]
     pub fn changes(mut self, fail: Fail) -> Self {
+        fail.check();
         self.changes = fail;
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).change_rng = fail.rng();
+        self
+    }
+
+    /// Sets which resizes fail, counted alone; beside those of [`changes`](Self::changes).
+    ///
+    /// # Panics
+    ///
+    /// As [`requests`](Self::requests).
+    #[must_use]
+    pub fn resizes(mut self, fail: Fail) -> Self {
+        fail.check();
+        self.resizes = fail;
+        self
+    }
+
+    /// Sets which remaps fail, counted alone; beside those of [`changes`](Self::changes).
+    ///
+    /// # Panics
+    ///
+    /// As [`requests`](Self::requests).
+    #[must_use]
+    pub fn remaps(mut self, fail: Fail) -> Self {
+        fail.check();
+        self.remaps = fail;
         self
     }
 
@@ -202,46 +224,69 @@ impl<A> FailingAllocator<A> {
         &self.inner
     }
 
+    /// Runs `code`, during which nothing is made to fail, and no request or change is counted: what a
+    /// test sets up first. Meanwhile that is so for all threads.
+    ///
+    /// ```
+    /// use alloc_core::AllocatorExt;
+    /// use alloc_testing::{Fail, FailingAllocator, hostile::Backing};
+    ///
+    /// let failing = FailingAllocator::new(Backing::new()).requests(Fail::From(0));
+    /// assert_eq!(*failing.without_failures(|| failing.create(1)).unwrap(), 1);
+    /// assert!(failing.create(2).is_err());
+    /// ```
+    pub fn without_failures<R>(&self, code: impl FnOnce() -> R) -> R {
+        self.state().pauses += 1;
+        let _pause = Pause(&self.state);
+        code()
+    }
+
     /// Nothing panics while the lock is held, and if it did, the state would still be whole.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Counts a request; whether it is to fail.
-    fn request_fails(
-        &self,
-        method: &'static str,
-        layout: Layout,
-        site: &'static Location<'static>,
-    ) -> bool {
+    fn request_fails(&self, call: &Call) -> bool {
         let mut state = self.state();
+        if state.pauses != 0 {
+            return false;
+        }
         let index = state.counts.requests;
         state.counts.requests += 1;
-        let fails = self.requests.hits(index, &mut state.request_rng);
-        if fails {
-            let failure = InducedFailure { method, index, layout, site, fail: self.requests };
+        let fails = self.requests.hits(index, call.size);
+        if fails && state.first_request.is_none() {
+            let failure = call.failure(index, self.requests);
+            state.first_request = Some(failure);
             state.first.get_or_insert(failure);
-            state.first_request.get_or_insert(failure);
         }
         fails
     }
 
     /// Counts a resize or remap; whether it is to fail.
-    fn change_fails(
-        &self,
-        method: &'static str,
-        layout: Layout,
-        site: &'static Location<'static>,
-    ) -> bool {
+    fn change_fails(&self, call: &Call, count: Count) -> bool {
         let mut state = self.state();
+        if state.pauses != 0 {
+            return false;
+        }
+        let own = match count {
+            Count::Resize => &mut state.counts.resizes,
+            Count::Remap => &mut state.counts.remaps,
+        };
+        let own_index = *own;
+        *own += 1;
         let index = state.counts.changes;
         state.counts.changes += 1;
-        let fails = self.changes.hits(index, &mut state.change_rng);
-        if fails {
-            let failure = InducedFailure { method, index, layout, site, fail: self.changes };
-            state.first.get_or_insert(failure);
+        let own_rule = match count {
+            Count::Resize => self.resizes,
+            Count::Remap => self.remaps,
+        };
+        let rules = [(self.changes, index), (own_rule, own_index)];
+        let hit = rules.into_iter().find(|(rule, index)| rule.hits(*index, call.size));
+        if let Some((rule, index)) = hit {
+            state.first.get_or_insert_with(|| call.failure(index, rule));
         }
-        fails
+        hit.is_some()
     }
 
     fn count_alloc(&self, size: usize) {
@@ -257,29 +302,32 @@ impl<A> FailingAllocator<A> {
     }
 }
 
-impl Fail {
-    fn rng(self) -> Rng {
-        match self {
-            Self::Randomly { rate, seed } => {
-                assert!((0.0..=1.0).contains(&rate), "the rate {rate} is not between 0 and 1");
-                Rng::new(seed)
-            }
-            _ => Rng::new(0),
-        }
-    }
+/// Which of the counts of changes a call is in.
+#[derive(Clone, Copy)]
+enum Count {
+    Resize,
+    Remap,
+}
 
-    /// Whether the call with this index fails.
-    fn hits(self, index: usize, rng: &mut Rng) -> bool {
-        match self {
-            Self::Never => false,
-            Self::From(first) => first <= index,
-            Self::Only(only) => index == only,
-            // The top 53 bits make a number in 0..1, each of which an `f64` holds exactly.
-            Self::Randomly { rate, .. } => {
-                ((rng.next() >> 11) as f64 / (1_u64 << 53) as f64) < rate
-            }
-        }
+impl Call {
+    /// What is remembered of the call. The capture allocates nothing, so it may be under the lock.
+    fn failure(&self, index: usize, fail: Fail) -> InducedFailure {
+        let Self { method, layout, site, .. } = *self;
+        InducedFailure { method, index, layout, site, fail, stack: StackId::capture() }
     }
+}
+
+/// Ends a pause, also when the code in it panics.
+struct Pause<'a>(&'a Mutex<State>);
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        lock(self.0).pauses -= 1;
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A> Drop for FailingAllocator<A> {
@@ -298,7 +346,8 @@ impl<A> Drop for FailingAllocator<A> {
 // the counts of blocks and bytes change on success only.
 unsafe impl<A: Allocator> Allocator for FailingAllocator<A> {
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if self.request_fails("raw_alloc", layout, Location::caller()) {
+        let (size, site) = (layout.size(), Location::caller());
+        if self.request_fails(&Call { method: "raw_alloc", layout, size, site }) {
             return Err(AllocError);
         }
         let block = self.inner.raw_alloc(layout)?;
@@ -307,7 +356,8 @@ unsafe impl<A: Allocator> Allocator for FailingAllocator<A> {
     }
 
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        if self.request_fails("raw_alloc_zeroed", layout, Location::caller()) {
+        let (size, site) = (layout.size(), Location::caller());
+        if self.request_fails(&Call { method: "raw_alloc_zeroed", layout, size, site }) {
             return Err(AllocError);
         }
         let block = self.inner.raw_alloc_zeroed(layout)?;
@@ -316,7 +366,9 @@ unsafe impl<A: Allocator> Allocator for FailingAllocator<A> {
     }
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
-        if self.change_fails("raw_resize", layout, Location::caller()) {
+        let site = Location::caller();
+        let call = Call { method: "raw_resize", layout, size: new_size, site };
+        if self.change_fails(&call, Count::Resize) {
             return false;
         }
         // SAFETY: the caller keeps the same contract towards this method.
@@ -333,7 +385,9 @@ unsafe impl<A: Allocator> Allocator for FailingAllocator<A> {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        if self.change_fails("raw_remap", layout, Location::caller()) {
+        let site = Location::caller();
+        let call = Call { method: "raw_remap", layout, size: new_size, site };
+        if self.change_fails(&call, Count::Remap) {
             return None;
         }
         // SAFETY: the caller keeps the same contract towards this method.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use alloc_gpa::Gpa;
+use alloc_gpa::{Gpa, StackId};
 
 /// Prints to standard error, where the test harness collects it with the test's other output.
 ///
@@ -19,6 +19,14 @@ pub(crate) fn of(gpa: &Gpa) -> String {
     // A `String` takes all that is written to it.
     let _ = gpa.report(&mut report);
     trimmed(&report)
+}
+
+/// A stack as text, with the frames of the code under test.
+pub(crate) fn of_stack(stack: StackId) -> String {
+    let mut text = String::new();
+    // A `String` takes all that is written to it.
+    let _ = stack.write(&mut text);
+    trimmed(&text)
 }
 
 /// Functions of ours that call the code under test: they and their callers are no news.
@@ -45,9 +53,11 @@ fn trimmed(report: &str) -> String {
 /// Whether a frame belongs to the verbs, the wrappers of this crate, or the calling of closures.
 fn is_machinery(frame: &str) -> bool {
     let name = frame.split(" at ").next().unwrap_or_default();
+    // `<Type>::method`: the type decides.
+    let path = name.trim_start_matches(['<', '&']);
     ["alloc_core::", "alloc_testing::", "core::ops::function::"]
         .iter()
-        .any(|prefix| name.starts_with(prefix))
+        .any(|prefix| path.starts_with(prefix))
         || name.contains(" as alloc_core::")
 }
 
