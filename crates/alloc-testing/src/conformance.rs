@@ -10,18 +10,36 @@
 //! See [`conformance!`](crate::conformance!) for its forms, and [`run`] and its sisters for the
 //! functions behind it, which return a [`Violation`] instead of failing a test.
 //!
+//! # What a pass means
+//!
+//! That the checks of version [`VERSION`] of the rules found nothing, for the seed of the run: the
+//! [`Summary`] of a pass says both, and what was left out.
+//!
 //! # What is checked
 //!
 //! ```text
-//! directed checks   sizes, alignments 1 to 2 MiB, zeroed, grow and shrink, neighbours, sizes that
-//!                   no address space holds, refused requests, zero bytes, usable sizes
+//! directed checks   sizes, alignments 1 to 2 MiB, zeroed, grow and shrink, neighbours, large blocks,
+//!                   sizes that no address space holds, refused requests, zero bytes, usable sizes
 //! random programs   alloc, zeroed, free, resize, remap, realloc; shrunk to the shortest that fails
 //! threads           several at once; a block is freed by another thread than it came from
 //! backings          all of it over each hostile::Backing; then its nth request fails, for every n
+//! strands           one thread's part of a model, for checkers that schedule threads themselves
+//! bytes             the programs again, spelt by a fuzzer
 //! ```
 //!
 //! Every live block is known to a *shadow*: address, layout, and what each byte should be. After
 //! every call the shadow is held against memory. Halfway, the allocator is moved.
+//!
+//! # Under Miri, the sanitizers, loom, and fuzzers
+//!
+//! * **Miri**: nothing here makes a pointer from an integer, so `-Zmiri-strict-provenance` suits; the
+//!   defaults of [`Options`] are smaller there. It sees what the shadow cannot: a block that is too
+//!   short where nothing lies behind it, a write by way of a pointer that a later one has invalidated.
+//! * **Address sanitizer**: needs nothing but its flags. Set `ASAN_OPTIONS=allocator_may_return_null=1`
+//!   for allocators over the system's heap, of which sizes are asked that nobody has.
+//! * **Thread sanitizer**: as well, with a `std` that is built for it.
+//! * **loom** and shuttle: [`Strand`].
+//! * **A fuzzer**: [`run_bytes`] and [`run_bytes_over`].
 //!
 //! # Limits
 //!
@@ -29,6 +47,8 @@
 //!   the end of a backing's block; not if nothing lies there.
 //! * That live blocks are not *read* (promise 5) cannot be seen from outside.
 //! * The kit runs the allocator in its own process: a broken one may corrupt that.
+//!
+#![doc = include_str!("../RULES.md")]
 
 use std::cell::RefCell;
 use std::fmt;
@@ -45,6 +65,7 @@ mod contract;
 mod unsized_free;
 mod program;
 mod threads;
+mod strand;
 mod case;
 
 use case::Plan;
@@ -52,7 +73,18 @@ use probe::{Scene, State};
 
 pub use case::Case;
 pub use options::Options;
+pub use strand::Strand;
 pub use violation::{Rule, Violation};
+
+/// The version of the rules and checks: grows whenever an allocator that passed may fail. What each
+/// added stands in the module's documentation.
+pub const VERSION: u32 = 2;
+
+/// Returns the names of the checks. A [`Violation::check`] begins with one of them.
+pub fn check_names() -> impl Iterator<Item = &'static str> {
+    let others = ["random programs", "threads", "out of memory", "strands", "bytes"];
+    contract::CHECKS.iter().map(|&(name, _)| name).chain(others)
+}
 
 /// Operations of the program that is run over a backing whose nth request fails.
 const FAILING_LEN: usize = 60;
@@ -86,7 +118,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} allocators, {} operations, {} blocks, {} refused, {} failure points, seed {:#x}",
+            "rules {VERSION}: {} allocators, {} operations, {} blocks, {} refused, {} failure points, \
+             seed {:#x}",
             self.allocators,
             self.operations,
             self.blocks,
@@ -207,6 +240,50 @@ pub fn run_random(body: impl Fn(&mut Case<'_>), options: &Options) -> Result<Sum
     program::run_all(options, run.seed, |ops| {
         run.case("random programs", Plan::Program(ops), &body)
     })?;
+    Ok(run.summary.into_inner())
+}
+
+/// Runs the program that `bytes` spell, for a fuzzer: any bytes make one, four an operation, at most
+/// 512 of them. It is not shrunk: fuzzers shrink bytes.
+///
+/// # Errors
+///
+/// The [`Violation`] that the program shows.
+///
+/// ```
+/// use alloc_testing::{conformance::{self, Options}, hostile::Backing};
+///
+/// // Allocates a block of 17 bytes, another of 4 zeros, and frees the first.
+/// let bytes = [0, 0, 16, 0, 2, 0, 3, 0, 3, 1, 0, 0];
+/// let summary =
+///     conformance::run_bytes(&bytes, |case| case.run(Backing::new()), &Options::new()).unwrap();
+/// assert_eq!(summary.blocks, 2);
+/// ```
+pub fn run_bytes(
+    bytes: &[u8],
+    body: impl FnOnce(&mut Case<'_>),
+    options: &Options,
+) -> Result<Summary, Violation> {
+    let run = Run::new(options);
+    let ops = program::decode(bytes, options);
+    run.scene("bytes", Plan::Program(&ops), None, body)?;
+    Ok(run.summary.into_inner())
+}
+
+/// As [`run_bytes`], over a backing, which must have everything back at the end.
+///
+/// # Errors
+///
+/// As [`run_bytes`].
+pub fn run_bytes_over(
+    bytes: &[u8],
+    backing: &Backing,
+    body: impl FnOnce(&Backing, &mut Case<'_>),
+    options: &Options,
+) -> Result<Summary, Violation> {
+    let run = Run::new(options);
+    let ops = program::decode(bytes, options);
+    run.scene("bytes", Plan::Program(&ops), Some(backing), |case| body(backing, case))?;
     Ok(run.summary.into_inner())
 }
 
@@ -361,7 +438,7 @@ impl<'r> Run<'r> {
         check: &str,
         plan: Plan<'_>,
         backing: Option<&Backing>,
-        body: impl Fn(&mut Case<'_>),
+        body: impl FnOnce(&mut Case<'_>),
     ) -> Result<(), Violation> {
         let steps_shown = plan.steps_shown();
         let scene = Scene { check, seed: self.seed, options: self.options, backing, steps_shown };

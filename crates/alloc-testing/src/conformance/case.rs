@@ -151,9 +151,9 @@ impl Case<'_> {
             state.violation(&self.scene, Rule::NoUnwind, detail)
         })?;
         let Some(backing) = self.scene.backing else { return Ok(()) };
-        if let Some(misuse) = backing.misuses().first() {
+        if let Some(&misuse) = backing.misuses().first() {
             let detail = format!("at its backing, {misuse}");
-            return Err(state.violation(&self.scene, Rule::Caller, detail));
+            return Err(state.violation(&self.scene, Rule::of(misuse), detail));
         }
         let (count, bytes) = (backing.live_count(), backing.live_bytes());
         if count != 0 {

@@ -2,7 +2,7 @@
 
 use core::alloc::Layout;
 
-use alloc_core::AllocatorExt;
+use alloc_core::{Allocator, AllocatorExt};
 
 use super::options::ALIGN_MAX;
 use super::probe::{Probe, TOO_LARGE, unwinding};
@@ -20,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     ("zeroed", zeroed),
     ("grow and shrink", grow_and_shrink),
     ("neighbours", neighbours),
+    ("large blocks", large_blocks),
     ("too large", too_large),
     ("refusals change nothing", refusals),
     ("zero bytes", zero_bytes),
@@ -66,11 +67,38 @@ fn alignments(probe: &mut Probe<'_>) -> Result<(), Violation> {
     let options = *probe.scene.options;
     for align in all_alignments().filter(|&align| align <= options.align_max) {
         for size in [1, 3, align - 1, align, align + 1] {
-            if size != 0 && (size <= 64 || size <= options.size_max()) {
+            if size != 0 && (size <= 64 || size <= options.large_max()) {
                 probe.alloc_served(layout(size, align))?;
+                // Blocks of such a size are looked at one by one: all at once take long.
+                if options.size_max() < size {
+                    probe.free_all()?;
+                }
             }
         }
         probe.free_all()?;
+    }
+    Ok(())
+}
+
+/// Blocks above the sizes of the other checks, where heaps turn to the system: those around each
+/// power of two from 64 KiB to 2 MiB, fresh, zeroed after a dirty one, grown and shrunk.
+fn large_blocks(probe: &mut Probe<'_>) -> Result<(), Violation> {
+    let options = *probe.scene.options;
+    for power in (16..=21).map(|shift| 1_usize << shift) {
+        for size in [power - 1, power, power + 1] {
+            let align = if size == power { options.usual_align_max() } else { 1 };
+            if options.large_max() < size {
+                continue;
+            }
+            let Some(first) = probe.alloc_served(layout(size, align))? else { continue };
+            probe.alloc_served(layout(100, 1))?;
+            let new_size = if size < power { power / 2 + 1 } else { size + size / 4 };
+            probe.resize(first, new_size)?;
+            probe.remap(first, size + 1)?;
+            probe.free_all()?;
+            probe.alloc_zeroed(layout(size, align))?;
+            probe.free_all()?;
+        }
     }
     Ok(())
 }
@@ -231,27 +259,31 @@ fn refusals(probe: &mut Probe<'_>) -> Result<(), Violation> {
 
 /// The verbs with zero items, zero-sized types and overflowing sizes never reach the allocator.
 fn zero_bytes(probe: &mut Probe<'_>) -> Result<(), Violation> {
-    let validated = Validated::new(probe.subject.alloc);
-    let outcome = unwinding(|| zero_byte_verbs(&validated));
-    match outcome {
-        Err(message) => {
-            let detail = format!("a verb panicked: {message}");
-            return Err(probe.violation(Rule::ZeroBytes, detail));
-        }
-        Ok(Err(detail)) => return Err(probe.violation(Rule::ZeroBytes, detail.to_owned())),
+    match wrong_verb(probe.subject.alloc, zero_byte_verbs) {
+        Some(detail) => Err(probe.violation(Rule::ZeroBytes, detail)),
+        None => Ok(()),
+    }
+}
+
+/// What `verbs` do to the allocator that they must not, if anything.
+fn wrong_verb(
+    alloc: &dyn Allocator,
+    verbs: impl FnOnce(&Validated<&dyn Allocator>) -> Result<(), &'static str>,
+) -> Option<String> {
+    let validated = Validated::new(alloc);
+    match unwinding(|| verbs(&validated)) {
+        Err(message) => return Some(format!("a verb panicked: {message}")),
+        Ok(Err(detail)) => return Some(detail.to_owned()),
         Ok(Ok(())) => {}
     }
     if let Some(misuse) = validated.misuses().first() {
-        return Err(probe.violation(Rule::ZeroBytes, misuse.to_string()));
+        return Some(misuse.to_string());
     }
-    if validated.live_count() != 0 {
-        let detail = format!("the verbs left {} blocks", validated.live_count());
-        return Err(probe.violation(Rule::ZeroBytes, detail));
-    }
-    Ok(())
+    let count = validated.live_count();
+    (count != 0).then(|| format!("the verbs left {count} blocks"))
 }
 
-fn zero_byte_verbs(alloc: &Validated<&dyn alloc_core::Allocator>) -> Result<(), &'static str> {
+fn zero_byte_verbs(alloc: &Validated<&dyn Allocator>) -> Result<(), &'static str> {
     let ok = |holds: bool, what: &'static str| if holds { Ok(()) } else { Err(what) };
     ok(alloc.create(()).is_ok(), "create(()) failed")?;
     ok(alloc.alloc::<u64>(0).is_ok_and(|slice| slice.is_empty()), "alloc(0) failed")?;
@@ -295,4 +327,32 @@ fn unsized_free(probe: &mut Probe<'_>) -> Result<(), Violation> {
         probe.free_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hostile::Backing;
+
+    /// The check of the verbs can fail: verbs that break each of its rules are told.
+    #[test]
+    fn broken_verbs_are_told() {
+        let backing = Backing::new();
+        let told = |verbs: fn(&Validated<&dyn Allocator>) -> Result<(), &'static str>| {
+            wrong_verb(&backing, verbs).unwrap_or_default()
+        };
+        assert_eq!(told(zero_byte_verbs), "");
+        assert_eq!(told(|_| Err("alloc(0) failed")), "alloc(0) failed");
+        assert_eq!(told(|_| panic!("capacity overflow")), "a verb panicked: capacity overflow");
+        let passed_on = told(|alloc| match alloc.raw_alloc(Layout::new::<()>()) {
+            Ok(_) => Err("a block of nothing"),
+            Err(_) => Ok(()),
+        });
+        assert_eq!(passed_on, "raw_alloc was called for zero bytes (align 1)");
+        let kept = told(|alloc| {
+            let block = alloc.create(1u8).map(alloc_core::Owned::into_raw_parts);
+            block.map(drop).map_err(|_| "no memory")
+        });
+        assert_eq!(kept, "the verbs left 1 blocks");
+    }
 }

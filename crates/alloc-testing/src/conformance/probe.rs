@@ -417,7 +417,9 @@ impl Probe<'_> {
     /// at first: a block that was freed there by mistake must not be touched any more.
     fn check_backing(&self) -> Result<(), Violation> {
         match self.scene.backing.and_then(Backing::last_misuse) {
-            Some(misuse) => Err(self.violation(Rule::Caller, format!("at its backing, {misuse}"))),
+            Some(misuse) => {
+                Err(self.violation(Rule::of(misuse), format!("at its backing, {misuse}")))
+            }
             None => Ok(()),
         }
     }

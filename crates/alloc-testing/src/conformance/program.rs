@@ -28,6 +28,45 @@ pub(super) enum Op {
     Realloc(usize, usize),
 }
 
+/// Bytes that spell one operation.
+const OP_LEN: usize = 4;
+/// Operations that bytes spell, at most: more make a fuzzer slower, and find no more.
+const DECODED_MAX: usize = 512;
+
+/// Reads a program; any bytes make one. Four spell an operation, least significant bits first:
+///
+/// ```text
+///  byte 0: kind 0..8 | align 0..32     byte 1: block    bytes 2, 3: mantissa 0..4096 | shift 0..16
+/// ```
+///
+/// Kinds 0 and 1 allocate, 2 allocates zeroed, 3 and 4 free, 5 resizes, 6 remaps, 7 reallocates. The
+/// size is the mantissa shifted, modulo the largest size of the options; where the shift is 15 it is
+/// the mantissa below the largest that makes a layout.
+pub(super) fn decode(bytes: &[u8], options: &Options) -> Vec<Op> {
+    let shifts = options.usual_align_max().ilog2() + 1;
+    let op = |op: &[u8]| {
+        let align_shift = u32::from(op[0] >> 3) % shifts;
+        let index = usize::from(op[1]);
+        let word = usize::from(u16::from_le_bytes([op[2], op[3]]));
+        let (mantissa, shift) = (word & 0xFFF, word >> 12);
+        // Blocks have the alignment of their own: this bound suits every one.
+        let largest = isize::MAX as usize + 1 - options.usual_align_max();
+        let size = match shift {
+            15 => largest - mantissa,
+            _ => (mantissa << shift) % options.size_max() + 1,
+        };
+        match op[0] & 7 {
+            0 | 1 => Op::Alloc { size, align_shift },
+            2 => Op::AllocZeroed { size, align_shift },
+            3 | 4 => Op::Free(index),
+            5 => Op::Resize(index, size),
+            6 => Op::Remap(index, size),
+            _ => Op::Realloc(index, size),
+        }
+    };
+    bytes.chunks_exact(OP_LEN).take(DECODED_MAX).map(op).collect()
+}
+
 /// Runs one operation; whether the allocator refused a request for memory.
 pub(super) fn step(probe: &mut Probe<'_>, op: Op) -> Result<bool, Violation> {
     let block = |probe: &Probe<'_>, index: usize| {

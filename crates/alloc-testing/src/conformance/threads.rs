@@ -16,7 +16,7 @@ use crate::bytes::first_other;
 use crate::rng::Rng;
 
 /// Operations of one thread.
-const OPERATION_COUNT: usize = 400;
+const OPERATION_COUNT: usize = if cfg!(miri) { 40 } else { 400 };
 /// Blocks that wait for another thread, at most.
 const SHARED_MAX: usize = 24;
 

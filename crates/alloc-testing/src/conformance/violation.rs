@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::ledger::Misuse;
+
 /// A rule of the contract: the seven numbered promises of
 /// [`Allocator`](alloc_core::Allocator), and what its methods' documentation says besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +33,8 @@ pub enum Rule {
     Returns,
     /// An allocator over a backing is a caller there, and keeps the rules for callers.
     Caller,
-    /// The verbs and adapters answer requests for zero bytes themselves.
+    /// No request for zero bytes reaches an allocator: the verbs and adapters answer it themselves,
+    /// and an allocator over a backing makes none.
     ZeroBytes,
     /// The counts that an allocator tells are those of its live blocks.
     Counts,
@@ -40,6 +43,33 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Every rule, those with a number first.
+    pub const ALL: &[Self] = &[
+        Self::Fit,
+        Self::Exclusive,
+        Self::Stable,
+        Self::NoUnwind,
+        Self::HandsOff,
+        Self::Kept,
+        Self::CleanFailure,
+        Self::Zeroed,
+        Self::Serves,
+        Self::TooLarge,
+        Self::Returns,
+        Self::Caller,
+        Self::ZeroBytes,
+        Self::Counts,
+        Self::UsableSize,
+    ];
+
+    /// The rule for callers that a misuse of a backing breaks.
+    pub(super) const fn of(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::ZeroSize { .. } => Self::ZeroBytes,
+            _ => Self::Caller,
+        }
+    }
+
     /// Returns the number of the promise; `None` for what only the methods' documentation says.
     #[must_use]
     pub const fn number(self) -> Option<u8> {

@@ -36,6 +36,12 @@ pub(crate) enum Fault {
     LimitNotRolledBack,
     UsableSizeLies,
     Disowns,
+    LargeShort,
+    DirtyZeroed,
+    SlackOfOne,
+    RemapForgetsAlignment,
+    ZeroedAlignedOnly,
+    Empty,
 }
 
 /// Bytes of the buffer: so many that glibc maps zero pages for them each time, which costs little, and
@@ -63,8 +69,10 @@ struct Books {
     /// Live blocks: offset and layout, oldest first.
     live: Vec<(usize, Layout)>,
     count: isize,
-    /// What `HandedOutTwice` will return next.
+    /// What a fault will return next.
     again: Option<(usize, Layout)>,
+    /// Whether the last block was such a one.
+    reused: bool,
 }
 
 // SAFETY: the buffer belongs to the value; what changes is atomic or behind a mutex.
@@ -96,6 +104,13 @@ impl Ground {
         }
     }
 
+    /// Begins anew, whatever is live.
+    pub(crate) fn forget_all(&self) {
+        *self.books() = Books::default();
+        // Relaxed: one thread.
+        self.end.store(MARGIN, Ordering::Relaxed);
+    }
+
     pub(crate) fn live_bytes(&self) -> usize {
         self.books().count.unsigned_abs()
     }
@@ -125,6 +140,7 @@ impl Ground {
     fn reserved(&self, size: usize) -> usize {
         match self.fault {
             Fault::Short => size.div_ceil(2),
+            Fault::LargeShort if 128 << 10 < size => size / 2,
             Fault::Wraps => size as u32 as usize,
             _ => size,
         }
@@ -158,14 +174,20 @@ impl Ground {
         if self.fault == Fault::RefusesAlignment && 64 < layout.align() {
             return None;
         }
+        if self.fault == Fault::Empty {
+            return None;
+        }
         let books = if self.fault == Fault::Racy { None } else { Some(self.books()) };
         let mut offset = None;
         if let Some(mut books) = books {
+            books.reused = false;
             if let Some((again, old)) = books.again.take()
                 && layout.size() <= old.size()
+                && (self.fault != Fault::SlackOfOne || layout.size() == old.size())
                 && again.is_multiple_of(layout.align())
             {
                 offset = Some(again);
+                books.reused = true;
             }
             let size = layout.size().min(isize::MAX as usize) as isize;
             let over_limit = (self.limit as isize) < books.count.saturating_add(size);
@@ -259,7 +281,12 @@ unsafe impl Allocator for Ground {
         let offset = self.offset(block);
         // A block that wraps has no bytes of its own.
         if layout.size() < LEN - offset {
-            self.fill(offset, 0, layout.size());
+            if self.fault != Fault::DirtyZeroed || !self.books().reused {
+                self.fill(offset, 0, layout.size());
+            }
+            if self.fault == Fault::ZeroedAlignedOnly && (16..=64).contains(&layout.align()) {
+                self.fill(offset, 0xEE, 1);
+            }
             if self.fault == Fault::NotZeroed {
                 self.fill(offset + layout.size() - 1, 0xEE, 1);
             }
@@ -295,7 +322,8 @@ unsafe impl Allocator for Ground {
             self.fill(self.offset(block), 0x33, 1);
             return None;
         }
-        let new_layout = Layout::from_size_align(new_size, layout.align()).ok()?;
+        let align = if self.fault == Fault::RemapForgetsAlignment { 1 } else { layout.align() };
+        let new_layout = Layout::from_size_align(new_size, align).ok()?;
         let new_block = self.raw_alloc(new_layout).ok()?;
         let lost = usize::from(self.fault == Fault::RemapLosesBytes);
         let count = layout.size().min(new_size) - lost;
@@ -321,8 +349,15 @@ unsafe impl Allocator for Ground {
         let mut books = self.books();
         books.count = books.count.wrapping_sub(layout.size() as isize);
         books.live.retain(|&(at, _)| at != offset);
-        if self.fault == Fault::HandedOutTwice {
-            books.again = books.live.last().copied();
+        match self.fault {
+            Fault::HandedOutTwice => books.again = books.live.last().copied(),
+            Fault::DirtyZeroed => books.again = Some((offset, layout)),
+            Fault::SlackOfOne if 1000 < layout.size() => {
+                let size = layout.size() + 1;
+                let layout = Layout::from_size_align(size, 1).expect("one byte more");
+                books.again = Some((offset, layout));
+            }
+            _ => {}
         }
     }
 }

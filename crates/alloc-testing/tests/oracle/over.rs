@@ -18,6 +18,9 @@ pub(crate) enum OverFault {
     WritesAfterFree,
     NeverRecovers,
     FreesBeforeRemap,
+    PageAligned,
+    AsksForNothing,
+    LeaksSmallOnFailure,
     /// No fault: it asks its backing for very many blocks.
     Chatty,
 }
@@ -44,7 +47,11 @@ impl<'b> Over<'b> {
             OverFault::Short if 1 < layout.size() => layout.size() - 1,
             _ => layout.size(),
         };
-        Layout::from_size_align(size, layout.align()).expect("not larger than a valid layout")
+        let align = match self.fault {
+            OverFault::PageAligned => layout.align().min(4096),
+            _ => layout.align(),
+        };
+        Layout::from_size_align(size, align).expect("not larger than a valid layout")
     }
 
     fn free_header(&self, addr: usize) {
@@ -56,9 +63,14 @@ impl<'b> Over<'b> {
         }
     }
 
-    fn fail(&self, header: NonNull<u8>) -> AllocError {
+    fn fail(&self, header: NonNull<u8>, layout: Layout) -> AllocError {
         self.failed.set(true);
-        if self.fault != OverFault::LeaksOnFailure {
+        let forgotten = match self.fault {
+            OverFault::LeaksOnFailure => true,
+            OverFault::LeaksSmallOnFailure => layout.size() < 1 << 20,
+            _ => false,
+        };
+        if !forgotten {
             // SAFETY: just taken, and nobody else has it.
             unsafe { self.backing.raw_free(header, Self::HEADER) };
         }
@@ -78,9 +90,16 @@ unsafe impl Allocator for Over<'_> {
                 drop(self.backing.create(0u64));
             }
         }
+        if self.fault == OverFault::AsksForNothing {
+            let nothing = Layout::from_size_align(layout.size() - 1, 1).expect("a smaller size");
+            if let Ok(block) = self.backing.raw_alloc(nothing) {
+                // SAFETY: just taken, with this layout.
+                unsafe { self.backing.raw_free(block, nothing) };
+            }
+        }
         let header = self.backing.raw_alloc(Self::HEADER)?;
         let Ok(block) = self.backing.raw_alloc(self.asked(layout)) else {
-            return Err(self.fail(header));
+            return Err(self.fail(header, layout));
         };
         self.headers.borrow_mut().push((block.addr().get(), header));
         if self.fault == OverFault::FooterOutside {
@@ -93,7 +112,7 @@ unsafe impl Allocator for Over<'_> {
     }
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
-        if self.fault == OverFault::Short {
+        if matches!(self.fault, OverFault::Short | OverFault::PageAligned) {
             return false;
         }
         // SAFETY: the block is the backing's, with this layout.
@@ -106,7 +125,7 @@ unsafe impl Allocator for Over<'_> {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        if self.fault == OverFault::Short {
+        if matches!(self.fault, OverFault::Short | OverFault::PageAligned) {
             return None;
         }
         if self.fault == OverFault::FreesBeforeRemap && self.backing.keeps_freed() {
