@@ -1,17 +1,29 @@
 //! Every allocation of a piece of code fails once.
 
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::Location;
+use std::sync::atomic::AtomicUsize;
 
-use alloc_gpa::{Check, Gpa, LeakTotals};
+use alloc_gpa::LeakTotals;
 
-use crate::failing::{Fail, FailingAllocator, InducedFailure};
+use crate::failing::{Fail, InducedFailure};
 
-/// The allocator that code under [`check_all_alloc_failures`] is given.
-pub type FailureAllocator = FailingAllocator<Gpa>;
+mod heap;
+mod plan;
+mod point;
+mod run;
+mod workers;
+
+pub use heap::{FailureAllocator, Growth, Unrestored};
+
+use point::Point;
+use run::Setting;
 
 /// Verdicts that a report shows in full.
 const SHOWN_MAX: usize = 5;
+
+/// Pairs that are tried if the code says nothing else.
+const PAIRS_MAX: usize = 500;
 
 /// What is wrong with code at one point of failure.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +43,8 @@ pub enum Verdict {
     Leaked(LeakTotals),
     /// It misused the allocator: the number of findings.
     Misused(u64),
+    /// An operation under [`FailureAllocator::restores`] returned an error and left its state changed.
+    Unrestored(Unrestored),
     /// It panicked.
     Panicked(String),
     /// It returned an error although nothing had been made to fail.
@@ -49,6 +63,10 @@ impl fmt::Display for Verdict {
                 write!(f, "leaked {} blocks, {} bytes", leaks.count, leaks.bytes)
             }
             Self::Misused(findings) => write!(f, "misused the allocator: {findings} findings"),
+            Self::Unrestored(Unrestored { before, after, site }) => write!(
+                f,
+                "state not restored by the operation at {site}\n  before: {before}\n  after:  {after}"
+            ),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Failed(error) => write!(f, "failed without an induced failure: {error}"),
         }
@@ -61,36 +79,68 @@ impl fmt::Display for Verdict {
 pub struct FailurePoint {
     /// Which requests were made to fail.
     pub fail: Fail,
-    /// The first request that failed, with its line; none if none was reached.
+    /// Whether blocks grew in place.
+    pub growth: Growth,
+    /// The first request that failed, with its line and stack; none if none was reached.
     pub induced: Option<InducedFailure>,
     /// What is wrong.
     pub verdict: Verdict,
-    /// What the allocator found, with stacks; empty if nothing.
+    /// What the allocator found, with stacks; empty if nothing, or if dozens of other points have one.
     pub report: String,
+    /// The command that runs this point alone.
+    pub again: String,
 }
 
 impl fmt::Display for FailurePoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.induced {
-            Some(induced) => writeln!(f, "{}\n  when {induced}", self.verdict)?,
+            Some(induced) => {
+                writeln!(f, "{}\n  when {induced}", self.verdict)?;
+                f.write_str(&induced.stack_text())?;
+            }
             None => writeln!(f, "{}\n  with requests failing {}", self.verdict, self.fail)?,
         }
-        self.report.lines().try_for_each(|line| writeln!(f, "    {line}"))
+        if self.growth == Growth::Granted {
+            writeln!(f, "  while blocks grew in place")?;
+        }
+        self.report.lines().try_for_each(|line| writeln!(f, "    {line}"))?;
+        writeln!(f, "  again: {}", self.again)
     }
 }
 
-/// What [`all_alloc_failures`] tried, all of it well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a check tried, all of it well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailureSummary {
-    /// Requests that the code makes when none fails.
+    /// Requests that the code makes when none fails and no block grows in place.
     pub requests: usize,
-    /// Runs with a failure.
+    /// As `requests`, where blocks grow in place; none if the code asks for no growth.
+    pub requests_growing: Option<usize>,
+    /// Points of failure that were tried: each request alone, each with all later ones, and pairs.
     pub points: usize,
+    /// Pairs among the points, and pairs that there are: of a request and one that the code makes after
+    /// that failed.
+    pub pairs: usize,
+    /// See `pairs`.
+    pub pairs_possible: usize,
+    /// Runs of the code. A point needs none of its own where nothing is asked for after the failure:
+    /// then [`Fail::From`] is [`Fail::Only`].
+    pub runs: usize,
 }
 
-/// Proves that code survives every failure of an allocation: as [`all_alloc_failures`], and fails the
-/// test if something is wrong.
+impl fmt::Display for FailureSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, points, pairs, pairs_possible, runs, .. } = self;
+        write!(f, "{requests} requests")?;
+        if let Some(growing) = self.requests_growing {
+            write!(f, " ({growing} with growth in place)")?;
+        }
+        write!(f, ", {points} points of failure ({pairs} of {pairs_possible} pairs), {runs} runs")
+    }
+}
+
+/// Proves that code survives every failure of an allocation; see [`AllocFailures`], whose usual
+/// settings it has.
 ///
 /// ```
 /// use alloc_core::{AllocError, AllocatorExt};
@@ -106,15 +156,192 @@ pub struct FailureSummary {
 ///
 /// # Panics
 ///
-/// If there is a verdict; the message holds the first few, with the line of each failed request.
+/// If there is a verdict; the message holds the first few, with line and stack of each failed request.
 #[track_caller]
 pub fn check_all_alloc_failures<E: fmt::Debug>(
-    code: impl Fn(&FailureAllocator) -> Result<(), E>,
+    code: impl Fn(&FailureAllocator) -> Result<(), E> + Sync,
 ) -> FailureSummary {
-    let points = match all_alloc_failures(code) {
-        Ok(summary) => return summary,
-        Err(points) => points,
-    };
+    AllocFailures::new().check(code)
+}
+
+/// As [`check_all_alloc_failures`], and returns the verdicts instead of a panic.
+///
+/// # Errors
+///
+/// See [`AllocFailures::run`].
+#[track_caller]
+pub fn all_alloc_failures<E: fmt::Debug>(
+    code: impl Fn(&FailureAllocator) -> Result<(), E> + Sync,
+) -> Result<FailureSummary, Vec<FailurePoint>> {
+    AllocFailures::new().run(code)
+}
+
+/// The check that code survives every failure of an allocation, with its settings.
+///
+/// The code runs once to count its requests, once more to see that they stay the same, and then for
+/// each request
+///
+/// * once with that one failing alone ([`Fail::Only`]): the clean-up gets its memory;
+/// * once with all later ones failing, too ([`Fail::From`]): it does not;
+/// * once for each later request that the code makes after the failure, with these two failing
+///   ([`Fail::Pair`]), up to [`pairs_max`](Self::pairs_max) in all, near ones first.
+///
+/// Each finds what the others do not. All of it is done with no growth in place granted, so that each
+/// growth is a request that can fail; and, if the code asks for growth, once more with growth in place
+/// granted by a rule ([`Growth::Granted`]), which other paths of the code need. Runs are spread over all
+/// cores; each has a fresh checking heap. The order of the verdicts does not depend on who ran what.
+///
+/// The code must ask for the same blocks in each run: no random hashing, no threads that race for the
+/// allocator.
+///
+/// A verdict comes with a command that runs its point alone: `ALLOC_TESTING_POINT='NAME:only 17'` before
+/// `cargo test NAME`. The name is that of the check, else of the test, else the line of the check.
+///
+/// ```
+/// use alloc_core::{AllocError, AllocatorExt};
+/// use alloc_testing::AllocFailures;
+///
+/// let summary = AllocFailures::new().name("two blocks").check(|gpa| {
+///     let _first = gpa.create(1)?;
+///     gpa.create(2).map(drop)
+/// });
+/// assert_eq!((summary.requests, summary.points), (2, 4));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it checks nothing before `check` or `run`"]
+pub struct AllocFailures {
+    name: Option<String>,
+    pairs_max: usize,
+    may_recover: bool,
+    site: &'static Location<'static>,
+}
+
+impl AllocFailures {
+    /// The check with its usual settings.
+    #[track_caller]
+    pub fn new() -> Self {
+        Self { name: None, pairs_max: PAIRS_MAX, may_recover: false, site: Location::caller() }
+    }
+
+    /// Gives the check a name; a test with several checks tells its points apart by it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Tries so many pairs at most in each pass; 500 if not said. [`FailureSummary::pairs`] says how
+    /// many were tried of how many there are.
+    pub const fn pairs_max(mut self, count: usize) -> Self {
+        self.pairs_max = count;
+        self
+    }
+
+    /// Lets the code return `Ok` after a failure: it has a way without that memory.
+    pub const fn may_recover(mut self) -> Self {
+        self.may_recover = true;
+        self
+    }
+
+    /// Runs the check on all cores.
+    ///
+    /// # Panics
+    ///
+    /// If there is a verdict; the message holds the first few.
+    #[track_caller]
+    pub fn check<E: fmt::Debug>(
+        &self,
+        code: impl Fn(&FailureAllocator) -> Result<(), E> + Sync,
+    ) -> FailureSummary {
+        self.run(code).unwrap_or_else(|points| fail(&points))
+    }
+
+    /// As [`check`](Self::check), on this thread, for code that is not `Sync` or that looks at the
+    /// thread it is on.
+    ///
+    /// # Panics
+    ///
+    /// If there is a verdict; the message holds the first few.
+    #[track_caller]
+    pub fn check_in_order<E: fmt::Debug>(
+        &self,
+        code: impl Fn(&FailureAllocator) -> Result<(), E>,
+    ) -> FailureSummary {
+        self.run_in_order(code).unwrap_or_else(|points| fail(&points))
+    }
+
+    /// Runs the check on all cores and returns the verdicts instead of a panic.
+    ///
+    /// # Errors
+    ///
+    /// All points at which something is wrong, in the order of the requests. If already the run without
+    /// failures is bad, that alone.
+    ///
+    /// # Panics
+    ///
+    /// If the environment asks for a point that means nothing.
+    pub fn run<E: fmt::Debug>(
+        &self,
+        code: impl Fn(&FailureAllocator) -> Result<(), E> + Sync,
+    ) -> Result<FailureSummary, Vec<FailurePoint>> {
+        let code = |alloc: &FailureAllocator| code(alloc).map_err(|error| format!("{error:?}"));
+        self.explore(|setting, name, jobs| {
+            workers::on_all_cores(name, jobs, |job| setting.run_once(&code, job))
+        })
+    }
+
+    /// As [`run`](Self::run), on this thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_in_order<E: fmt::Debug>(
+        &self,
+        code: impl Fn(&FailureAllocator) -> Result<(), E>,
+    ) -> Result<FailureSummary, Vec<FailurePoint>> {
+        let code = |alloc: &FailureAllocator| code(alloc).map_err(|error| format!("{error:?}"));
+        self.explore(|setting, name, jobs| {
+            workers::in_order(name, jobs, |job| setting.run_once(&code, job))
+        })
+    }
+
+    /// Goes through the plan, or through the one point that the environment asks for.
+    fn explore(
+        &self,
+        run: impl Fn(&Setting<'_>, &str, &[run::Job]) -> Vec<run::Outcome>,
+    ) -> Result<FailureSummary, Vec<FailurePoint>> {
+        let thread = std::thread::current();
+        // Tests that run one after the other are on the main thread, which has no test's name.
+        let test = thread.name().filter(|name| *name != "main");
+        let line = format!("{}:{}", self.site.file(), self.site.line());
+        let names: Vec<&str> =
+            [self.name.as_deref(), test, Some(&line)].into_iter().flatten().collect();
+        let command = |point: Point| point::command(names[0], test, point);
+        let setting = Setting {
+            may_recover: self.may_recover,
+            command: &command,
+            reports: AtomicUsize::new(0),
+        };
+        let run = |jobs: &[run::Job]| run(&setting, names[0], jobs);
+        match point::wanted(&names) {
+            Some(point) => plan::one_point(&run, point),
+            None => plan::all_points(&run, self.pairs_max),
+        }
+    }
+}
+
+impl Default for AllocFailures {
+    #[track_caller]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[track_caller]
+fn fail(points: &[FailurePoint]) -> ! {
     let mut text = format!("{} points of failure are handled wrongly:\n", points.len());
     for point in points.iter().take(SHOWN_MAX) {
         text += &format!("* {point}");
@@ -123,68 +350,4 @@ pub fn check_all_alloc_failures<E: fmt::Debug>(
         text += &format!("and {} more\n", points.len() - SHOWN_MAX);
     }
     panic!("{text}")
-}
-
-/// Runs `code` once to count its requests, and then, for each request, once with that one failing
-/// alone ([`Fail::Only`]) and once with all later ones failing too ([`Fail::From`]).
-///
-/// Either finds what the other does not: a leak that shows when the clean-up gets its memory, and one
-/// that shows when it does not.
-///
-/// Each run has a fresh [`Gpa`]. Resizes and remaps are refused in all of them, so that each growth
-/// is a request that can fail; growth in place would depend on the addresses of the blocks.
-///
-/// # Errors
-///
-/// All points at which the code does not return an error, leaks, panics, misuses the allocator, or
-/// allocates otherwise than before. If already the run without failures is bad, that alone.
-pub fn all_alloc_failures<E: fmt::Debug>(
-    code: impl Fn(&FailureAllocator) -> Result<(), E>,
-) -> Result<FailureSummary, Vec<FailurePoint>> {
-    let (first, requests) = run_once(&code, Fail::Never, None);
-    if let Some(point) = first {
-        return Err(vec![point]);
-    }
-    let fails = (0..requests).flat_map(|index| [Fail::Only(index), Fail::From(index)]);
-    let again = core::iter::once(Fail::Never);
-    let points: Vec<_> =
-        again.chain(fails).filter_map(|fail| run_once(&code, fail, Some(requests)).0).collect();
-    match points.is_empty() {
-        true => Ok(FailureSummary { requests, points: 2 * requests }),
-        false => Err(points),
-    }
-}
-
-/// Runs the code once; what is wrong, if anything, and the number of requests it made.
-fn run_once<E: fmt::Debug>(
-    code: impl Fn(&FailureAllocator) -> Result<(), E>,
-    fail: Fail,
-    expected: Option<usize>,
-) -> (Option<FailurePoint>, usize) {
-    let gpa = Gpa::builder().quiet().build();
-    let alloc = FailingAllocator::new(gpa).requests(fail).changes(Fail::From(0));
-    let outcome = catch_unwind(AssertUnwindSafe(|| code(&alloc)));
-    let found = alloc.counts().requests;
-    // A refused resize is no failure of memory: only requests count.
-    let induced = alloc.induced_request();
-    let by_result = match (outcome, induced) {
-        (Err(payload), _) => Some(Verdict::Panicked(crate::panics::message(&*payload))),
-        (Ok(Ok(())), Some(_)) => Some(Verdict::Swallowed),
-        (Ok(Err(error)), None) => Some(Verdict::Failed(format!("{error:?}"))),
-        (Ok(_), _) => None,
-    };
-    let by_count = expected.filter(|&expected| match induced {
-        Some(_) => false,
-        None => fail != Fail::Never || expected != found,
-    });
-    let by_count = by_count.map(|expected| Verdict::Nondeterministic { expected, found });
-    let by_heap = match alloc.inner().check() {
-        Check::Ok => None,
-        Check::Leak(leaks) => Some(Verdict::Leaked(leaks)),
-        Check::Misuse { findings, .. } => Some(Verdict::Misused(findings)),
-    };
-    let report = by_heap.as_ref().map(|_| crate::report::of(alloc.inner())).unwrap_or_default();
-    // The heap's verdict first: it has the stacks.
-    let verdict = by_heap.or(by_result).or(by_count);
-    (verdict.map(|verdict| FailurePoint { fail, induced, verdict, report }), found)
 }

@@ -38,8 +38,9 @@
 //!  #[alloc_test] --> run --> TestGuard owns TestAllocator --> alloc_gpa::Gpa, one for each test
 //!                            (fails the test)    (is passed on)
 //!
-//!  check_all_alloc_failures --> code(&FailingAllocator<Gpa>)   for each request k:
-//!                                                              once Only(k), once From(k)
+//!  check_all_alloc_failures --> code(&FailureAllocator)  for each request k: Only(k), From(k),
+//!     (AllocFailures)           a fresh Gpa a run,       Pair(k, l); without growth in place, and
+//!                               on all cores             with growth granted by a rule
 //!
 //!  conformance! --> Run --> Case.run(fresh allocator) --> Probe --call--> allocator [--> Backing]
 //!                   |                                       |                              |
@@ -65,8 +66,9 @@
 //! * The kit runs the allocator under test in its own process: a broken one may corrupt that.
 //! * It needs unwinding: with `panic = "abort"` an allocator that panics ends the test program.
 //! * That an allocator does not *read* live blocks (half of promise 5) cannot be seen from outside.
-//! * [`check_all_alloc_failures`] runs its points one after the other, and refuses all growth in
-//!   place: code that leaks only after a growth in place is not caught by it.
+//! * [`check_all_alloc_failures`] tries each failure in one order of events: code whose threads race
+//!   for the allocator has no points that could be counted. Containers that abort for want of memory
+//!   (`handle_alloc_error`) are tried through their `try_reserve` alone.
 //! * `#[should_panic]` takes any panic for the awaited one: with it, give `expected`, or a leak may
 //!   stand in for it.
 
@@ -88,8 +90,8 @@ pub mod conformance;
 pub use alloc_testing_macros::alloc_test;
 pub use failing::{Fail, FailingAllocator, FailingCounts, InducedFailure};
 pub use failures::{
-    FailureAllocator, FailurePoint, FailureSummary, Verdict, all_alloc_failures,
-    check_all_alloc_failures,
+    AllocFailures, FailureAllocator, FailurePoint, FailureSummary, Growth, Unrestored, Verdict,
+    all_alloc_failures, check_all_alloc_failures,
 };
 pub use ledger::Misuse;
 pub use raw_block::RawBlock;

@@ -31,7 +31,7 @@ pub(crate) fn of_stack(stack: StackId) -> String {
 
 /// Functions of ours that call the code under test: they and their callers are no news.
 const CALLERS: [&str; 2] =
-    ["alloc_testing::test_allocator::run", "alloc_testing::failures::run_once"];
+    ["alloc_testing::test_allocator::run", "alloc_testing::failures::run::Setting"];
 
 /// Leaves out of each stack the way into the allocator and the way from the harness to the test.
 /// Frames are the indented lines; all others stay.
@@ -41,7 +41,8 @@ fn trimmed(report: &str) -> String {
     for line in report.lines() {
         let frame = line.strip_prefix("    ");
         ended &= frame.is_some();
-        ended |= frame.is_some_and(|frame| CALLERS.iter().any(|name| frame.starts_with(name)));
+        let path = frame.unwrap_or_default().trim_start_matches('<');
+        ended |= CALLERS.iter().any(|name| path.starts_with(name));
         if !ended && !frame.is_some_and(is_machinery) {
             kept.push_str(line);
             kept.push('\n');

@@ -1,0 +1,146 @@
+//! One run of a check: what fails in it, as text and back.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use super::heap::Growth;
+use crate::failing::Fail;
+
+/// The environment variable that asks for one point of one check.
+pub(super) const POINT_VARIABLE: &str = "ALLOC_TESTING_POINT";
+
+/// What fails in one run, and whether blocks grow in place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) growth: Growth,
+    pub(super) fail: Fail,
+}
+
+impl Point {
+    /// Where the point stands in a report: by the first request that fails, the fewer failures first.
+    pub(super) fn order(&self) -> (Growth, usize, usize, usize) {
+        let (first, mode, second) = match self.fail {
+            Fail::Only(index) => (index, 1, 0),
+            Fail::From(index) => (index, 2, 0),
+            Fail::Pair(first, second) => (first, 3, second),
+            _ => (0, 0, 0),
+        };
+        (self.growth, first, mode, second)
+    }
+
+    /// The number of requests that the code must make for the last failure to be reached.
+    pub(super) fn requests_min(&self) -> usize {
+        match self.fail {
+            Fail::Only(index) | Fail::From(index) => index.saturating_add(1),
+            Fail::Pair(first, _) => first.saturating_add(1),
+            _ => 0,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (growth, text) = match text.strip_prefix("growing ") {
+            Some(rest) => (Growth::Granted, rest),
+            None => (Growth::Refused, text),
+        };
+        let words: Vec<&str> = text.split(' ').collect();
+        let fail = match words[..] {
+            ["never"] => Fail::Never,
+            ["only", index] => Fail::Only(index.parse().ok()?),
+            ["from", index] => Fail::From(index.parse().ok()?),
+            ["pair", first, second] => {
+                let (first, second) = (first.parse().ok()?, second.parse().ok()?);
+                (first < second).then_some(Fail::Pair(first, second))?
+            }
+            _ => return None,
+        };
+        Some(Self { growth, fail })
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.growth == Growth::Granted {
+            f.write_str("growing ")?;
+        }
+        match self.fail {
+            Fail::Only(index) => write!(f, "only {index}"),
+            Fail::From(index) => write!(f, "from {index}"),
+            Fail::Pair(first, second) => write!(f, "pair {first} {second}"),
+            _ => f.write_str("never"),
+        }
+    }
+}
+
+/// The name of a check and the point that is asked for: `NAME:POINT`. Names hold colons themselves: the
+/// last one decides.
+fn parse_wanted(text: &str) -> Option<(&str, Point)> {
+    let (check, point) = text.rsplit_once(':')?;
+    Some((check, Point::parse(point)?)).filter(|(check, _)| !check.is_empty())
+}
+
+/// Returns the point that the environment asks for, if it asks for one of this check.
+///
+/// # Panics
+///
+/// If the variable holds something else than a check and a point.
+pub(super) fn wanted(names: &[&str]) -> Option<Point> {
+    let text = std::env::var_os(POINT_VARIABLE)?;
+    let text = text.to_string_lossy();
+    let Some((check, point)) = parse_wanted(&text) else {
+        panic!(
+            "{POINT_VARIABLE}={text}: no point; `CHECK:POINT`, where POINT is `never`, `only 17`, \
+             `from 17` or `pair 3 17`, or one of these behind `growing `"
+        )
+    };
+    names.contains(&check).then_some(point)
+}
+
+/// The command that runs this point alone.
+pub(super) fn command(check: &str, test: Option<&str>, point: Point) -> String {
+    // Cargo tells tests of which package they are.
+    let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}"));
+    let package = package.unwrap_or_default();
+    let test = test.map(|test| format!(" {test}")).unwrap_or_default();
+    format!("{POINT_VARIABLE}='{check}:{point}' cargo test{package}{test}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a report prints can be given back; what means nothing is refused.
+    #[test]
+    fn points_are_read_as_they_are_written() {
+        let fails = [Fail::Never, Fail::Only(0), Fail::From(17), Fail::Pair(3, 17)];
+        for growth in [Growth::Refused, Growth::Granted] {
+            for fail in fails {
+                let point = Point { growth, fail };
+                for check in ["parses", "a::tests::parses", "tests/a.rs:31"] {
+                    let text = format!("{check}:{point}");
+                    assert_eq!(parse_wanted(&text), Some((check, point)), "{text}");
+                }
+            }
+        }
+        for text in
+            ["", "only 1", "a:", ":only 1", "a:only", "a:only x", "a:only 1 2", "a:pair 2 1"]
+        {
+            assert_eq!(parse_wanted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn points_are_told_in_the_order_of_their_requests() {
+        let point = |growth, fail| Point { growth, fail };
+        let mut points = [
+            point(Growth::Granted, Fail::Only(0)),
+            point(Growth::Refused, Fail::Pair(0, 2)),
+            point(Growth::Refused, Fail::Only(1)),
+            point(Growth::Refused, Fail::From(0)),
+            point(Growth::Refused, Fail::Only(0)),
+            point(Growth::Refused, Fail::Never),
+        ];
+        points.sort_by_key(Point::order);
+        let texts: Vec<_> = points.iter().map(Point::to_string).collect();
+        assert_eq!(texts, ["never", "only 0", "from 0", "pair 0 2", "only 1", "growing only 0"]);
+    }
+}

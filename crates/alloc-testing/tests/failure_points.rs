@@ -1,0 +1,102 @@
+//! One point of a check, run alone: what the report prints works. The tests that fail on purpose are
+//! run in a child, by their names.
+
+use std::process::{Command, Output};
+
+use alloc_core::{AllocError, AllocatorExt};
+use alloc_testing::{AllocFailures, FailureAllocator};
+
+const POINT: &str = "ALLOC_TESTING_POINT";
+
+/// Three requests; the failure of the last is swallowed.
+fn swallows_the_last(gpa: &FailureAllocator) -> Result<(), AllocError> {
+    drop(gpa.create(1)?);
+    drop(gpa.create(2)?);
+    let _ = gpa.create(3);
+    Ok(())
+}
+
+#[test]
+#[ignore = "fails on purpose: run by the others"]
+fn planted() {
+    AllocFailures::new().check(swallows_the_last);
+}
+
+#[test]
+#[ignore = "fails on purpose: run by the others"]
+fn planted_with_a_name() {
+    AllocFailures::new().name("three: blocks").check_in_order(swallows_the_last);
+}
+
+#[test]
+#[ignore = "says how much is run: run by the others"]
+fn told() {
+    let summary = AllocFailures::new().check(|gpa| gpa.create(1).map(drop));
+    println!("{summary}");
+}
+
+/// Runs an ignored test of this file, with this point asked for.
+fn run(test: &str, point: Option<&str>, more: &[&str]) -> (bool, String) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--ignored", "--nocapture"]).args(more).env_remove(POINT);
+    command.envs(point.map(|point| (POINT, point)));
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (status.success(), text)
+}
+
+/// The command that a failing check prints: its variable's value, and the test.
+fn again(text: &str) -> (String, String) {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("again: ")).expect(text);
+    let rest = line.strip_prefix("ALLOC_TESTING_POINT='").expect(line);
+    let (point, command) = rest.split_once('\'').expect(line);
+    (point.to_owned(), command.trim().to_owned())
+}
+
+/// The whole check names the one bad point; the point alone fails in the same way; another passes.
+#[test]
+fn a_failing_point_can_be_run_alone() {
+    let (passed, text) = run("planted", None, &[]);
+    assert!(!passed && text.contains("1 points of failure are handled wrongly"), "{text}");
+    let (point, command) = again(&text);
+    assert_eq!(point, "planted:only 2");
+    assert!(command.starts_with("cargo test") && command.ends_with(" planted"), "{command}");
+
+    let (passed, text) = run("planted", Some(&point), &[]);
+    assert!(!passed && text.contains("swallowed: the code returned Ok"), "{text}");
+    assert_eq!(again(&text), (point, command));
+    assert!(run("planted", Some("planted:only 1"), &[]).0);
+    assert!(run("planted", Some("planted:pair 0 1"), &[]).0);
+}
+
+/// A check with a name is asked for by it; one on the main thread, which has no test's name, by its line.
+#[test]
+fn a_check_has_a_name() {
+    let (_, text) = run("planted_with_a_name", None, &[]);
+    let (point, _) = again(&text);
+    assert_eq!(point, "three: blocks:only 2");
+    let (passed, text) = run("planted_with_a_name", Some(&point), &[]);
+    assert!(!passed && again(&text).0 == point, "{text}");
+
+    let (_, text) = run("planted", None, &["--test-threads=1"]);
+    let (point, _) = again(&text);
+    assert!(point.ends_with(":only 2"), "{text}");
+    let (passed, text) = run("planted", Some(&point), &["--test-threads=1"]);
+    assert!(!passed && again(&text).0 == point, "{text}");
+}
+
+/// A point runs alone in the check that is asked for, and changes nothing in others. One that the code
+/// does not come to, and one that means nothing, fail.
+#[test]
+fn a_point_is_of_one_check() {
+    let all = "1 requests, 2 points of failure (0 of 0 pairs), 3 runs";
+    let one = "1 requests, 1 points of failure (0 of 0 pairs), 1 runs";
+    for (point, told) in [(None, all), (Some("told:from 0"), one), (Some("planted:only 2"), all)] {
+        let (passed, text) = run("told", point, &[]);
+        assert!(passed && text.contains(told), "{point:?}: {text}");
+    }
+    let (passed, text) = run("told", Some("told:only 5"), &[]);
+    assert!(!passed && text.contains("the code made 6 requests at first, and 1 now"), "{text}");
+    let (passed, text) = run("told", Some("told:sometimes"), &[]);
+    assert!(!passed && text.contains("ALLOC_TESTING_POINT=told:sometimes: no point"), "{text}");
+}
