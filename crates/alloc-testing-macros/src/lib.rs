@@ -1,27 +1,35 @@
-//! The attribute macro of alloc-testing; use it from there.
+//! The attribute macros of alloc-testing; use them from there.
 //!
 //! ```text
-//! #[alloc_test]                              #[test]
+//! #[alloc_test(live_bytes = 4096)]           #[test]
 //! #[ignore]                                  #[ignore]
 //! fn parses(gpa: &TestAllocator) {           fn parses() {
 //!     BODY                             =>        fn parses(gpa: &TestAllocator) { BODY }
-//! }                                              ::alloc_testing::run(|alloc| parses(alloc))
+//! }                                              judge(outcome(SETTINGS, AWAITED, |alloc| parses(alloc)))
 //!                                            }
+//!
+//! #[suite]                                   mod tests {
+//! mod tests {                                    fn __run_parses() -> Outcome { .. outcome(..) }
+//!     #[alloc_test]                    =>        #[test] fn parses() { judge(__run_parses()) }
+//!     fn parses(gpa: &TestAllocator) {}          pub const SUITE: Suite = Suite { tests: &[ .. ] };
+//! }                                          }
 //! ```
 //!
 //! # Drawbacks
 //!
-//! What it writes names the crate `::alloc_testing`: a crate that renames its dependency calls
+//! What they write names the crate `::alloc_testing`: a crate that renames its dependency calls
 //! `run` of that name instead.
 
+mod arguments;
+mod suites;
+mod written;
+
 use proc_macro::TokenStream;
-use quote::quote;
-use syn::{Error, FnArg, ItemFn, Result};
 
 /// Makes a function with one parameter a test, and hands it a fresh checked allocator.
 ///
-/// A leak, or any misuse that the allocator finds, fails the test; see `alloc_testing::run`, which
-/// it calls.
+/// A leak, any misuse that the allocator finds, a budget that is not kept and a thread that is not
+/// joined fail the test, also when it panics for another reason, or as it should.
 ///
 /// ```text
 /// #[alloc_test]
@@ -33,115 +41,37 @@ use syn::{Error, FnArg, ItemFn, Result};
 ///
 /// The parameter's type is `&TestAllocator`, or what that turns into: `&dyn Allocator`,
 /// `impl Allocator + Copy`. The function may return what a `#[test]` may. Other attributes stay:
-/// `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation.
+/// `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation. A test that panics as it should fails if
+/// it leaks, and a leak is no panic that it should make.
+///
+/// | argument | |
+/// | --- | --- |
+/// | `live_bytes = EXPR` | bytes that the test may have live at once |
+/// | `requests = EXPR` | blocks that it may ask for |
+/// | `settings = EXPR` | `Settings`, or a `Builder` of the heap; the two above are changes to them |
+/// | `block_on = PATH` | what runs the test if it is an `async fn`: a function that takes a future and returns its output |
 #[proc_macro_attribute]
 pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let written = expand(&arguments.into(), item.into());
+    let written = written::alloc_test(arguments.into(), item.into());
     written.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-fn expand(
-    arguments: &proc_macro2::TokenStream,
-    item: proc_macro2::TokenStream,
-) -> Result<proc_macro2::TokenStream> {
-    let mut function = syn::parse2::<ItemFn>(item)
-        .map_err(|error| Error::new(error.span(), "`#[alloc_test]` stands on a function"))?;
-    if !arguments.is_empty() {
-        return Err(Error::new_spanned(arguments, "`#[alloc_test]` takes no arguments"));
-    }
-    check_signature(&function)?;
-    let attributes = std::mem::take(&mut function.attrs);
-    let visibility = std::mem::replace(&mut function.vis, syn::Visibility::Inherited);
-    let name = &function.sig.ident;
-    let output = &function.sig.output;
-    Ok(quote! {
-        #(#attributes)*
-        #[::core::prelude::v1::test]
-        #visibility fn #name() #output {
-            #function
-            ::alloc_testing::run(|alloc| #name(alloc))
-        }
-    })
-}
-
-/// The function is one that a test harness could call, but for its parameter.
-fn check_signature(function: &ItemFn) -> Result<()> {
-    let signature = &function.sig;
-    if let Some(token) = &signature.asyncness {
-        let message = "an async test calls `alloc_testing::run` around the block that its runtime \
-                       runs; `#[alloc_test]` knows no runtime";
-        return Err(Error::new_spanned(token, message));
-    }
-    if let Some(token) = &signature.constness {
-        return Err(Error::new_spanned(token, "a test is no `const fn`"));
-    }
-    if let Some(abi) = &signature.abi {
-        return Err(Error::new_spanned(abi, "a test has Rust's own calling convention"));
-    }
-    if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, "a test is not generic"));
-    }
-    let message = "an `#[alloc_test]` has one parameter, its allocator: `gpa: &TestAllocator`";
-    match signature.inputs.iter().collect::<Vec<_>>().as_slice() {
-        [FnArg::Typed(_)] => {}
-        [FnArg::Receiver(receiver)] => return Err(Error::new_spanned(receiver, message)),
-        [] => return Err(Error::new_spanned(&signature.ident, message)),
-        [_, more @ ..] => return Err(Error::new_spanned(more[0], message)),
-    }
-    let tests = function.attrs.iter().find(|attribute| attribute.path().is_ident("test"));
-    match tests {
-        Some(attribute) => {
-            Err(Error::new_spanned(attribute, "`#[alloc_test]` makes it a `#[test]` by itself"))
-        }
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What the macro writes for `item`, or its error.
-    fn written(arguments: &str, item: &str) -> std::result::Result<String, String> {
-        let arguments = arguments.parse().expect("tokens");
-        expand(&arguments, item.parse().expect("tokens"))
-            .map(|tokens| tokens.to_string())
-            .map_err(|error| error.to_string())
-    }
-
-    /// Attributes and visibility go to the test, the signature and the result stay with both.
-    #[test]
-    fn a_test_is_written_around_the_function() {
-        let item = "#[ignore] #[doc = \"why\"] pub fn name(gpa: &T) -> Result<(), E> { body(gpa) }";
-        let expected = quote! {
-            #[ignore] #[doc = "why"]
-            #[::core::prelude::v1::test]
-            pub fn name() -> Result<(), E> {
-                fn name(gpa: &T) -> Result<(), E> { body(gpa) }
-                ::alloc_testing::run(|alloc| name(alloc))
-            }
-        };
-        assert_eq!(written("", item), Ok(expected.to_string()));
-    }
-
-    /// Each thing that cannot be a test says why.
-    #[test]
-    fn what_is_no_test_is_refused() {
-        let cases = [
-            ("leaks", "fn f(gpa: &T) {}", "takes no arguments"),
-            ("", "struct S;", "stands on a function"),
-            ("", "fn f() {}", "has one parameter, its allocator"),
-            ("", "fn f(gpa: &T, more: u8) {}", "has one parameter, its allocator"),
-            ("", "fn f(&self) {}", "has one parameter, its allocator"),
-            ("", "async fn f(gpa: &T) {}", "calls `alloc_testing::run` around the block"),
-            ("", "const fn f(gpa: &T) {}", "no `const fn`"),
-            ("", "extern \"C\" fn f(gpa: &T) {}", "Rust's own calling convention"),
-            ("", "fn f<A: Allocator>(gpa: A) {}", "is not generic"),
-            ("", "#[test] fn f(gpa: &T) {}", "makes it a `#[test]` by itself"),
-        ];
-        for (arguments, item, part) in cases {
-            let error = written(arguments, item).expect_err(item);
-            assert!(error.contains(part), "{item}: {error}");
-        }
-    }
+/// Makes the tests of a module a suite for alloc-testing's own runner: the constant `SUITE`.
+///
+/// Tests are the functions with `#[alloc_test]` and those with `#[test]`, in the module and in the
+/// modules that are written inside it. Under the harness of `rustc --test` they are tests as without
+/// the attribute.
+///
+/// ```text
+/// #[suite]
+/// mod tests {
+///     #[alloc_test]
+///     fn parses(gpa: &TestAllocator) { .. }
+/// }
+/// alloc_testing::main!(tests);
+/// ```
+#[proc_macro_attribute]
+pub fn suite(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let written = suites::suite(&arguments.into(), item.into());
+    written.unwrap_or_else(|error| error.to_compile_error()).into()
 }

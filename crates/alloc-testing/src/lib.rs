@@ -69,8 +69,7 @@
 //! * [`check_all_alloc_failures`] tries each failure in one order of events: code whose threads race
 //!   for the allocator has no points that could be counted. Containers that abort for want of memory
 //!   (`handle_alloc_error`) are tried through their `try_reserve` alone.
-//! * `#[should_panic]` takes any panic for the awaited one: with it, give `expected`, or a leak may
-//!   stand in for it.
+//! * A thread without a handle of its test's allocator may panic unnoticed, as anywhere.
 
 mod rng;
 mod bytes;
@@ -83,6 +82,7 @@ mod validated;
 mod failing;
 mod failures;
 mod test_allocator;
+mod outcome;
 mod macros;
 pub mod hostile;
 pub mod conformance;
@@ -94,10 +94,25 @@ pub use failures::{
     all_alloc_failures, check_all_alloc_failures,
 };
 pub use ledger::Misuse;
+pub use outcome::TestResult;
 pub use raw_block::RawBlock;
 pub use seed::{SEED_VARIABLE, seed};
-pub use test_allocator::{TestAllocator, TestGuard, run};
+pub use test_allocator::{
+    Budget, Settings, SharedTestAllocator, TestAllocator, TestGuard, run, run_async,
+    run_async_with, run_with,
+};
 pub use validated::Validated;
+
+/// What the macros name; no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::outcome::{Awaited, Outcome, judge, outcome, plain_outcome};
+
+    /// The settings that a test names.
+    pub fn settings(given: impl Into<crate::Settings>) -> crate::Settings {
+        given.into()
+    }
+}
 
 /// The examples of the README are tests.
 #[cfg(doctest)]

@@ -30,12 +30,15 @@ pub(crate) fn of_stack(stack: StackId) -> String {
 }
 
 /// Functions of ours that call the code under test: they and their callers are no news.
-const CALLERS: [&str; 2] =
-    ["alloc_testing::test_allocator::run", "alloc_testing::failures::run::Setting"];
+const CALLERS: [&str; 3] = [
+    "alloc_testing::test_allocator::run",
+    "alloc_testing::outcome::",
+    "alloc_testing::failures::run::Setting",
+];
 
 /// Leaves out of each stack the way into the allocator and the way from the harness to the test.
 /// Frames are the indented lines; all others stay.
-fn trimmed(report: &str) -> String {
+pub(crate) fn trimmed(report: &str) -> String {
     let mut kept = String::new();
     let mut ended = false;
     for line in report.lines() {

@@ -26,7 +26,8 @@ pub(crate) fn or_environment(given: Option<u64>) -> u64 {
     seed
 }
 
-fn parse(text: &str) -> Option<u64> {
+/// The number that a text says, decimal or after 0x.
+pub(crate) fn parse(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),

@@ -1,17 +1,35 @@
 //! A fresh checked allocator for each test.
 
 use core::ops::Deref;
+use core::ptr::NonNull;
+use std::sync::{Arc, Weak};
 
-use alloc_core::{Allocator, UnsizedFree};
-use alloc_gpa::{Builder, Check, Gpa};
+use alloc_core::{AllocError, Allocator, Layout, UnsizedFree};
+use alloc_gpa::{Check, Gpa, LeakTotals};
 
-/// The allocator of one test: what is still allocated when the test ends, and any misuse before,
-/// fails that test, and only that one.
+mod settings;
+mod account;
+mod book;
+mod metered;
+mod budget;
+mod shared;
+
+use account::Account;
+use book::{Book, Charge, ChargeKind};
+pub use budget::Budget;
+use metered::metered;
+pub use settings::Settings;
+pub use shared::SharedTestAllocator;
+
+/// The allocator of one test: what is still allocated when the test ends, any misuse before, a budget
+/// that was not kept and a thread that was not joined fail that test, and only that one.
 ///
-/// A test gets it from [`#[alloc_test]`](crate::alloc_test), from [`run`], or from a [`TestGuard`].
-/// It is a [`Gpa`] of its own, so tests that run side by side do not mix, and threads of a test may
-/// share it. What it finds comes with the stacks of allocation and free; of what leaked it says which
-/// leaked block holds which, and shows cycles.
+/// A test gets it from [`#[alloc_test]`](crate::alloc_test), from [`run`] and its sisters, or from a
+/// [`TestGuard`]. It is a [`Gpa`] of its own, so tests that run side by side do not mix: a block that
+/// goes from one test to another and is freed there is a finding in that one, and a leak in the first.
+/// Threads of a test share it, by reference or, if they outlive that, by a
+/// [handle](Self::shared). What it finds comes with the stacks of allocation and free; of what leaked
+/// it says which leaked block holds which, and shows cycles.
 ///
 /// An access that traps, to a block that was freed or beyond a guarded one, is a finding like others:
 /// the test goes on, reads zeros there, and fails at its end. Other faults end the process, as
@@ -26,24 +44,45 @@ use alloc_gpa::{Builder, Check, Gpa};
 /// });
 /// ```
 #[derive(Debug)]
-pub struct TestAllocator(Gpa);
+pub struct TestAllocator {
+    gpa: Gpa,
+    /// What the test asked for, if it has limits.
+    account: Option<Account>,
+    book: Book,
+    /// Itself, for handles.
+    this: Weak<TestAllocator>,
+}
 
 impl TestAllocator {
+    fn new(settings: Settings) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            gpa: settings.heap.quiet().build(),
+            account: Account::of(settings.limits),
+            book: Book::new(&settings),
+            this: this.clone(),
+        })
+    }
+
     /// Returns the checking allocator behind it, with its statistics and findings.
     #[must_use]
     pub const fn gpa(&self) -> &Gpa {
-        &self.0
+        &self.gpa
+    }
+
+    fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.account.iter()
     }
 }
 
-// SAFETY: 1 to 7 are kept by forwarding to `Gpa`, which keeps them.
+// SAFETY: what is granted is granted by `Gpa`, which keeps 1 to 3, 5 and 6. 4: nothing here panics. 7: what
+// was refused is not entered as live.
 unsafe impl Allocator for TestAllocator {
-    alloc_core::forward!(self.0);
+    metered!(self.gpa);
 }
 
 // SAFETY: the sizes are those that `Gpa` tells.
 unsafe impl UnsizedFree for TestAllocator {
-    alloc_core::forward_unsized!(self.0);
+    metered!(@unsized self.gpa);
 }
 
 alloc_core::impl_foreign_allocator!(impl[] for TestAllocator);
@@ -65,18 +104,18 @@ alloc_core::impl_foreign_allocator!(impl[] for TestAllocator);
 #[derive(Debug)]
 #[must_use = "a `TestGuard` that is dropped at once checks nothing"]
 pub struct TestGuard {
-    alloc: TestAllocator,
+    alloc: Arc<TestAllocator>,
     done: bool,
 }
 
 impl TestGuard {
     /// Makes a fresh allocator.
-    pub const fn new() -> Self {
-        Self::with(Gpa::builder())
+    pub fn new() -> Self {
+        Self::with(Settings::new())
     }
 
-    /// Makes a fresh allocator with other settings: each block beside pages that trap, so that reads
-    /// after the free and past the end are found, too; the first bytes of what leaked.
+    /// Makes a fresh allocator with other settings: [`Settings`], or those of the heap alone, so that
+    /// reads after the free and past the end are found too, or the first bytes of what leaked are shown.
     ///
     /// ```
     /// use alloc_core::AllocatorExt;
@@ -87,36 +126,95 @@ impl TestGuard {
     /// let parser = gpa.gpa().tagged("parser"); // leaks and findings say the name
     /// assert_eq!(parser.dupe_str("text").unwrap().len(), 4);
     /// ```
-    pub const fn with(settings: Builder) -> Self {
-        Self { alloc: TestAllocator(settings.quiet().build()), done: false }
+    pub fn with(settings: impl Into<Settings>) -> Self {
+        Self { alloc: TestAllocator::new(settings.into()), done: false }
     }
 
     /// Ends the test's allocator now; the same as its drop.
     ///
     /// # Panics
     ///
-    /// If something is still allocated or misuse was found; the message is the report.
+    /// If something is still allocated, misuse was found, a budget was not kept, or a thread still has
+    /// a handle; the message is the report.
     #[track_caller]
-    pub fn finish(mut self) {
-        self.done = true;
-        if let Some(report) = self.alloc.report() {
+    pub fn finish(self) {
+        if let Some(report) = self.judge() {
             panic!("{report}");
         }
+    }
+
+    /// Ends the test's allocator; what there is to say against the test.
+    pub(crate) fn judge(mut self) -> Option<Report> {
+        self.done = true;
+        self.alloc.report()
+    }
+}
+
+/// What there is to say against a test, beside what it says itself.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "for those who print it otherwise than as text")]
+pub(crate) struct Report {
+    pub(crate) leaks: LeakTotals,
+    /// Number of findings.
+    pub(crate) findings: u64,
+    /// Names of all kinds of faults, each once.
+    pub(crate) kinds: Vec<&'static str>,
+    /// All of it, with stacks.
+    pub(crate) text: String,
+}
+
+impl core::fmt::Display for Report {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
 impl TestAllocator {
     /// What there is to say against the test, if anything.
-    fn report(&self) -> Option<String> {
-        let verdict = match self.0.check() {
-            Check::Ok => return None,
-            Check::Leak(leaks) => format!("{} blocks leaked, {} bytes", leaks.count, leaks.bytes),
-            Check::Misuse { findings, leaks } => {
-                format!("{findings} findings, {} blocks leaked", leaks.count)
-            }
+    fn report(&self) -> Option<Report> {
+        let charges = self.book_closed();
+        let (findings, leaks) = match self.gpa.check() {
+            Check::Ok if charges.is_empty() => return None,
+            Check::Ok => (0, LeakTotals::default()),
+            Check::Leak(leaks) => (0, leaks),
+            Check::Misuse { findings, leaks } => (findings, leaks),
         };
-        let report = crate::report::of(&self.0);
-        Some(format!("the test's allocator was left with {verdict}:\n{report}"))
+        let mut kinds: Vec<_> = self.gpa.findings().map(|finding| finding.kind.name()).collect();
+        let mut verdict = Vec::new();
+        if findings != 0 {
+            verdict.push(format!("{findings} findings"));
+        }
+        if leaks.count != 0 {
+            kinds.push("leak");
+            verdict.push(format!("{} blocks leaked, {} bytes", leaks.count, leaks.bytes));
+        } else if findings != 0 {
+            verdict.push("0 blocks leaked".to_owned());
+        }
+        for kind in ChargeKind::ALL {
+            let count = charges.iter().filter(|charge| charge.kind == kind).count();
+            if count != 0 {
+                kinds.push(kind.name());
+                verdict.push(format!("{count} {}", kind.words()));
+            }
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        let mut text = format!("the test's allocator was left with {}:\n", verdict.join(", "));
+        for charge in &charges {
+            text += &crate::report::trimmed(&charge.text);
+        }
+        text += &crate::report::of(&self.gpa);
+        Some(Report { leaks, findings, kinds, text })
+    }
+
+    /// The charges, once the threads had their time.
+    fn book_closed(&self) -> Vec<Charge> {
+        let mut charges = self.book.close();
+        if let Some(excess) = self.account.as_ref().and_then(Account::excess) {
+            let text = format!("budget of the test {excess}");
+            charges.insert(0, Charge { kind: ChargeKind::Budget, text });
+        }
+        charges
     }
 }
 
@@ -150,12 +248,11 @@ impl Drop for TestGuard {
     }
 }
 
-/// Runs a test with a fresh [`TestAllocator`] and returns what it returns; what
-/// [`#[alloc_test]`](crate::alloc_test) does.
+/// Runs a test with a fresh [`TestAllocator`] and returns what it returns.
 ///
 /// # Panics
 ///
-/// If the test panics, or leaves something allocated, or misuse was found.
+/// If the test panics; or, at its end, as [`TestGuard::finish`] does.
 ///
 /// ```
 /// use alloc_core::AllocatorExt;
@@ -168,8 +265,66 @@ impl Drop for TestGuard {
 /// ```
 #[track_caller]
 pub fn run<R>(test: impl FnOnce(&TestAllocator) -> R) -> R {
-    let guard = TestGuard::new();
+    run_with(Settings::new(), test)
+}
+
+/// As [`run`], with other [`Settings`].
+///
+/// # Panics
+///
+/// As [`run`].
+#[track_caller]
+pub fn run_with<R>(settings: impl Into<Settings>, test: impl FnOnce(&TestAllocator) -> R) -> R {
+    let guard = TestGuard::with(settings);
     let result = test(&guard);
+    guard.finish();
+    result
+}
+
+/// As [`run`], for a test that is a future: whatever drives it, in whichever thread.
+///
+/// Tasks that the test spawns own a [`SharedTestAllocator`]; await them, or they are told to be still
+/// running. If the future is dropped before it is done, its allocator is judged then.
+///
+/// ```
+/// use alloc_core::AllocatorExt;
+///
+/// # fn block_on<F: Future>(future: F) -> F::Output {
+/// #     let mut future = std::pin::pin!(future);
+/// #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+/// #     loop {
+/// #         if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut context) { return done; }
+/// #     }
+/// # }
+/// // #[tokio::test]
+/// async fn answers() {
+///     alloc_testing::run_async(async |gpa| {
+///         let text = gpa.dupe_str("42").unwrap();
+///         assert_eq!(text.len(), 2);
+///     })
+///     .await;
+/// }
+/// # block_on(answers());
+/// ```
+///
+/// # Panics
+///
+/// As [`run`].
+pub async fn run_async<R>(test: impl AsyncFnOnce(&TestAllocator) -> R) -> R {
+    run_async_with(Settings::new(), test).await
+}
+
+/// As [`run_async`], with other [`Settings`].
+///
+/// # Panics
+///
+/// As [`run`].
+pub async fn run_async_with<R>(
+    settings: impl Into<Settings>,
+    test: impl AsyncFnOnce(&TestAllocator) -> R,
+) -> R {
+    let guard = TestGuard::with(settings);
+    let result = test(&guard).await;
     guard.finish();
     result
 }

@@ -50,10 +50,64 @@ fn attributes_stay(gpa: &TestAllocator) {
     panic!("as it should");
 }
 
-#[alloc_test]
-#[should_panic(expected = "the test's allocator was left with 1 blocks leaked, 8 bytes")]
-fn a_leak_fails_the_test(gpa: &TestAllocator) {
-    Owned::leak(gpa.create(5u64).unwrap());
+/// What `#[alloc_test]` writes, as a function to call.
+mod failing {
+    use super::*;
+
+    #[alloc_test]
+    #[ignore = "fails, as `attributes_judge_the_test` awaits"]
+    pub(super) fn leaks(gpa: &TestAllocator) {
+        Owned::leak(gpa.create(5u64).unwrap());
+    }
+
+    #[alloc_test]
+    #[ignore = "fails, as `attributes_judge_the_test` awaits"]
+    #[should_panic(expected = "as it should")]
+    pub(super) fn leaks_and_panics_as_it_should(gpa: &TestAllocator) {
+        Owned::leak(gpa.create(5u64).unwrap());
+        panic!("as it should");
+    }
+
+    #[alloc_test]
+    #[ignore = "fails, as `attributes_judge_the_test` awaits"]
+    #[should_panic]
+    pub(super) fn leaks_and_does_not_panic(gpa: &TestAllocator) {
+        Owned::leak(gpa.create(5u64).unwrap());
+    }
+
+    #[alloc_test]
+    #[ignore = "fails, as `attributes_judge_the_test` awaits"]
+    pub(super) fn leaks_and_returns_an_error(gpa: &TestAllocator) -> Result<(), &'static str> {
+        Owned::leak(gpa.create(5u64).unwrap());
+        Err("no")
+    }
+
+    #[alloc_test(live_bytes = 8, requests = 2, settings = Gpa::builder().dump(8))]
+    #[ignore = "fails, as `attributes_judge_the_test` awaits"]
+    pub(super) fn asks_for_too_much(gpa: &TestAllocator) {
+        drop(gpa.create(0u64));
+        drop(gpa.alloc_fill(9, 0u8));
+    }
+}
+
+/// A leak fails a test that panics as it should, and is not taken for that panic; a test that returns
+/// an error and leaks is told both.
+#[test]
+fn attributes_judge_the_test() {
+    let left = "the test's allocator was left with 1 blocks leaked, 8 bytes";
+    assert!(failure(failing::leaks).starts_with(left));
+    assert!(failure(failing::leaks_and_panics_as_it_should).starts_with(left));
+    let both = failure(failing::leaks_and_does_not_panic);
+    assert!(
+        both.starts_with(&format!("the test did not panic as it should; and {left}")),
+        "{both}"
+    );
+    let both = failure(failing::leaks_and_returns_an_error);
+    assert!(both.starts_with(&format!("the test returned an error: \"no\"; and {left}")), "{both}");
+    let excess = failure(failing::asks_for_too_much);
+    let expected = "left with 1 budgets not kept:\n\
+                    budget of the test exceeded: 9 live bytes of 8, by a request of 9 bytes at\n";
+    assert!(excess.contains(expected) && excess.contains("test_allocator.rs"), "{excess}");
 }
 
 /// The report has the stack of the allocation, with this file in it.

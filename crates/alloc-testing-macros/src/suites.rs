@@ -1,0 +1,187 @@
+//! What is written for a module of tests.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::{Attribute, Error, Item, ItemFn, ItemMod, Meta, Result};
+
+use crate::arguments::{self, Arguments};
+use crate::written::Test;
+
+/// What `#[suite]` writes.
+pub(crate) fn suite(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream> {
+    if !arguments.is_empty() {
+        return Err(Error::new_spanned(arguments, "`#[suite]` takes no arguments"));
+    }
+    let module = syn::parse2::<ItemMod>(item)
+        .map_err(|error| Error::new(error.span(), "`#[suite]` stands on a module"))?;
+    module_of(module)
+}
+
+/// The module with its tests written anew, and its suite at the end.
+fn module_of(module: ItemMod) -> Result<TokenStream> {
+    let Some((_, items)) = module.content else {
+        let message = "`#[suite]` stands on a module whose tests are in braces behind its name";
+        return Err(Error::new_spanned(&module.ident, message));
+    };
+    let (mut written, mut tests, mut suites) = (Vec::new(), Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Fn(function) if kind(&function).is_some() => {
+                let (test, entry) = test(function)?;
+                written.push(test);
+                tests.push(entry);
+            }
+            Item::Mod(inner) if holds_tests(&inner) => {
+                let (name, conditions) = (&inner.ident, conditions(&inner.attrs));
+                suites.push(quote!(#(#conditions)* self::#name::SUITE));
+                written.push(module_of(inner)?);
+            }
+            other => written.push(other.into_token_stream()),
+        }
+    }
+    let (attributes, visibility, name) = (&module.attrs, &module.vis, &module.ident);
+    Ok(quote! {
+        #(#attributes)*
+        #visibility mod #name {
+            #(#written)*
+
+            /// The tests of this module.
+            #[allow(dead_code, unreachable_pub, reason = "the runner names it")]
+            pub const SUITE: ::alloc_testing::runner::Suite = ::alloc_testing::runner::Suite {
+                tests: &[#(#tests),*],
+                suites: &[#(#suites),*],
+            };
+        }
+    })
+}
+
+/// The attribute that makes a function a test.
+fn kind(function: &ItemFn) -> Option<usize> {
+    function.attrs.iter().position(|attribute| {
+        let last = attribute.path().segments.last();
+        last.is_some_and(|last| last.ident == "alloc_test" || last.ident == "test")
+    })
+}
+
+/// Whether there is a test in the module, or in one inside it.
+fn holds_tests(module: &ItemMod) -> bool {
+    let items = module.content.iter().flat_map(|(_, items)| items);
+    items.into_iter().any(|item| match item {
+        Item::Fn(function) => kind(function).is_some(),
+        Item::Mod(inner) => holds_tests(inner),
+        _ => false,
+    })
+}
+
+/// The attributes that decide whether an item is there.
+fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
+}
+
+/// The functions of a test, and its entry in the suite.
+fn test(mut function: ItemFn) -> Result<(TokenStream, TokenStream)> {
+    let place = kind(&function).expect("asked for before");
+    let attribute = function.attrs.remove(place);
+    let is_plain = attribute.path().segments.last().is_some_and(|last| last.ident == "test");
+    let ignored = arguments::ignored(&function.attrs)?;
+    let test = if is_plain {
+        Test::plain(function)?
+    } else {
+        let arguments = match &attribute.meta {
+            Meta::List(list) => syn::parse2::<Arguments>(list.tokens.clone())?,
+            _ => Arguments::default(),
+        };
+        Test::with_allocator(&arguments, function)?
+    };
+    let Test { attributes, visibility, name, outcome } = test;
+    let conditions = conditions(&attributes);
+    let text = name.unraw().to_string();
+    let run = format_ident!("__run_{text}");
+    let ignored = match ignored {
+        Some(reason) => quote!(::core::option::Option::Some(#reason)),
+        None => quote!(::core::option::Option::None),
+    };
+    // The line of the function, not that of `#[suite]`.
+    let line = quote_spanned!(name.span()=> ::core::line!());
+    let entry = quote! {
+        #(#conditions)*
+        ::alloc_testing::runner::Test {
+            name: ::core::concat!(::core::module_path!(), "::", #text),
+            file: ::core::file!(),
+            line: #line,
+            ignored: #ignored,
+            run: #run,
+        }
+    };
+    let functions = quote! {
+        #(#conditions)*
+        #[allow(dead_code, non_snake_case, reason = "the runner calls it")]
+        fn #run() -> ::alloc_testing::__private::Outcome #outcome
+
+        #(#attributes)*
+        #[::core::prelude::v1::test]
+        #visibility fn #name() {
+            ::alloc_testing::__private::judge(#run())
+        }
+    };
+    Ok((functions, entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(item: &str) -> std::result::Result<String, String> {
+        let written = suite(&TokenStream::new(), item.parse().expect("tokens"));
+        written.map(|tokens| tokens.to_string()).map_err(|error| error.to_string())
+    }
+
+    /// Tests of both kinds, and those of inner modules, are entered; other items stay.
+    #[test]
+    fn a_suite_holds_all_tests_of_the_module() {
+        let text = written(
+            "mod tests { use a::b; #[alloc_test(requests = 3)] #[ignore = \"why\"] fn one(gpa: &T) {} \
+             mod inner { #[cfg(unix)] #[test] fn two() {} } mod other {} fn helper() {} }",
+        )
+        .expect("a suite");
+        for part in [
+            "use a :: b ;",
+            "\"::\" , \"one\")",
+            "Some (\"why\")",
+            "suites : & [self :: inner :: SUITE]",
+            "# [cfg (unix)] :: alloc_testing :: runner :: Test",
+            "\"::\" , \"two\")",
+            "plain_outcome",
+            ". requests (3)",
+            "mod other { }",
+            "fn helper () { }",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches("pub const SUITE").count(), 2, "{text}");
+    }
+
+    /// What is no module of tests says why.
+    #[test]
+    fn what_is_no_suite_is_refused() {
+        for (item, part) in [
+            ("fn f() {}", "stands on a module"),
+            ("mod tests;", "in braces"),
+            ("mod tests { #[test] fn f(x: u8) {} }", "takes nothing"),
+            ("mod tests { #[alloc_test] fn f() {} }", "one parameter"),
+            ("mod tests { #[alloc_test(x = 1)] fn f(gpa: &T) {} }", "takes `live_bytes`"),
+        ] {
+            let error = written(item).expect_err(item);
+            assert!(error.contains(part), "{item}: {error}");
+        }
+        let error = suite(
+            &quote!(x),
+            quote!(
+                mod tests {}
+            ),
+        )
+        .expect_err("arguments");
+        assert!(error.to_string().contains("takes no arguments"));
+    }
+}

@@ -1,0 +1,201 @@
+//! What is written for one test.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Error, FnArg, Ident, ItemFn, Result, ReturnType, Visibility};
+
+use crate::arguments::{self, Arguments};
+
+/// A test: the function, taken apart.
+pub(crate) struct Test {
+    /// What goes to the test that is written, `#[should_panic]` left out.
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) name: Ident,
+    /// A block whose value is the outcome.
+    pub(crate) outcome: TokenStream,
+}
+
+/// What `#[alloc_test]` writes.
+pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function = syn::parse2::<ItemFn>(item)
+        .map_err(|error| Error::new(error.span(), "`#[alloc_test]` stands on a function"))?;
+    let tests = function.attrs.iter().find(|attribute| attribute.path().is_ident("test"));
+    if let Some(attribute) = tests {
+        let message = "`#[alloc_test]` makes it a `#[test]` by itself";
+        return Err(Error::new_spanned(attribute, message));
+    }
+    let Test { attributes, visibility, name, outcome } =
+        Test::with_allocator(&syn::parse2(arguments)?, function)?;
+    Ok(quote! {
+        #(#attributes)*
+        #[::core::prelude::v1::test]
+        #visibility fn #name() {
+            ::alloc_testing::__private::judge(#outcome)
+        }
+    })
+}
+
+impl Test {
+    /// The test of a function that takes an allocator.
+    pub(crate) fn with_allocator(arguments: &Arguments, function: ItemFn) -> Result<Self> {
+        check_signature(&function)?;
+        let message = "an `#[alloc_test]` has one parameter, its allocator: `gpa: &TestAllocator`";
+        match function.sig.inputs.iter().collect::<Vec<_>>().as_slice() {
+            [FnArg::Typed(_)] => {}
+            [FnArg::Receiver(receiver)] => return Err(Error::new_spanned(receiver, message)),
+            [] => return Err(Error::new_spanned(&function.sig.ident, message)),
+            [_, more @ ..] => return Err(Error::new_spanned(more[0], message)),
+        }
+        let name = &function.sig.ident;
+        let call = match (&arguments.block_on, &function.sig.asyncness) {
+            (Some(block_on), Some(_)) => quote!(#block_on(#name(alloc))),
+            (None, None) => quote!(#name(alloc)),
+            (None, Some(token)) => {
+                let message = "an async test needs what runs it: `#[alloc_test(block_on = PATH)]`; \
+                               or call `alloc_testing::run_async` in a test of your runtime";
+                return Err(Error::new_spanned(token, message));
+            }
+            (Some(path), None) => {
+                return Err(Error::new_spanned(path, "`block_on` is for an `async fn`"));
+            }
+        };
+        let settings = arguments.settings();
+        Self::of(
+            function,
+            |awaited| quote!(::alloc_testing::__private::outcome(#settings, #awaited, |alloc| #call)),
+        )
+    }
+
+    /// The test of a function that takes nothing.
+    pub(crate) fn plain(function: ItemFn) -> Result<Self> {
+        check_signature(&function)?;
+        if let Some(input) = function.sig.inputs.first() {
+            return Err(Error::new_spanned(input, "a `#[test]` takes nothing"));
+        }
+        if let Some(token) = &function.sig.asyncness {
+            return Err(Error::new_spanned(token, "a `#[test]` is no `async fn`"));
+        }
+        let name = function.sig.ident.clone();
+        Self::of(
+            function,
+            |awaited| quote!(::alloc_testing::__private::plain_outcome(#awaited, #name)),
+        )
+    }
+
+    /// Takes the function apart; `call` writes the call of it.
+    fn of(mut function: ItemFn, call: impl FnOnce(TokenStream) -> TokenStream) -> Result<Self> {
+        let mut attributes = std::mem::take(&mut function.attrs);
+        let visibility = std::mem::replace(&mut function.vis, Visibility::Inherited);
+        let awaited = arguments::take_awaited(&mut attributes)?;
+        if let (Some(_), ReturnType::Type(_, output)) = (&awaited, &function.sig.output) {
+            return Err(Error::new_spanned(output, "a test that should panic returns nothing"));
+        }
+        let awaited =
+            awaited.unwrap_or_else(|| quote!(::alloc_testing::__private::Awaited::NoPanic));
+        let name = function.sig.ident.clone();
+        let call = call(awaited);
+        Ok(Self { attributes, visibility, name, outcome: quote!({ #function #call }) })
+    }
+}
+
+/// The function is one that a test harness could call, but for its parameter.
+fn check_signature(function: &ItemFn) -> Result<()> {
+    let signature = &function.sig;
+    if let Some(token) = &signature.constness {
+        return Err(Error::new_spanned(token, "a test is no `const fn`"));
+    }
+    if let Some(abi) = &signature.abi {
+        return Err(Error::new_spanned(abi, "a test has Rust's own calling convention"));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(&signature.generics, "a test is not generic"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the macro writes for `item`, or its error.
+    fn written(arguments: &str, item: &str) -> std::result::Result<String, String> {
+        let arguments = arguments.parse().expect("tokens");
+        alloc_test(arguments, item.parse().expect("tokens"))
+            .map(|tokens| tokens.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    /// Attributes and visibility go to the test, the signature stays with the function.
+    #[test]
+    fn a_test_is_written_around_the_function() {
+        let item = "#[ignore] #[doc = \"why\"] pub fn name(gpa: &T) -> Result<(), E> { body(gpa) }";
+        let expected = quote! {
+            #[ignore] #[doc = "why"]
+            #[::core::prelude::v1::test]
+            pub fn name() {
+                ::alloc_testing::__private::judge({
+                    fn name(gpa: &T) -> Result<(), E> { body(gpa) }
+                    ::alloc_testing::__private::outcome(
+                        ::alloc_testing::Settings::new(),
+                        ::alloc_testing::__private::Awaited::NoPanic,
+                        |alloc| name(alloc)
+                    )
+                })
+            }
+        };
+        assert_eq!(written("", item), Ok(expected.to_string()));
+    }
+
+    /// Arguments become settings, what should panic is awaited, and a future is run.
+    #[test]
+    fn arguments_are_heard() {
+        let text = written(
+            "live_bytes = 1 << 12, requests = 3, settings = mine(), block_on = rt::block_on,",
+            "#[should_panic(expected = \"boo\")] async fn name(gpa: &T) {}",
+        );
+        let expected = quote! {
+            #[::core::prelude::v1::test]
+            fn name() {
+                ::alloc_testing::__private::judge({
+                    async fn name(gpa: &T) {}
+                    ::alloc_testing::__private::outcome(
+                        ::alloc_testing::__private::settings(mine()).live_bytes(1 << 12).requests(3),
+                        ::alloc_testing::__private::Awaited::Panic("boo"),
+                        |alloc| rt::block_on(name(alloc))
+                    )
+                })
+            }
+        };
+        assert_eq!(text, Ok(expected.to_string()));
+        for awaited in ["#[should_panic]", "#[should_panic = \"\"]"] {
+            let text = written("", &format!("{awaited} fn name(gpa: &T) {{}}")).expect(awaited);
+            assert!(text.contains("Awaited :: Panic (\"\")"), "{text}");
+        }
+    }
+
+    /// Each thing that cannot be a test says why.
+    #[test]
+    fn what_is_no_test_is_refused() {
+        let cases = [
+            ("leaks = 1", "fn f(gpa: &T) {}", "takes `live_bytes`, `requests`"),
+            ("requests = 1, requests = 2", "fn f(gpa: &T) {}", "twice"),
+            ("block_on = rt::block_on", "fn f(gpa: &T) {}", "is for an `async fn`"),
+            ("", "struct S;", "stands on a function"),
+            ("", "fn f() {}", "has one parameter, its allocator"),
+            ("", "fn f(gpa: &T, more: u8) {}", "has one parameter, its allocator"),
+            ("", "fn f(&self) {}", "has one parameter, its allocator"),
+            ("", "async fn f(gpa: &T) {}", "needs what runs it"),
+            ("", "const fn f(gpa: &T) {}", "no `const fn`"),
+            ("", "extern \"C\" fn f(gpa: &T) {}", "Rust's own calling convention"),
+            ("", "fn f<A: Allocator>(gpa: A) {}", "is not generic"),
+            ("", "#[test] fn f(gpa: &T) {}", "makes it a `#[test]` by itself"),
+            ("", "#[should_panic] fn f(gpa: &T) -> R {}", "returns nothing"),
+            ("", "#[should_panic(why = \"\")] fn f(gpa: &T) {}", "it takes `expected"),
+        ];
+        for (arguments, item, part) in cases {
+            let error = written(arguments, item).expect_err(item);
+            assert!(error.contains(part), "{item}: {error}");
+        }
+    }
+}

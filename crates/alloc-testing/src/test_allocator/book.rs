@@ -1,0 +1,141 @@
+//! What speaks against a test beside leaks and findings: budgets and threads.
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+
+use alloc_gpa::StackId;
+
+use super::settings::{Settings, ThreadPanics};
+
+/// What a test is charged with.
+#[derive(Clone, Debug)]
+pub(crate) struct Charge {
+    pub(crate) kind: ChargeKind,
+    pub(crate) text: String,
+}
+
+/// Kinds of charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChargeKind {
+    /// More was asked for than a budget had, or not all came back.
+    Budget,
+    /// A thread had the allocator when the test ended.
+    ThreadRunning,
+    /// A thread panicked while it had the allocator.
+    ThreadPanicked,
+}
+
+impl ChargeKind {
+    /// All of them, in the order of reports.
+    pub(crate) const ALL: [Self; 3] = [Self::Budget, Self::ThreadRunning, Self::ThreadPanicked];
+
+    /// What a report says after their number.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Budget => "budgets not kept",
+            Self::ThreadRunning => "handles in use by threads",
+            Self::ThreadPanicked => "threads panicked",
+        }
+    }
+
+    /// The name that records use.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Budget => "budget",
+            Self::ThreadRunning => "thread_running",
+            Self::ThreadPanicked => "thread_panicked",
+        }
+    }
+}
+
+/// The handles of a test that threads have, and the charges so far.
+///
+/// Its lock is held for a few instructions, and never during a call of an allocator under test.
+#[derive(Debug)]
+pub(super) struct Book {
+    owner: ThreadId,
+    grace: Duration,
+    thread_panics: ThreadPanics,
+    entries: Mutex<Entries>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// The number of each handle that is in use, and where it was made.
+    handles: Vec<(u64, StackId)>,
+    handle_count: u64,
+    charges: Vec<Charge>,
+}
+
+impl Book {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let Settings { grace, thread_panics, .. } = *settings;
+        Self {
+            owner: thread::current().id(),
+            grace,
+            thread_panics,
+            entries: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Enters a handle and returns its number.
+    pub(super) fn lend(&self) -> u64 {
+        let stack = StackId::capture();
+        let mut entries = self.entries();
+        entries.handle_count += 1;
+        let number = entries.handle_count;
+        entries.handles.push((number, stack));
+        number
+    }
+
+    /// Strikes a handle out. If the thread is panicking, and is not the one that runs the test, whose
+    /// panic is known otherwise, that is charged.
+    pub(super) fn give_back(&self, number: u64) {
+        let panicked = thread::panicking()
+            && self.thread_panics == ThreadPanics::Fail
+            && thread::current().id() != self.owner;
+        let charge = panicked.then(|| {
+            let thread = thread::current();
+            let name = thread.name().unwrap_or("without a name");
+            let text = format!("a thread ({name}) panicked while it had the test's allocator\n");
+            Charge { kind: ChargeKind::ThreadPanicked, text }
+        });
+        let mut entries = self.entries();
+        entries.handles.retain(|(other, _)| *other != number);
+        entries.charges.extend(charge);
+        drop(entries);
+        self.changed.notify_all();
+    }
+
+    /// Charges the test.
+    pub(super) fn charge(&self, kind: ChargeKind, text: String) {
+        self.entries().charges.push(Charge { kind, text });
+    }
+
+    /// Waits until no thread has a handle, or the time is over; returns all charges.
+    pub(super) fn close(&self) -> Vec<Charge> {
+        let entries = self.entries();
+        let is_lent = |entries: &mut Entries| !entries.handles.is_empty();
+        let waited = self.changed.wait_timeout_while(entries, self.grace, is_lent);
+        let (entries, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut charges = entries.charges.clone();
+        for (_, stack) in &entries.handles {
+            let mut text = String::from(
+                "still in use when the test ended, as by a thread that was not joined: the handle made at\n",
+            );
+            // A `String` takes all that is written to it.
+            let _ = stack.write(&mut text);
+            charges.push(Charge { kind: ChargeKind::ThreadRunning, text });
+        }
+        charges
+    }
+
+    /// Nothing panics while the lock is held, and if it did, the entries would still be whole.
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

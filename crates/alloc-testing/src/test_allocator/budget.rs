@@ -1,0 +1,99 @@
+//! A part of a test that may use so much, and gives all of it back.
+
+use core::ptr::NonNull;
+
+use alloc_core::{AllocError, Allocator, Layout, UnsizedFree};
+use alloc_gpa::Tagged;
+
+use super::account::Account;
+use super::book::ChargeKind;
+use super::settings::Limits;
+use super::{TestAllocator, metered};
+
+/// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
+///
+/// At its end everything must have come back, or the test fails, even if the blocks are freed later.
+/// Beyond its limits a request is served, and fails the test with the stack of the first one. Leaks and
+/// findings in its blocks say its name.
+///
+/// ```
+/// use alloc_core::AllocatorExt;
+///
+/// alloc_testing::run(|gpa| {
+///     let cache = gpa.budget("cache").live_bytes(100).requests(2);
+///     let page = cache.alloc_fill(64, 0u8).unwrap();
+///     assert_eq!(page.len(), 64);
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Budget<'a> {
+    test: &'a TestAllocator,
+    tagged: Tagged<'a>,
+    name: &'static str,
+    limits: Limits,
+    account: Account,
+}
+
+impl TestAllocator {
+    /// Begins a part of the test that gives back all it takes, within limits if some are set.
+    #[must_use]
+    pub fn budget(&self, name: &'static str) -> Budget<'_> {
+        let (tagged, limits) = (self.gpa().tagged(name), Limits::default());
+        Budget { test: self, tagged, name, limits, account: Account::new(limits) }
+    }
+}
+
+impl Budget<'_> {
+    /// Sets how many bytes, as requested, may be live at once.
+    #[must_use]
+    pub fn live_bytes(self, bytes: usize) -> Self {
+        self.limit(|limits| limits.live_bytes = Some(bytes))
+    }
+
+    /// Sets how many blocks may be asked for, granted or not.
+    #[must_use]
+    pub fn requests(self, count: usize) -> Self {
+        self.limit(|limits| limits.requests = Some(count))
+    }
+
+    /// Nothing was asked for yet: the handle is by value.
+    fn limit(mut self, set: impl FnOnce(&mut Limits)) -> Self {
+        set(&mut self.limits);
+        self.account = Account::new(self.limits);
+        self
+    }
+
+    /// The budget itself and that of the test.
+    fn accounts(&self) -> impl Iterator<Item = &Account> {
+        core::iter::once(&self.account).chain(self.test.accounts())
+    }
+}
+
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        let name = self.name;
+        if let Some(excess) = self.account.excess() {
+            self.test.book.charge(ChargeKind::Budget, format!("budget {name:?} {excess}"));
+        }
+        let (blocks, bytes) = self.account.live();
+        if blocks != 0 {
+            let text = format!(
+                "budget {name:?} not returned: {blocks} blocks, {bytes} bytes, were live at its end\n"
+            );
+            self.test.book.charge(ChargeKind::Budget, text);
+        }
+    }
+}
+
+// SAFETY: what is granted is granted by `Tagged`, which keeps 1 to 3, 5 and 6. 4: nothing here panics, the
+// drop neither. 7: what was refused is not entered as live.
+unsafe impl Allocator for Budget<'_> {
+    metered!(self.tagged);
+}
+
+// SAFETY: the sizes are those that `Tagged` tells.
+unsafe impl UnsizedFree for Budget<'_> {
+    metered!(@unsized self.tagged);
+}
+
+alloc_core::impl_foreign_allocator!(impl['a] for Budget<'a>);
