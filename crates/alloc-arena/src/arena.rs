@@ -450,7 +450,7 @@ impl<A: Allocator> Arena<A> {
     pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
         // Only a block of the newest chunk can end at the cursor: before each chunk's first block
         // lies its header.
-        block.addr().get().wrapping_add(size) == self.cursor.get().addr().get()
+        block.as_ptr().wrapping_add(size) == self.cursor.get().as_ptr()
     }
 
     /// Takes the cursor back to `cursor`.

@@ -73,6 +73,10 @@ pub use slot_map::{Handle, SlotMap};
 /// What memory is filled with when its last user lets go of it, in builds of the mode `check`.
 const POISON: u8 = 0xaa;
 
+/// Where it is called is off the usual way: the compiler lays that code elsewhere. No instruction.
+#[cold]
+const fn rare() {}
+
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "alloc"))]
 #[doc = include_str!("../README.md")]

@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use alloc_core::Global;
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
 
-use crate::growth;
+use crate::{growth, rare};
 
 /// A slot: a value, or the next free slot.
 #[repr(C)]
@@ -297,10 +297,6 @@ impl<T, A: Allocator> Pool<T, A> {
         Ok(header)
     }
 }
-
-/// Where it is called is off the usual way: the compiler lays that code elsewhere. No instruction.
-#[cold]
-const fn rare() {}
 
 /// Puts a slab at the head of a list.
 ///

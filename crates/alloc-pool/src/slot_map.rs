@@ -1,17 +1,20 @@
 //! Values behind handles that know when they are stale.
 
 use core::fmt;
+use core::hint;
 use core::mem::{self, ManuallyDrop, MaybeUninit};
 use core::num::NonZero;
 use core::panic::Location;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, CHECKED, Owned};
 
+use crate::rare;
+
 /// Names a value of a [`SlotMap`]. Eight bytes, `Option` of it too; of no meaning to another map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle {
     index: u32,
-    /// Odd: the generation of the entry while it holds the value.
+    /// Invariant: odd: the generation of the entry while it holds the value.
     generation: NonZero<u32>,
 }
 
@@ -27,8 +30,10 @@ impl Handle {
     #[inline]
     pub const fn from_bits(bits: u64) -> Option<Self> {
         match NonZero::new((bits >> 32) as u32) {
-            Some(generation) => Some(Self { index: bits as u32, generation }),
-            None => None,
+            Some(generation) if generation.get() % 2 == 1 => {
+                Some(Self { index: bits as u32, generation })
+            }
+            _ => None,
         }
     }
 }
@@ -69,10 +74,12 @@ const NONE: u32 = u32::MAX;
 /// # Ok::<(), alloc_core::AllocError>(())
 /// ```
 pub struct SlotMap<T, A: Allocator> {
-    /// Invariant: the first `used` entries are initialised. `None`: there is no memory yet.
+    /// Invariant: there are `capacity` entries, and the first `used` are initialised. `None`: there is no
+    /// memory yet, and the capacity is zero.
     entries: Option<Owned<[MaybeUninit<Entry<T>>], A>>,
+    capacity: u32,
     used: u32,
-    /// The first free entry, or `NONE`.
+    /// The first free entry, or `NONE`: no less than `used`.
     free: u32,
     count: usize,
     backing: A,
@@ -82,7 +89,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// Makes a map over a backing allocator. Takes no memory before the first value.
     #[inline]
     pub const fn over(backing: A) -> Self {
-        Self { entries: None, used: 0, free: NONE, count: 0, backing }
+        Self { entries: None, capacity: 0, used: 0, free: NONE, count: 0, backing }
     }
 
     /// Puts a value in; returns its handle.
@@ -92,21 +99,26 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// The value, and [`AllocError`] if there is no memory for it; the map is as it was.
     #[inline]
     pub fn insert(&mut self, value: T) -> Result<Handle, (T, AllocError)> {
-        if self.free == NONE
-            && let Err(error) = self.add_entry()
-        {
-            return Err((value, error));
+        let mut index = self.free;
+        if self.used <= index {
+            rare();
+            index = self.used;
+            if let Err(error) = self.add_entry() {
+                return Err((value, error));
+            }
         }
-        let index = self.free;
-        let Some(entry) = self.entry_mut(index) else { return Err((value, AllocError)) };
+        // SAFETY: compared above, or an entry that was just added.
+        let entry = unsafe { self.used_entry_mut(index) };
         // SAFETY: invariant 6: an entry of the free list holds no value, but `next`.
         let next = unsafe { entry.content.next };
         entry.content.value = ManuallyDrop::new(value);
-        entry.generation += 1;
-        let generation = NonZero::new(entry.generation).unwrap_or(NonZero::<u32>::MIN);
+        // The generation of a free entry is even (invariant 6): this is one more.
+        let generation = entry.generation | 1;
+        entry.generation = generation;
         self.free = next;
         self.count += 1;
-        Ok(Handle { index, generation })
+        // SAFETY: it is odd.
+        Ok(Handle { index, generation: unsafe { NonZero::new_unchecked(generation) } })
     }
 
     /// Gets memory for `count` more values.
@@ -122,41 +134,47 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
         self.grow(needed)
     }
 
-    /// Makes a new entry the only free one; called while none is free.
-    #[cold]
-    #[inline(never)]
+    /// Uses one entry more, the only free one; called while none is free.
+    #[inline]
     fn add_entry(&mut self) -> Result<(), AllocError> {
-        if self.capacity() == self.used as usize {
-            let twice = self.capacity().saturating_mul(2).max(8);
-            self.grow(twice)?;
+        let index = self.used;
+        if index == self.capacity {
+            self.grow_slow()?;
         }
         let entry = Entry { content: Content { next: NONE }, generation: 0, removed: [None; _] };
-        let place = self.entries.as_mut().and_then(|entries| entries.get_mut(self.used as usize));
-        place.ok_or(AllocError)?.write(entry);
-        self.free = self.used;
-        self.used += 1;
+        // SAFETY: `used < capacity`, compared above or made so by `grow_slow`: there is memory.
+        let entries = unsafe { self.entries.as_mut().unwrap_unchecked() };
+        // SAFETY: as above: below the capacity.
+        unsafe { entries.get_unchecked_mut(index as usize) }.write(entry);
+        self.free = index;
+        self.used = index + 1;
         Ok(())
+    }
+
+    /// Makes room for more entries than are used, which is all that there is room for.
+    #[cold]
+    #[inline(never)]
+    fn grow_slow(&mut self) -> Result<(), AllocError> {
+        self.grow(self.capacity().saturating_mul(2).max(8))
     }
 
     /// Makes room for `capacity` entries in all, which is more than there are.
     fn grow(&mut self, capacity: usize) -> Result<(), AllocError> {
         // `NONE` is no index.
-        if u32::try_from(capacity).is_ok_and(|count| count != NONE) {
-            let grown = match self.entries.take() {
-                None => self.backing.alloc(capacity).map_err(|error| (None, error)),
-                Some(entries) => self
-                    .backing
-                    .realloc(entries, capacity)
-                    .map_err(|(entries, error)| (Some(entries), error)),
-            };
-            let (entries, result) = match grown {
-                Ok(entries) => (Some(entries), Ok(())),
-                Err((entries, error)) => (entries, Err(error)),
-            };
-            self.entries = entries;
-            return result;
-        }
-        Err(AllocError)
+        let count = u32::try_from(capacity).ok().filter(|&count| count != NONE).ok_or(AllocError)?;
+        let entries = match self.entries.take() {
+            None => self.backing.alloc(capacity)?,
+            Some(entries) => match self.backing.realloc(entries, capacity) {
+                Ok(entries) => entries,
+                Err((entries, error)) => {
+                    self.entries = Some(entries);
+                    return Err(error);
+                }
+            },
+        };
+        self.entries = Some(entries);
+        self.capacity = count;
+        Ok(())
     }
 }
 
@@ -175,18 +193,18 @@ impl<T, A: Allocator> SlotMap<T, A> {
 
     /// Returns for how many values there is memory.
     #[inline]
-    pub fn capacity(&self) -> usize {
-        self.entries.as_ref().map_or(0, |entries| entries.len())
+    pub const fn capacity(&self) -> usize {
+        self.capacity as usize
     }
 
     /// Returns the value; `None` if it was removed.
     #[inline]
     pub fn get(&self, handle: Handle) -> Option<&T> {
         let entry = self.entry(handle.index)?;
-        if entry.generation != handle.generation.get() || !entry.is_taken() {
+        if entry.generation != handle.generation.get() {
             return None;
         }
-        // SAFETY: invariant 6: the generation is odd.
+        // SAFETY: invariant 6: the generation is odd, as every handle's.
         Some(unsafe { &entry.content.value })
     }
 
@@ -194,10 +212,10 @@ impl<T, A: Allocator> SlotMap<T, A> {
     #[inline]
     pub fn get_mut(&mut self, handle: Handle) -> Option<&mut T> {
         let entry = self.entry_mut(handle.index)?;
-        if entry.generation != handle.generation.get() || !entry.is_taken() {
+        if entry.generation != handle.generation.get() {
             return None;
         }
-        // SAFETY: invariant 6: the generation is odd.
+        // SAFETY: invariant 6: the generation is odd, as every handle's.
         Some(unsafe { &mut entry.content.value })
     }
 
@@ -208,7 +226,7 @@ impl<T, A: Allocator> SlotMap<T, A> {
         let free = self.free;
         let site = Location::caller();
         let entry = self.entry_mut(handle.index)?;
-        if entry.generation != handle.generation.get() || !entry.is_taken() {
+        if entry.generation != handle.generation.get() {
             return None;
         }
         // The last odd number has no even one behind it: the entry stays out of use, and its
@@ -216,11 +234,9 @@ impl<T, A: Allocator> SlotMap<T, A> {
         entry.generation = entry.generation.wrapping_add(1);
         entry.removed = [Some(site); _];
         let is_used_up = entry.generation == 0;
-        let next = Content { next: free };
-        let content = mem::replace(&mut entry.content, next);
-        if !is_used_up {
-            self.free = handle.index;
-        }
+        let content = mem::replace(&mut entry.content, Content { next: free });
+        // No jump: that is an instruction less.
+        self.free = hint::select_unpredictable(is_used_up, free, handle.index);
         self.count -= 1;
         // SAFETY: invariant 6: it held a value until now, which nobody else takes: the content was
         // replaced.
@@ -238,8 +254,8 @@ impl<T, A: Allocator> SlotMap<T, A> {
     /// Every value with its handle, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
         (0..self.used).filter_map(|index| {
-            let generation = NonZero::new(self.entry(index)?.generation)?;
-            let handle = Handle { index, generation };
+            let entry = self.entry(index).filter(|entry| entry.is_taken())?;
+            let handle = Handle { index, generation: NonZero::new(entry.generation)? };
             Some((handle, self.get(handle)?))
         })
     }
@@ -249,7 +265,10 @@ impl<T, A: Allocator> SlotMap<T, A> {
         if self.used <= index {
             return None;
         }
-        let entry = self.entries.as_ref()?.get(index as usize)?;
+        // SAFETY: something lies below `used`, so there is memory (invariant).
+        let entries = unsafe { self.entries.as_ref().unwrap_unchecked() };
+        // SAFETY: `used` is at most the number of entries (invariant).
+        let entry = unsafe { entries.get_unchecked(index as usize) };
         // SAFETY: the first `used` entries are initialised (invariant).
         Some(unsafe { entry.assume_init_ref() })
     }
@@ -259,9 +278,22 @@ impl<T, A: Allocator> SlotMap<T, A> {
         if self.used <= index {
             return None;
         }
-        let entry = self.entries.as_mut()?.get_mut(index as usize)?;
-        // SAFETY: as in `entry`.
-        Some(unsafe { entry.assume_init_mut() })
+        // SAFETY: compared above.
+        Some(unsafe { self.used_entry_mut(index) })
+    }
+
+    /// # Safety
+    ///
+    /// The index is below `used`.
+    #[inline]
+    unsafe fn used_entry_mut(&mut self, index: u32) -> &mut Entry<T> {
+        alloc_core::check!(index < self.used, "entry {index} of {}", self.used);
+        // SAFETY: something lies below `used`, so there is memory (invariant).
+        let entries = unsafe { self.entries.as_mut().unwrap_unchecked() };
+        // SAFETY: `used` is at most the number of entries (invariant).
+        let entry = unsafe { entries.get_unchecked_mut(index as usize) };
+        // SAFETY: the first `used` entries are initialised (invariant).
+        unsafe { entry.assume_init_mut() }
     }
 }
 
@@ -293,6 +325,9 @@ impl<T, A: Allocator> core::ops::Index<Handle> for SlotMap<T, A> {
 /// Drops every value.
 impl<T, A: Allocator> Drop for SlotMap<T, A> {
     fn drop(&mut self) {
+        if !mem::needs_drop::<T>() {
+            return;
+        }
         for index in 0..self.used {
             let Some(entry) = self.entry_mut(index).filter(|entry| entry.is_taken()) else {
                 continue;

@@ -78,7 +78,8 @@ impl Pool for Map {
 
     #[inline]
     fn word(item: &Self::Item) -> *const u8 {
-        ptr::without_provenance(item.to_bits() as usize)
+        // The index, which is what slab hands out.
+        ptr::without_provenance(item.to_bits() as u32 as usize)
     }
 }
 
