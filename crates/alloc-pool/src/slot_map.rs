@@ -161,7 +161,8 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// Makes room for `capacity` entries in all, which is more than there are.
     fn grow(&mut self, capacity: usize) -> Result<(), AllocError> {
         // `NONE` is no index.
-        let count = u32::try_from(capacity).ok().filter(|&count| count != NONE).ok_or(AllocError)?;
+        let count =
+            u32::try_from(capacity).ok().filter(|&count| count != NONE).ok_or(AllocError)?;
         let entries = match self.entries.take() {
             None => self.backing.alloc(capacity)?,
             Some(entries) => match self.backing.realloc(entries, capacity) {

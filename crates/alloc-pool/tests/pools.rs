@@ -246,6 +246,8 @@ fn slot_map_agrees_with_a_model() {
             0 | 1 => {
                 let handle = map.insert(round.to_string()).unwrap();
                 assert_eq!(Handle::from_bits(handle.to_bits()), Some(handle));
+                // The generation behind a value's: while the entry is free.
+                assert_eq!(Handle::from_bits(handle.to_bits() + (1 << 32)), None);
                 assert_eq!(model.insert(handle, round.to_string()), None, "handles never repeat");
             }
             2 => {
