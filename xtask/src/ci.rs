@@ -214,9 +214,12 @@ fn fuzz(steps: &mut Steps) -> Result<()> {
         }
         let list = output(cargo_of("nightly", "fuzz list").current_dir(&dir))?;
         for target in list.split_whitespace() {
-            let words = format!("fuzz run {target} -- -max_total_time=60");
+            // What is found goes to the first folder; the second holds the seeds, which git has.
+            std::fs::create_dir_all(dir.join("fuzz/corpus").join(target))?;
+            let folders = format!("fuzz/corpus/{target} fuzz/seeds/{target}");
+            let words = format!("fuzz run {target} {folders} -- -max_total_time=60 -max_len=1024");
             let mut command = cargo_of("nightly", &words);
-            command.current_dir(&dir);
+            command.current_dir(&dir).env("ASAN_OPTIONS", "allocator_may_return_null=1");
             steps.command(&format!("fuzz, {name}, {target}"), command);
         }
     }

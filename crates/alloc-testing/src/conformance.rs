@@ -270,7 +270,7 @@ pub fn run_bytes(
     Ok(run.summary.into_inner())
 }
 
-/// As [`run_bytes`], over a backing, which must have everything back at the end.
+/// As [`run_bytes`], for an allocator over `backing`, which must have everything back at the end.
 ///
 /// # Errors
 ///
@@ -278,12 +278,12 @@ pub fn run_bytes(
 pub fn run_bytes_over(
     bytes: &[u8],
     backing: &Backing,
-    body: impl FnOnce(&Backing, &mut Case<'_>),
+    body: impl FnOnce(&mut Case<'_>),
     options: &Options,
 ) -> Result<Summary, Violation> {
     let run = Run::new(options);
     let ops = program::decode(bytes, options);
-    run.scene("bytes", Plan::Program(&ops), Some(backing), |case| body(backing, case))?;
+    run.scene("bytes", Plan::Program(&ops), Some(backing), body)?;
     Ok(run.summary.into_inner())
 }
 
