@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator, UnsizedFree};
 
+mod aligned;
 mod bins;
 mod chunk;
 mod lists;
@@ -176,33 +177,56 @@ impl<'buf> TlsfHeap<'buf> {
     /// before it is too.
     #[inline]
     fn take(&self, len: usize) -> Option<Chunk> {
-        let found = if len < SMALL_END {
-            self.lists.small(len)
-        } else if len <= CHUNK_LEN_MAX {
-            self.lists.large(len)
-        } else {
-            return None;
-        };
-        let Some((chunk, found_len)) = found else { return self.take_top(len) };
-        // SAFETY: a free chunk of `found_len` bytes that is in no list any more; `len <= found_len`.
-        unsafe { self.carve(chunk, found_len, len) };
+        if len < SMALL_END {
+            if let Some((chunk, found_len)) = self.lists.small(len) {
+                // SAFETY: a free chunk of `found_len` bytes that is in no list any more; `len <=
+                // found_len`; the one before it is in use (T4).
+                unsafe { self.carve(chunk, found_len, len, 0) };
+                return Some(chunk);
+            }
+            // A heap that is used like a stack has no large hole.
+            if !self.lists.has_large() {
+                return self.take_top(len);
+            }
+        }
+        self.take_large(len)
+    }
+
+    /// As [`take`](Self::take), but for small holes.
+    #[inline(never)]
+    fn take_large(&self, len: usize) -> Option<Chunk> {
+        let Some((chunk, found_len)) = self.lists.large(len) else { return self.take_top(len) };
+        // SAFETY: as in `take`.
+        unsafe { self.carve(chunk, found_len, len, 0) };
         Some(chunk)
     }
 
+    /// Takes a chunk of at least `len` bytes out of the lists, if the map of bits knows of one.
+    #[inline]
+    fn find(&self, len: usize) -> Option<(Chunk, usize)> {
+        if len < SMALL_END
+            && let found @ Some(_) = self.lists.small(len)
+        {
+            return found;
+        }
+        self.lists.large(len)
+    }
+
     /// Puts the first `len` bytes of a chunk to use; what remains goes into a list, if it is a chunk.
+    /// `prev` is `PREV_FREE` if the chunk before it is free, else zero.
     ///
     /// # Safety
     ///
     /// `chunk` is a chunk of `found_len` bytes in no list and in no use, marked as free to the one
-    /// after it; the one before it is in use. `len <= found_len`.
+    /// after it. `len <= found_len`.
     #[inline]
-    unsafe fn carve(&self, chunk: Chunk, found_len: usize, len: usize) {
+    unsafe fn carve(&self, chunk: Chunk, found_len: usize, len: usize, prev: usize) {
         let rest_len = found_len - len;
         // SAFETY: `found_len` bytes lie there, so the place is in the buffer.
         let rest = unsafe { chunk.after(len) };
         if CHUNK_LEN_MIN <= rest_len {
             // SAFETY: the chunk's own header.
-            unsafe { chunk.set_header(len) };
+            unsafe { chunk.set_header(len | prev) };
             // SAFETY: so many bytes of the chunk are in no use; the one after it says that what lies
             // before it is free.
             unsafe { rest.mark_free(rest_len) };
@@ -210,7 +234,7 @@ impl<'buf> TlsfHeap<'buf> {
             unsafe { self.lists.insert(rest, rest_len) };
         } else {
             // SAFETY: the chunk's own header.
-            unsafe { chunk.set_header(found_len) };
+            unsafe { chunk.set_header(found_len | prev) };
             // SAFETY: a chunk in the lists has one after it (T3), here with that header.
             let after = unsafe { chunk.after(found_len) };
             // SAFETY: a chunk.
@@ -239,61 +263,25 @@ impl<'buf> TlsfHeap<'buf> {
     #[cold]
     #[inline(never)]
     fn take_rest(&self, len: usize) -> Option<Chunk> {
-        #[cfg(target_has_atomic = "8")]
-        if let Some(reserve) = self.reserve.take() {
-            let (base, reserved_len) = reserve.take()?;
-            // SAFETY: a heap with a reserve has no buffer; the bytes are static and now this heap's.
-            unsafe { self.settle_in(base, reserved_len) };
+        if self.settle_reserve() {
             return self.take(len);
         }
         let (chunk, found_len) = self.lists.scan(len)?;
-        // SAFETY: a free chunk of `found_len` bytes that is in no list any more; `len <= found_len`.
-        unsafe { self.carve(chunk, found_len, len) };
+        // SAFETY: a free chunk of `found_len` bytes that is in no list any more; `len <= found_len`;
+        // the one before it is in use (T4).
+        unsafe { self.carve(chunk, found_len, len, 0) };
         Some(chunk)
     }
 
-    /// Hands out a block of an alignment above the granule: takes more, and gives back what lies
-    /// before and after the block.
-    #[cold]
-    #[inline(never)]
-    fn alloc_aligned(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        let len = chunk_len(layout.size());
-        let wish = len.checked_add(layout.align()).and_then(|sum| sum.checked_add(CHUNK_LEN_MIN));
-        let mut chunk = match self.take(wish.ok_or(AllocError)?) {
-            Some(chunk) => chunk,
-            // The top may do without what was asked for to be sure.
-            None => {
-                let front = bump::padding(self.top.get().addr() + HEADER_LEN, layout.align());
-                let front = if front == GRANULE { front + layout.align() } else { front };
-                if self.room() < front || self.room() - front < len {
-                    return Err(AllocError);
-                }
-                self.take_top(front + len).ok_or(AllocError)?
-            }
-        };
-        // SAFETY: a chunk in use.
-        let mut found_len = unsafe { chunk.header() }.len();
-        let mut front = bump::padding(chunk.addr() + HEADER_LEN, layout.align());
-        if front != 0 && front < CHUNK_LEN_MIN {
-            // The alignment is a multiple of the granule and more than it, so of `CHUNK_LEN_MIN`.
-            front += layout.align();
+    /// Takes the buffer that was not taken yet; whether there was one.
+    fn settle_reserve(&self) -> bool {
+        #[cfg(target_has_atomic = "8")]
+        if let Some((base, len)) = self.reserve.take().and_then(|reserve| reserve.take()) {
+            // SAFETY: a heap with a reserve has no buffer; the bytes are static and now this heap's.
+            unsafe { self.settle_in(base, len) };
+            return true;
         }
-        if front != 0 {
-            // SAFETY: `front < align + CHUNK_LEN_MIN`, so with `len` it lies in the chunk.
-            let aligned = unsafe { chunk.after(front) };
-            found_len -= front;
-            // SAFETY: within the chunk, which is in no use yet.
-            unsafe { aligned.set_header(found_len | PREV_FREE) };
-            // SAFETY: the bytes before it, a chunk's worth.
-            unsafe { chunk.mark_free(front) };
-            // SAFETY: a free chunk, in no list; the one before it is in use (`take`).
-            unsafe { self.lists.insert(chunk, front) };
-            chunk = aligned;
-        }
-        // SAFETY: a chunk in use of `found_len` bytes; `len <= found_len`.
-        unsafe { self.trim(chunk, found_len, len) };
-        // SAFETY: a chunk.
-        Ok(unsafe { chunk.block() })
+        false
     }
 
     /// Shortens a chunk in use, if what remains can be given back.
@@ -374,14 +362,8 @@ impl<'buf> TlsfHeap<'buf> {
         // SAFETY: a free chunk of that length, in a list (T4).
         unsafe { self.lists.remove(after, next.len()) };
         // SAFETY: the two are one chunk now, in no list, of `merged_len` bytes; the one after it says
-        // that it is free.
-        unsafe { self.carve(chunk, merged_len, len) };
-        if header.is_prev_free() {
-            // SAFETY: a chunk.
-            let carved = unsafe { chunk.header() };
-            // SAFETY: the chunk's own header; the chunk before it is as it was.
-            unsafe { chunk.set_header(carved.0 | PREV_FREE) };
-        }
+        // that it is free, and the one before it is as it was.
+        unsafe { self.carve(chunk, merged_len, len, header.0 & PREV_FREE) };
         true
     }
 
@@ -409,8 +391,7 @@ impl<'buf> TlsfHeap<'buf> {
         let after = unsafe { chunk.after(len) };
         if header.is_prev_free() {
             // SAFETY: its header says that the chunk before it is free.
-            let before = unsafe { chunk.before() };
-            let before_len = chunk.addr().wrapping_sub(before.addr());
+            let (before, before_len) = unsafe { chunk.before() };
             // SAFETY: a free chunk of that length, in a list (T4).
             unsafe { self.lists.remove(before, before_len) };
             chunk = before;

@@ -51,20 +51,26 @@ pub(super) const fn bin_of(len: usize) -> usize {
     if len < SMALL_END { len / GRANULE } else { large_bin_of(len) }
 }
 
+/// The highest bits of a length are a one and its cut.
+const CUT_SHIFT: u32 = usize::BITS - 1 - CUTS.ilog2();
+
+/// What is added to a cut, with the one above it, to get the bin of a length without leading zeros.
+const BIN_BASE: usize = WORD_BITS + (WORD_BITS - 1 - SMALL_END.ilog2() as usize) * CUTS - CUTS;
+
+/// Returns the bin of `len` bytes, `SMALL_END - 1 <= len`; the one before the first large bin for the
+/// least.
 #[inline]
 const fn large_bin_of(len: usize) -> usize {
-    let log = len.ilog2() as usize;
-    let power = log - SMALL_END.ilog2() as usize;
-    let cut = (len >> (log - CUTS.ilog2() as usize)) & (CUTS - 1);
-    WORD_BITS + power * CUTS + cut
+    let zeros = len.leading_zeros();
+    BIN_BASE - zeros as usize * CUTS + (len << zeros >> CUT_SHIFT)
 }
 
-/// Returns the first bin all of whose chunks have at least `len` bytes, `SMALL_END <= len <=
-/// CHUNK_LEN_MAX`; `BIN_COUNT` or more if there is none.
+/// Returns the first bin all of whose chunks have at least `len` bytes, `SMALL_END <= len`;
+/// `BIN_COUNT` or more if there is none.
 #[inline]
 pub(super) const fn large_bin_from(len: usize) -> usize {
-    let log = len.ilog2() as usize;
-    large_bin_of(len + (1 << (log - CUTS.ilog2() as usize)) - 1)
+    // The bins after that of one byte less.
+    large_bin_of(len - 1) + 1
 }
 
 #[cfg(test)]
@@ -98,7 +104,9 @@ mod tests {
             assert!(from == WORD_BITS || least(from - 1) < len, "{len}");
             assert_eq!(bin_of(least(from)), from);
         }
-        assert!(BIN_COUNT <= large_bin_from(CHUNK_LEN_MAX));
+        for len in [CHUNK_LEN_MAX, 1 << 40, isize::MAX as usize, isize::MAX as usize + 4096] {
+            assert!(BIN_COUNT <= large_bin_from(len));
+        }
     }
 
     #[test]

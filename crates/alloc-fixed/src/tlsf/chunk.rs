@@ -6,7 +6,8 @@
 //!          | len | PREV_FREE    |  header      | len | FREE         |  header
 //!   c + 8  +--------------------+              +--------------------+
 //!          | block              |              | next in its bin    |
-//!          |                    |              | previous in it     |
+//!          |                    |              | back: previous, or |
+//!          |                    |              | the bin, odd       |
 //!          |                    |              |   ...              |
 //!          |                    |              | len                |  footer
 //!          +--------------------+              +--------------------+
@@ -15,7 +16,7 @@
 //! In builds of the mode `check`, on 64 bits, the upper 16 bits of a header are a sum over its address
 //! and its value: what overwrites a header is found when the heap next reads it.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use super::bins::{CHUNK_LEN_MIN, GRANULE, HEADER_LEN};
 
@@ -30,7 +31,39 @@ const FLAGS: usize = GRANULE - 1;
 pub(super) struct Links {
     pub(super) header: usize,
     pub(super) next: Option<Chunk>,
-    pub(super) prev: Option<Chunk>,
+    pub(super) back: Back,
+}
+
+/// What is before a free chunk in its list: another one, or, for the first, the list's place. That
+/// spares a removal the way from the length to the bin.
+///
+/// Chunks have even addresses; a bin is kept as an odd number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Back(*mut Links);
+
+impl Back {
+    /// Before the first chunk of a bin.
+    #[inline]
+    pub(super) const fn of_bin(bin: usize) -> Self {
+        Self(ptr::without_provenance_mut(bin << 1 | 1))
+    }
+
+    /// Before the chunk that follows `chunk`.
+    #[inline]
+    pub(super) const fn of_chunk(chunk: Chunk) -> Self {
+        Self(chunk.0.as_ptr())
+    }
+
+    /// The chunk, or the bin.
+    #[inline]
+    pub(super) fn get(self) -> Result<Chunk, usize> {
+        if self.0.addr() & 1 == 1 {
+            return Err(self.0.addr() >> 1);
+        }
+        alloc_core::check!(!self.0.is_null(), "a link of a free chunk was overwritten");
+        // SAFETY: not of a bin, so of a chunk (`of_bin`, `of_chunk`).
+        Ok(Chunk(unsafe { NonNull::new_unchecked(self.0) }))
+    }
 }
 
 /// The address of a chunk, with the reach of the whole buffer.
@@ -127,13 +160,13 @@ impl Chunk {
         Self(unsafe { self.0.byte_add(len) })
     }
 
-    /// The free chunk that ends where this one starts.
+    /// The free chunk that ends where this one starts, and its length.
     ///
     /// # Safety
     ///
     /// The chunk before this one is free.
     #[inline]
-    pub(super) unsafe fn before(self) -> Self {
+    pub(super) unsafe fn before(self) -> (Self, usize) {
         // SAFETY: the footer of the chunk before this one is the word before this one.
         let footer = unsafe { self.0.cast::<usize>().sub(1) };
         // SAFETY: a free chunk has its length there.
@@ -150,7 +183,7 @@ impl Chunk {
             let agrees = header.is_free() && header.len() == len;
             alloc_core::check!(agrees, "a free chunk was overwritten: {header:?}, footer {len:#x}");
         }
-        before
+        (before, len)
     }
 
     /// Writes header and footer of a free chunk.
@@ -192,9 +225,9 @@ impl Chunk {
     ///
     /// As for [`next`](Self::next).
     #[inline]
-    pub(super) unsafe fn prev(self) -> Option<Self> {
+    pub(super) unsafe fn back(self) -> Back {
         // SAFETY: a free chunk holds its links.
-        unsafe { (*self.0.as_ptr()).prev }
+        unsafe { (*self.0.as_ptr()).back }
     }
 
     /// # Safety
@@ -210,8 +243,8 @@ impl Chunk {
     ///
     /// As for [`next`](Self::next).
     #[inline]
-    pub(super) unsafe fn set_prev(self, prev: Option<Self>) {
+    pub(super) unsafe fn set_back(self, back: Back) {
         // SAFETY: a free chunk holds its links.
-        unsafe { (*self.0.as_ptr()).prev = prev };
+        unsafe { (*self.0.as_ptr()).back = back };
     }
 }

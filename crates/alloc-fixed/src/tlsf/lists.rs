@@ -5,77 +5,87 @@ use core::cell::Cell;
 use super::bins::{
     BIN_COUNT, CHUNK_LEN_MAX, GRANULE, SMALL_END, WORD_BITS, WORD_COUNT, bin_of, large_bin_from,
 };
-use super::chunk::Chunk;
+use super::chunk::{Back, Chunk};
 
 /// How many chunks of one bin are looked at when the map of bits knows none that surely fits.
 const SCAN_MAX: usize = 8;
 
 pub(super) struct Lists {
-    /// The first chunk of each bin. Invariant T4.
-    heads: [Cell<Option<Chunk>>; BIN_COUNT],
     /// A bit for each bin that is not empty. Invariant T5.
     map: [Cell<usize>; WORD_COUNT],
-    /// A bit for each word of `map` that is not zero. Invariant T5.
-    summary: Cell<usize>,
+    /// The first chunk of each bin. Invariant T4.
+    heads: [Cell<Option<Chunk>>; BIN_COUNT],
 }
 
 impl Lists {
     pub(super) const fn new() -> Self {
         Self {
-            heads: [const { Cell::new(None) }; BIN_COUNT],
             map: [const { Cell::new(0) }; WORD_COUNT],
-            summary: Cell::new(0),
+            heads: [const { Cell::new(None) }; BIN_COUNT],
         }
     }
 
-    /// Takes a chunk of at least `len` bytes out of its list; `len` is below `SMALL_END`. Returns its
-    /// length as well.
+    /// Takes a chunk of at least `len` bytes, and less than `SMALL_END`, out of its list. Returns its
+    /// length as well. `len` is below `SMALL_END`.
     #[inline]
     pub(super) fn small(&self, len: usize) -> Option<(Chunk, usize)> {
-        let bits = self.map[0].get() & (usize::MAX << (len / GRANULE));
+        let from = len / GRANULE;
+        let bits = self.map[0].get() >> from;
         if bits == 0 {
-            return self.above(0);
-        }
-        let bin = bits.trailing_zeros() as usize;
-        let chunk = self.heads[bin].get()?;
-        self.pop(bin, chunk);
-        Some((chunk, bin * GRANULE))
-    }
-
-    /// Takes a chunk of at least `len` bytes out of its list; `len` is at least `SMALL_END` and at most
-    /// `CHUNK_LEN_MAX`.
-    #[inline]
-    pub(super) fn large(&self, len: usize) -> Option<(Chunk, usize)> {
-        let bin = large_bin_from(len);
-        let word = bin / WORD_BITS;
-        let bits = self.map.get(word)?.get() & (usize::MAX << (bin % WORD_BITS));
-        if bits == 0 { self.above(word) } else { self.first(word, bits) }
-    }
-
-    /// Takes the first chunk of the first list in the words after `word`.
-    #[inline]
-    fn above(&self, word: usize) -> Option<(Chunk, usize)> {
-        let words = self.summary.get() & (usize::MAX << 1 << word);
-        if words == 0 {
             return None;
         }
-        let word = words.trailing_zeros() as usize;
-        self.first(word, self.map.get(word)?.get())
+        let bin = from + bits.trailing_zeros() as usize;
+        // SAFETY: the bin is not empty (T5).
+        Some((unsafe { self.pop(bin) }, bin * GRANULE))
     }
 
-    /// Takes the first chunk of the first list among `bits` of the large word `word`.
+    /// Whether there is a free chunk of `SMALL_END` bytes or more.
     #[inline]
-    fn first(&self, word: usize, bits: usize) -> Option<(Chunk, usize)> {
-        let bin = word * WORD_BITS + bits.trailing_zeros() as usize;
-        let chunk = self.head(bin).get()?;
-        self.pop(bin, chunk);
-        // SAFETY: in a list, so a free chunk (T4).
-        Some((chunk, unsafe { chunk.header() }.len()))
+    pub(super) fn has_large(&self) -> bool {
+        self.map[1..].iter().fold(0, |any, bits| any | bits.get()) != 0
+    }
+
+    /// Takes a chunk of at least `len` bytes, and at least `SMALL_END`, out of its list. `len` is at most
+    /// a little more than `isize::MAX`.
+    #[inline]
+    pub(super) fn large(&self, len: usize) -> Option<(Chunk, usize)> {
+        let from = if len < SMALL_END { WORD_BITS } else { large_bin_from(len) };
+        let word = from / WORD_BITS;
+        let bits = self.map.get(word)?.get() >> (from % WORD_BITS);
+        if bits != 0 {
+            return Some(self.first(from, bits));
+        }
+        for next in word + 1..WORD_COUNT {
+            let bits = self.map[next].get();
+            if bits != 0 {
+                return Some(self.first(next * WORD_BITS, bits));
+            }
+        }
+        None
+    }
+
+    /// Takes the first chunk of the first list among `bits`, those of the bins from `from` on; one of
+    /// them is set.
+    #[inline]
+    fn first(&self, from: usize, bits: usize) -> (Chunk, usize) {
+        let bin = from + bits.trailing_zeros() as usize;
+        // SAFETY: the bin is not empty (T5).
+        let chunk = unsafe { self.pop(bin) };
+        // SAFETY: it was in a list, so a free chunk (T4).
+        (chunk, unsafe { chunk.header() }.len())
     }
 
     /// Takes the first chunk of a list out of it.
+    ///
+    /// # Safety
+    ///
+    /// The list is not empty.
     #[inline]
-    fn pop(&self, bin: usize, chunk: Chunk) {
+    unsafe fn pop(&self, bin: usize) -> Chunk {
+        let head = self.head(bin).get();
+        alloc_core::check!(head.is_some(), "the map of bits was overwritten: {bin}");
+        // SAFETY: this function's contract.
+        let chunk = unsafe { head.unwrap_unchecked() };
         if alloc_core::CHECKED {
             // SAFETY: in a list, so a free chunk (T4).
             let header = unsafe { chunk.header() };
@@ -87,10 +97,7 @@ impl Lists {
         // SAFETY: in a list, so a free chunk (T4).
         let next = unsafe { chunk.next() };
         self.set_head(bin, next);
-        if let Some(next) = next {
-            // SAFETY: in a list, so a free chunk.
-            unsafe { next.set_prev(None) };
-        }
+        chunk
     }
 
     /// The place of a list's first chunk, for a bin that `bin_of` or the map told.
@@ -113,19 +120,13 @@ impl Lists {
     #[inline]
     fn set_head(&self, bin: usize, head: Option<Chunk>) {
         self.head(bin).set(head);
-        if head.is_none() {
-            self.clear(bin);
-        }
-    }
-
-    #[inline]
-    fn clear(&self, bin: usize) {
-        let word = bin / WORD_BITS;
-        let slot = self.word(bin);
-        let bits = slot.get() & !(1 << (bin % WORD_BITS));
-        slot.set(bits);
-        if bits == 0 {
-            self.summary.set(self.summary.get() & !(1 << word));
+        match head {
+            // SAFETY: in a list, so a free chunk (T4).
+            Some(head) => unsafe { head.set_back(Back::of_bin(bin)) },
+            None => {
+                let word = self.word(bin);
+                word.set(word.get() & !(1 << (bin % WORD_BITS)));
+            }
         }
     }
 
@@ -136,22 +137,24 @@ impl Lists {
     /// `chunk` is in a list and has `len` bytes.
     #[inline]
     pub(super) unsafe fn remove(&self, chunk: Chunk, len: usize) {
-        // SAFETY: in a list, so a free chunk (T4).
-        let next = unsafe { chunk.next() };
-        // SAFETY: as above.
-        let prev = unsafe { chunk.prev() };
         if alloc_core::CHECKED {
             // SAFETY: this function's contract.
             unsafe { self.check_links(chunk, len) };
         }
-        if let Some(next) = next {
-            // SAFETY: in a list, so a free chunk.
-            unsafe { next.set_prev(prev) };
-        }
-        match prev {
-            // SAFETY: in a list, so a free chunk.
-            Some(prev) => unsafe { prev.set_next(next) },
-            None => self.set_head(bin_of(len), next),
+        // SAFETY: in a list, so a free chunk (T4).
+        let next = unsafe { chunk.next() };
+        // SAFETY: as above.
+        let back = unsafe { chunk.back() };
+        match back.get() {
+            Ok(prev) => {
+                // SAFETY: in a list, so a free chunk.
+                unsafe { prev.set_next(next) };
+                if let Some(next) = next {
+                    // SAFETY: as above.
+                    unsafe { next.set_back(back) };
+                }
+            }
+            Err(bin) => self.set_head(bin, next),
         }
     }
 
@@ -164,22 +167,23 @@ impl Lists {
         // SAFETY: this function's contract: a free chunk.
         let next = unsafe { chunk.next() };
         // SAFETY: as above.
-        let prev = unsafe { chunk.prev() };
-        let from_prev = match prev {
+        let back = unsafe { chunk.back() };
+        let from_back = match back.get() {
             // SAFETY: a link of a free chunk leads to one; if it was overwritten, this is a build that
             // looks for that, and a pointer that cannot be read ends the process as well.
-            Some(prev) => unsafe { prev.next() },
-            None => self.heads[bin_of(len)].get(),
+            Ok(prev) => unsafe { prev.next() },
+            Err(bin) if bin == bin_of(len) => self.heads[bin].get(),
+            Err(_) => None,
         };
         alloc_core::check!(
-            from_prev == Some(chunk),
+            from_back == Some(chunk),
             "a free chunk was overwritten: the links of {chunk:?} lead elsewhere"
         );
         if let Some(next) = next {
             // SAFETY: as above.
-            let back = unsafe { next.prev() };
+            let back = unsafe { next.back() };
             alloc_core::check!(
-                back == Some(chunk),
+                back == Back::of_chunk(chunk),
                 "a free chunk was overwritten: the links of {chunk:?} lead elsewhere"
             );
         }
@@ -198,15 +202,14 @@ impl Lists {
         // SAFETY: a free chunk (contract).
         unsafe { chunk.set_next(old) };
         // SAFETY: as above.
-        unsafe { chunk.set_prev(None) };
+        unsafe { chunk.set_back(Back::of_bin(bin)) };
         slot.set(Some(chunk));
         match old {
             // SAFETY: in a list, so a free chunk (T4).
-            Some(old) => unsafe { old.set_prev(Some(chunk)) },
+            Some(old) => unsafe { old.set_back(Back::of_chunk(chunk)) },
             None => {
-                let map = self.word(bin);
-                map.set(map.get() | 1 << (bin % WORD_BITS));
-                self.summary.set(self.summary.get() | 1 << (bin / WORD_BITS));
+                let word = self.word(bin);
+                word.set(word.get() | 1 << (bin % WORD_BITS));
             }
         }
     }
@@ -236,8 +239,6 @@ impl Lists {
     /// The first chunk of a bin, and whether the map of bits says that there is one.
     pub(super) fn bin(&self, bin: usize) -> (Option<Chunk>, bool) {
         let (word, bit) = (bin / WORD_BITS, bin % WORD_BITS);
-        let marked = self.map[word].get() >> bit & 1 == 1;
-        let summed = self.summary.get() >> word & 1 == 1;
-        (self.heads[bin].get(), marked && summed)
+        (self.heads[bin].get(), self.map[word].get() >> bit & 1 == 1)
     }
 }

@@ -9,11 +9,11 @@
 //! * T3. `base <= top <= end`. The chunk before `top` is in use; from `top` on there is none.
 //! * T4. The chunks in the lists are the free ones: each in the bin of its length, linked both ways,
 //!   with its length at its end too. No two are neighbours.
-//! * T5. A bit of `map` is set where a bin is not empty, a bit of `summary` where a word of `map` is
-//!   not zero.
+//! * T5. A bit of `map` is set where a bin is not empty.
 
 use super::TlsfHeap;
 use super::bins::{BIN_COUNT, CHUNK_LEN_MIN, GRANULE, HEADER_LEN, bin_of};
+use super::chunk::Back;
 
 /// What a [`TlsfHeap`] holds at one moment. Sizes are in bytes and those of chunks: a block and its
 /// header, rounded up.
@@ -78,7 +78,7 @@ impl TlsfHeap<'_> {
             if header.is_free() {
                 free_count += 1;
                 // SAFETY: the one before `after` is free.
-                assert_eq!(unsafe { after.before() }, chunk, "T4: the footer");
+                assert_eq!(unsafe { after.before() }, (chunk, len), "T4: the footer");
             }
             prev_free = header.is_free();
             chunk = after;
@@ -89,15 +89,15 @@ impl TlsfHeap<'_> {
         for bin in 0..BIN_COUNT {
             let (head, is_marked) = self.lists.bin(bin);
             assert_eq!(head.is_some(), is_marked, "T5: bin {bin}");
-            let (mut next, mut prev) = (head, None);
+            let (mut next, mut back) = (head, Back::of_bin(bin));
             while let Some(chunk) = next {
                 // SAFETY: in a list, so a chunk (T4).
                 let header = unsafe { chunk.header() };
                 assert!(header.is_free() && bin_of(header.len()) == bin, "T4: {header:?} in {bin}");
                 // SAFETY: in a list, so a free chunk.
-                assert_eq!(unsafe { chunk.prev() }, prev, "T4: links");
+                assert!(unsafe { chunk.back() } == back, "T4: the links of {chunk:?}");
                 listed_count += 1;
-                prev = next;
+                back = Back::of_chunk(chunk);
                 // SAFETY: as above.
                 next = unsafe { chunk.next() };
             }
