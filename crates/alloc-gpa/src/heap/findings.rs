@@ -238,6 +238,9 @@ impl Heap {
         here: StackId,
         operation: Operation,
     ) {
+        if word.state() == State::Freeing {
+            await_freed(block);
+        }
         let mut finding =
             blank(operation.of_freed(), block.start().addr().get(), claim.values(), here);
         describe(&mut finding, block, 0);
@@ -488,6 +491,22 @@ pub(super) fn describe(finding: &mut Finding, block: &BlockRef<'_>, offset: isiz
     finding.tag = TagId::of_slot(block.slot).name();
     if !word.is_allocated() {
         finding.freed = StackId::from_raw(block.slot.freed.load(Relaxed));
+    }
+}
+
+/// Gives the thread that is freeing a block time to enter its stack, so that the finding can show it.
+/// Bounded: that thread may be the one that this signal handler interrupted.
+#[cold]
+fn await_freed(block: &BlockRef<'_>) {
+    /// Enough for a thread that runs; a few milliseconds if none does.
+    const YIELDS_MAX: usize = 1_000;
+    for _ in 0..YIELDS_MAX {
+        // Acquire: pairs with the Release that publishes `Freed` and the stack before it.
+        if StateWord::load(&block.slot.state, Acquire).state() != State::Freeing {
+            return;
+        }
+        // SAFETY: no preconditions.
+        unsafe { libc::sched_yield() };
     }
 }
 
