@@ -67,6 +67,7 @@
 //! turned on allocator-api2 0.2's `nightly`, which makes its trait core's; turn on `nightly` as well
 //! before 1.100. `alloc`: [`Global`](https://docs.rs/alloc-core/latest/alloc_core/struct.Global.html),
 //! the program's own allocator. `std`: the `std::io` traits of owners. `lock_api`: `Locked`.
+//! `fail-points`: [`fail_point!`] does something; `alloc-testing` turns it on in tests.
 //!
 //! `--cfg alloc_check` (the mode `check`) compiles [`check!`] in; `--cfg loom` swaps [`sync`]'s
 //! atomics for the model checker's.
@@ -122,6 +123,7 @@ mod filling;
 mod forward;
 mod foreign;
 mod check;
+mod fail_point;
 mod print;
 mod sizes;
 mod adapt;
@@ -134,6 +136,8 @@ pub use allocator::{Allocator, UnsizedFree};
 pub use check::{CHECKED, CheckHook, check_failed, set_check_hook};
 pub use error::AllocError;
 pub use ext::AllocatorExt;
+#[cfg(feature = "fail-points")]
+pub use fail_point::{FailPoint, FailPointHook, fail_points, set_fail_point_hook};
 pub use owned::{CloneIn, IntoIter, Owned};
 pub use wrap::*;
 pub use zeroable::Zeroable;
