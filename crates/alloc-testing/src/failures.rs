@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use alloc_gpa::LeakTotals;
 
+use crate::fail_point::TrippedPoint;
 use crate::failing::{Fail, InducedFailure};
 
 mod heap;
@@ -39,6 +40,13 @@ pub enum Verdict {
         /// Requests of this run.
         found: usize,
     },
+    /// The fail point that was to fail was not passed: the number of hits that takes, and this run's.
+    Unreached {
+        /// Hits of the first run, at least.
+        expected: usize,
+        /// Hits of this run.
+        found: usize,
+    },
     /// It left blocks behind.
     Leaked(LeakTotals),
     /// It misused the allocator: the number of findings.
@@ -58,6 +66,10 @@ impl fmt::Display for Verdict {
             Self::Nondeterministic { expected, found } => write!(
                 f,
                 "nondeterministic: the code made {expected} requests at first, and {found} now"
+            ),
+            Self::Unreached { expected, found } => write!(
+                f,
+                "nondeterministic: the code passed {expected} fail points at first, and {found} now"
             ),
             Self::Leaked(leaks) => {
                 write!(f, "leaked {} blocks, {} bytes", leaks.count, leaks.bytes)
@@ -83,6 +95,8 @@ pub struct FailurePoint {
     pub growth: Growth,
     /// The first request that failed, with its line and stack; none if none was reached.
     pub induced: Option<InducedFailure>,
+    /// The fail point that failed; no request did then.
+    pub tripped: Option<TrippedPoint>,
     /// What is wrong.
     pub verdict: Verdict,
     /// What the allocator found, with stacks; empty if nothing, or if dozens of other points have one.
@@ -93,12 +107,11 @@ pub struct FailurePoint {
 
 impl fmt::Display for FailurePoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.induced {
-            Some(induced) => {
-                writeln!(f, "{}\n  when {induced}", self.verdict)?;
-                f.write_str(&induced.stack_text())?;
-            }
-            None => writeln!(f, "{}\n  with requests failing {}", self.verdict, self.fail)?,
+        writeln!(f, "{}", self.verdict)?;
+        match (&self.induced, &self.tripped) {
+            (Some(induced), _) => write!(f, "  when {induced}\n{}", induced.stack_text())?,
+            (None, Some(tripped)) => write!(f, "  when {tripped}\n{}", tripped.stack_text())?,
+            (None, None) => writeln!(f, "  with requests failing {}", self.fail)?,
         }
         if self.growth == Growth::Granted {
             writeln!(f, "  while blocks grew in place")?;
@@ -123,6 +136,8 @@ pub struct FailureSummary {
     pub pairs: usize,
     /// See `pairs`.
     pub pairs_possible: usize,
+    /// Hits of fail points among the points, if these were to fail.
+    pub hits: usize,
     /// Runs of the code. A point needs none of its own where nothing is asked for after the failure:
     /// then [`Fail::From`] is [`Fail::Only`].
     pub runs: usize,
@@ -130,12 +145,16 @@ pub struct FailureSummary {
 
 impl fmt::Display for FailureSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, points, pairs, pairs_possible, runs, .. } = self;
+        let Self { requests, points, pairs, pairs_possible, hits, runs, .. } = self;
         write!(f, "{requests} requests")?;
         if let Some(growing) = self.requests_growing {
             write!(f, " ({growing} with growth in place)")?;
         }
-        write!(f, ", {points} points of failure ({pairs} of {pairs_possible} pairs), {runs} runs")
+        write!(f, ", {points} points of failure ({pairs} of {pairs_possible} pairs")?;
+        if *hits != 0 {
+            write!(f, ", {hits} hits of fail points")?;
+        }
+        write!(f, "), {runs} runs")
     }
 }
 
@@ -213,6 +232,7 @@ pub struct AllocFailures {
     name: Option<String>,
     pairs_max: usize,
     may_recover: bool,
+    has_fail_points: bool,
     site: &'static Location<'static>,
 }
 
@@ -220,7 +240,8 @@ impl AllocFailures {
     /// The check with its usual settings.
     #[track_caller]
     pub fn new() -> Self {
-        Self { name: None, pairs_max: PAIRS_MAX, may_recover: false, site: Location::caller() }
+        let site = Location::caller();
+        Self { name: None, pairs_max: PAIRS_MAX, may_recover: false, has_fail_points: false, site }
     }
 
     /// Gives the check a name; a test with several checks tells its points apart by it.
@@ -239,6 +260,26 @@ impl AllocFailures {
     /// Lets the code return `Ok` after a failure: it has a way without that memory.
     pub const fn may_recover(mut self) -> Self {
         self.may_recover = true;
+        self
+    }
+
+    /// Makes the [fail points](alloc_core::fail_point) that the code passes fail, too: each hit of one
+    /// alone. The verdicts are the same. Those that a [`FailPoints`](crate::FailPoints) armed fail in
+    /// any case.
+    ///
+    /// ```
+    /// use alloc_core::{AllocError, AllocatorExt, fail_point};
+    /// use alloc_testing::AllocFailures;
+    ///
+    /// let summary = AllocFailures::new().fail_points().check(|gpa| {
+    ///     let _buffer = gpa.alloc_fill(4, 0u8)?;
+    ///     fail_point!(read_header);
+    ///     Ok::<(), AllocError>(())
+    /// });
+    /// assert_eq!((summary.points, summary.hits), (3, 1));
+    /// ```
+    pub const fn fail_points(mut self) -> Self {
+        self.has_fail_points = true;
         self
     }
 
@@ -328,7 +369,10 @@ impl AllocFailures {
         let run = |jobs: &[run::Job]| run(&setting, names[0], jobs);
         match point::wanted(&names) {
             Some(point) => plan::one_point(&run, point),
-            None => plan::all_points(&run, self.pairs_max),
+            None => {
+                let Self { pairs_max, has_fail_points, .. } = *self;
+                plan::all_points(&run, plan::Extent { pairs_max, has_fail_points })
+            }
         }
     }
 }

@@ -48,6 +48,9 @@
 //!                   (proptest makes and shrinks them)       their bytes                    canaries
 //! ```
 //!
+//! Failures that no allocator makes have names in the program, [`alloc_core::fail_point!`], and happen
+//! where a test has armed them: [`FailPoints`].
+//!
 //! # Invariants
 //!
 //! 1. A check can fail: `tests/oracle` holds an allocator for each rule that breaks it, and the kit
@@ -81,6 +84,7 @@ mod raw_block;
 mod validated;
 mod failing;
 mod failures;
+mod fail_point;
 mod test_allocator;
 mod outcome;
 mod macros;
@@ -88,6 +92,7 @@ pub mod hostile;
 pub mod conformance;
 
 pub use alloc_testing_macros::alloc_test;
+pub use fail_point::{FAIL_POINTS_VARIABLE, FailPoints, TrippedPoint, carried};
 pub use failing::{Fail, FailingAllocator, FailingCounts, InducedFailure};
 pub use failures::{
     AllocFailures, FailureAllocator, FailurePoint, FailureSummary, Growth, Unrestored, Verdict,

@@ -36,7 +36,7 @@ pub enum Fail {
 
 impl Fail {
     /// Panics if the rule means nothing.
-    pub(super) fn check(self) {
+    pub(crate) fn check(self) {
         match self {
             Self::Randomly { rate, .. } => {
                 assert!((0.0..=1.0).contains(&rate), "the rate {rate} is not between 0 and 1");

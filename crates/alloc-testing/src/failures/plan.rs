@@ -10,16 +10,25 @@ use crate::failing::Fail;
 /// Runs jobs; the outcomes are in their order.
 type Run<'a> = &'a dyn Fn(&[Job]) -> Vec<Outcome>;
 
+/// How much is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// The most pairs of a pass.
+    pub(super) pairs_max: usize,
+    /// Whether fail points fail, too.
+    pub(super) has_fail_points: bool,
+}
+
 /// Runs everything: see [`AllocFailures`](super::AllocFailures).
 pub(super) fn all_points(
     run: Run<'_>,
-    pairs_max: usize,
+    extent: Extent,
 ) -> Result<FailureSummary, Vec<FailurePoint>> {
     let mut summary = FailureSummary::default();
     let mut wrong = Vec::new();
     for growth in [Growth::Refused, Growth::Granted] {
         let mut pass = Pass { run, growth, requests: 0, summary: &mut summary, wrong: &mut wrong };
-        let changes = pass.all(pairs_max);
+        let changes = pass.all(extent);
         let requests = pass.requests;
         match growth {
             Growth::Refused => summary.requests = requests,
@@ -56,7 +65,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Runs the points; returns how many changes the code asks for, or nothing if it is bad without a
     /// failure.
-    fn all(&mut self, pairs_max: usize) -> Option<usize> {
+    fn all(&mut self, extent: Extent) -> Option<usize> {
         let first = (self.run)(&[base(self.growth, None)]).remove(0);
         self.summary.runs += 1;
         if let Some(wrong) = first.wrong {
@@ -66,32 +75,39 @@ impl Pass<'_> {
         self.requests = first.requests;
         let mut wrong = self.wrong_of(&[Fail::Never]);
         let only: Vec<Fail> = (0..self.requests).map(Fail::Only).collect();
-        let outcomes = self.outcomes(&only);
+        let outcomes = self.outcomes(&self.points(&only));
         // Requests of each run, with those after the failure.
         let ends: Vec<usize> = outcomes.iter().map(|outcome| outcome.requests).collect();
         wrong.extend(outcomes.into_iter().filter_map(|outcome| outcome.wrong));
         let goes_on = |index: &usize| index + 1 < ends[*index];
         let from: Vec<Fail> = (0..self.requests).filter(goes_on).map(Fail::From).collect();
         wrong.extend(self.wrong_of(&from));
-        let (pairs, possible) = pairs(&ends, pairs_max);
+        let (pairs, possible) = pairs(&ends, extent.pairs_max);
         wrong.extend(self.wrong_of(&pairs));
-        wrong.sort_by_key(|wrong| Point { growth: wrong.growth, fail: wrong.fail }.order());
+        wrong.sort_by_key(|wrong| Point::requests(wrong.growth, wrong.fail).order());
+        let hits = if extent.has_fail_points { first.hits } else { 0 };
+        let points: Vec<_> = (0..hits).map(|hit| Point::hit(self.growth, hit)).collect();
+        wrong.extend(self.outcomes(&points).into_iter().filter_map(|outcome| outcome.wrong));
         self.wrong.extend(wrong);
-        self.summary.points += 2 * self.requests + pairs.len();
+        self.summary.points += 2 * self.requests + pairs.len() + hits;
+        self.summary.hits += hits;
         self.summary.pairs += pairs.len();
         self.summary.pairs_possible += possible;
         Some(first.changes)
     }
 
-    fn outcomes(&mut self, fails: &[Fail]) -> Vec<Outcome> {
-        let (growth, expected) = (self.growth, Some(self.requests));
-        let job = |fail: &Fail| Job { point: Point { growth, fail: *fail }, expected };
-        self.summary.runs += fails.len();
-        (self.run)(&fails.iter().map(job).collect::<Vec<_>>())
+    fn points(&self, fails: &[Fail]) -> Vec<Point> {
+        fails.iter().map(|fail| Point::requests(self.growth, *fail)).collect()
+    }
+
+    fn outcomes(&mut self, points: &[Point]) -> Vec<Outcome> {
+        let job = |point: &Point| Job { point: *point, expected: Some(self.requests) };
+        self.summary.runs += points.len();
+        (self.run)(&points.iter().map(job).collect::<Vec<_>>())
     }
 
     fn wrong_of(&mut self, fails: &[Fail]) -> Vec<FailurePoint> {
-        self.outcomes(fails).into_iter().filter_map(|outcome| outcome.wrong).collect()
+        self.outcomes(&self.points(fails)).into_iter().filter_map(|outcome| outcome.wrong).collect()
     }
 }
 

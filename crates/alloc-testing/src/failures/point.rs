@@ -14,11 +14,26 @@ pub(super) const POINT_VARIABLE: &str = "ALLOC_TESTING_POINT";
 pub(super) struct Point {
     pub(super) growth: Growth,
     pub(super) fail: Fail,
+    /// The hit of a fail point that fails, of all of them together; no request fails then.
+    pub(super) hit: Option<usize>,
 }
 
 impl Point {
+    /// A point at which requests fail.
+    pub(super) const fn requests(growth: Growth, fail: Fail) -> Self {
+        Self { growth, fail, hit: None }
+    }
+
+    /// The point at which a fail point fails.
+    pub(super) const fn hit(growth: Growth, hit: usize) -> Self {
+        Self { growth, fail: Fail::Never, hit: Some(hit) }
+    }
+
     /// Where the point stands in a report: by the first request that fails, the fewer failures first.
     pub(super) fn order(&self) -> (Growth, usize, usize, usize) {
+        if let Some(hit) = self.hit {
+            return (self.growth, usize::MAX, 0, hit);
+        }
         let (first, mode, second) = match self.fail {
             Fail::Only(index) => (index, 1, 0),
             Fail::From(index) => (index, 2, 0),
@@ -42,6 +57,9 @@ impl Point {
             Some(rest) => (Growth::Granted, rest),
             None => (Growth::Refused, text),
         };
+        if let Some(hit) = text.strip_prefix("hit ") {
+            return Some(Self::hit(growth, hit.parse().ok()?));
+        }
         let words: Vec<&str> = text.split(' ').collect();
         let fail = match words[..] {
             ["never"] => Fail::Never,
@@ -53,7 +71,7 @@ impl Point {
             }
             _ => return None,
         };
-        Some(Self { growth, fail })
+        Some(Self::requests(growth, fail))
     }
 }
 
@@ -61,6 +79,9 @@ impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.growth == Growth::Granted {
             f.write_str("growing ")?;
+        }
+        if let Some(hit) = self.hit {
+            return write!(f, "hit {hit}");
         }
         match self.fail {
             Fail::Only(index) => write!(f, "only {index}"),
@@ -89,7 +110,7 @@ pub(super) fn wanted(names: &[&str]) -> Option<Point> {
     let Some((check, point)) = parse_wanted(&text) else {
         panic!(
             "{POINT_VARIABLE}={text}: no point; `CHECK:POINT`, where POINT is `never`, `only 17`, \
-             `from 17` or `pair 3 17`, or one of these behind `growing `"
+             `from 17`, `pair 3 17` or `hit 17`, or one of these behind `growing `"
         )
     };
     names.contains(&check).then_some(point)
@@ -113,8 +134,8 @@ mod tests {
     fn points_are_read_as_they_are_written() {
         let fails = [Fail::Never, Fail::Only(0), Fail::From(17), Fail::Pair(3, 17)];
         for growth in [Growth::Refused, Growth::Granted] {
-            for fail in fails {
-                let point = Point { growth, fail };
+            let points = fails.map(|fail| Point::requests(growth, fail));
+            for point in points.into_iter().chain([Point::hit(growth, 5)]) {
                 for check in ["parses", "a::tests::parses", "tests/a.rs:31"] {
                     let text = format!("{check}:{point}");
                     assert_eq!(parse_wanted(&text), Some((check, point)), "{text}");
@@ -130,8 +151,9 @@ mod tests {
 
     #[test]
     fn points_are_told_in_the_order_of_their_requests() {
-        let point = |growth, fail| Point { growth, fail };
+        let point = Point::requests;
         let mut points = [
+            Point::hit(Growth::Refused, 0),
             point(Growth::Granted, Fail::Only(0)),
             point(Growth::Refused, Fail::Pair(0, 2)),
             point(Growth::Refused, Fail::Only(1)),
@@ -141,6 +163,9 @@ mod tests {
         ];
         points.sort_by_key(Point::order);
         let texts: Vec<_> = points.iter().map(Point::to_string).collect();
-        assert_eq!(texts, ["never", "only 0", "from 0", "pair 0 2", "only 1", "growing only 0"]);
+        assert_eq!(
+            texts,
+            ["never", "only 0", "from 0", "pair 0 2", "only 1", "hit 0", "growing only 0"]
+        );
     }
 }

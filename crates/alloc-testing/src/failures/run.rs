@@ -9,7 +9,8 @@ use alloc_gpa::Check;
 use super::heap::{FailureAllocator, Growth};
 use super::point::Point;
 use super::{FailurePoint, Verdict};
-use crate::failing::Fail;
+use crate::fail_point::Observed;
+use crate::failing::{Fail, FailingCounts};
 
 /// Reports that are written: resolving symbols takes long, and nobody reads hundreds.
 const REPORTS_MAX: usize = 32;
@@ -33,6 +34,8 @@ pub(super) struct Outcome {
     pub(super) requests: usize,
     /// Resizes and remaps that it asked for.
     pub(super) changes: usize,
+    /// Fail points that it passed.
+    pub(super) hits: usize,
 }
 
 /// What is the same for all runs of a check.
@@ -48,36 +51,40 @@ pub(super) struct Setting<'a> {
 impl Setting<'_> {
     /// Runs the code once, with a fresh allocator.
     pub(super) fn run_once(&self, code: &Code<'_>, job: &Job) -> Outcome {
-        let Point { growth, fail } = job.point;
+        let Point { growth, fail, hit } = job.point;
+        let observed = Observed::new(hit.map_or(Fail::Never, Fail::Only));
         let alloc = FailureAllocator::new(growth, fail);
         let outcome = catch_unwind(AssertUnwindSafe(|| code(&alloc)));
         let outcome = outcome.map_err(|payload| crate::panics::message(&*payload));
-        let counts = alloc.counts();
+        let (counts, tripped) = (alloc.counts(), observed.tripped());
+        let has_failed = alloc.induced_request().is_some() || tripped.is_some();
         let by_heap = by_heap(&alloc);
         let report = by_heap.as_ref().map(|_| self.report(&alloc)).unwrap_or_default();
         let verdict = by_heap // First: it has stacks.
             .or_else(|| alloc.take_unrestored().map(Verdict::Unrestored))
-            .or_else(|| self.by_result(outcome, &alloc))
-            .or_else(|| by_count(job, &alloc));
+            .or_else(|| self.by_result(outcome, has_failed, &alloc))
+            .or_else(|| by_count(job, has_failed, counts.requests, observed.hits()));
         let wrong = verdict.map(|verdict| FailurePoint {
             fail,
             growth,
             // A refused resize is no failure of memory: only requests count.
             induced: alloc.induced_request(),
+            tripped,
             verdict,
             report,
             again: (self.command)(job.point),
         });
-        Outcome { wrong, requests: counts.requests, changes: counts.changes }
+        let FailingCounts { requests, changes, .. } = counts;
+        Outcome { wrong, requests, changes, hits: observed.hits() }
     }
 
     /// What is wrong with how the code ended.
     fn by_result(
         &self,
         outcome: Result<Result<(), String>, String>,
+        has_failed: bool,
         alloc: &FailureAllocator,
     ) -> Option<Verdict> {
-        let has_failed = alloc.induced_request().is_some();
         match outcome {
             Err(message) => Some(Verdict::Panicked(message)),
             Ok(Ok(())) if has_failed && !self.may_recover => Some(Verdict::Swallowed),
@@ -109,17 +116,20 @@ fn by_heap(alloc: &FailureAllocator) -> Option<Verdict> {
 
 /// What is wrong with how much the code asked for: a point that it did not come to, or another count
 /// where nothing failed.
-fn by_count(job: &Job, alloc: &FailureAllocator) -> Option<Verdict> {
-    let (found, is_reached) = (alloc.counts().requests, alloc.induced_request().is_some());
-    let expected = match job.point.fail {
-        Fail::Never => job.expected.filter(|expected| *expected != found),
-        _ if is_reached => None,
-        _ => job.expected.or(Some(job.point.requests_min())),
-    };
-    expected.map(|expected| Verdict::Nondeterministic { expected, found })
+fn by_count(job: &Job, has_failed: bool, requests: usize, hits: usize) -> Option<Verdict> {
+    let Job { point, expected } = *job;
+    let verdict = |expected, found| Verdict::Nondeterministic { expected, found };
+    match (point.hit, point.fail) {
+        _ if has_failed => None,
+        (Some(hit), _) => Some(Verdict::Unreached { expected: hit + 1, found: hits }),
+        (None, Fail::Never) => {
+            expected.filter(|expected| *expected != requests).map(|count| verdict(count, requests))
+        }
+        _ => Some(verdict(expected.unwrap_or(point.requests_min()), requests)),
+    }
 }
 
 /// The run in which nothing fails.
 pub(super) const fn base(growth: Growth, expected: Option<usize>) -> Job {
-    Job { point: Point { growth, fail: Fail::Never }, expected }
+    Job { point: Point::requests(growth, Fail::Never), expected }
 }

@@ -52,7 +52,9 @@ pub(super) fn on_all_cores<J: Sync, R: Send>(
         let test = thread::current().name().unwrap_or("main").to_owned();
         for _ in 1..count {
             // Who gets no thread works with fewer.
-            let _ = thread::Builder::new().name(test.clone()).spawn_scoped(scope, work);
+            let _ = thread::Builder::new()
+                .name(test.clone())
+                .spawn_scoped(scope, crate::carried(&work));
         }
         work();
     });
