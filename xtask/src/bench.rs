@@ -1,217 +1,141 @@
-//! `cargo xtask bench`: the allocators beside their peers in one run, by time and by instructions,
-//! and the record of it under `docs/bench`.
+//! `cargo xtask bench [SUBJECT...]`: the allocators beside their peers in one run, by time and by
+//! instructions, what they have to reach, and the record of it under `docs/bench`.
+//!
+//! * `plan`: what each crate has to reach, beside whom.
+//! * `tapes`: the contenders of alloc-bench, and criterion; `zig`: Zig's.
+//! * `measure`: runs them; `process` and `callgrind` count.
+//! * `report`: tables, goals, and by `picture` the bars; `worst` and `kernel` add what only one crate has.
+//! * `instructions`: the step of the gate that lets no count of ours grow.
+//! * `gpa`: what checking costs.
 
+mod plan;
+mod tapes;
+mod zig;
+mod process;
+mod callgrind;
+mod progress;
+mod measure;
+mod goals;
+mod picture;
+mod report;
+mod worst;
+mod kernel;
+mod instructions;
 mod gpa;
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
 
-use crate::tools::{cargo, has_program, output, root, target_dir};
+use crate::tools::{output, root};
+use measure::{Effort, Tools};
+use plan::{SUBJECTS, Subject};
+
+pub(crate) use instructions::{Options as InstructionOptions, check as check_instructions};
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Only the cases whose name holds one of these, as `arena` or `gpa/pair`; `gpa` alone measures what
-    /// checking costs, beside Zig's allocators and on real programs, and records docs/bench/gpa.md.
-    #[arg(value_name = "FILTER")]
-    filters: Vec<String>,
-    /// How often each contender of `bench gpa` runs.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: u16,
+    /// What to measure: all of it if none is named.
+    #[arg(value_enum, value_name = "SUBJECT")]
+    names: Vec<Name>,
+    /// Only the cases whose name holds this; nothing is recorded.
+    #[arg(long, value_name = "TEXT", conflicts_with = "record")]
+    case: Option<String>,
+    /// Shorter runs and fewer of them.
+    #[arg(long)]
+    quick: bool,
+    /// Write docs/bench/SUBJECT.md and SUBJECT.svg.
+    #[arg(long)]
+    record: bool,
 }
 
-/// One contender of one case.
-struct Measured {
-    case: String,
-    contender: String,
-    /// Nanoseconds for one operation, median.
-    time: f64,
-    /// Instructions for one operation, if they could be counted.
-    instructions: Option<f64>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    Arena,
+    Fixed,
+    Pool,
+    Page,
+    C,
+    /// What checking costs, beside Zig's checking allocators and on real programs.
+    Gpa,
 }
 
-/// Where the record goes.
-const RECORD: &str = "docs/bench/allocators.md";
+impl Name {
+    /// `None` for `gpa`, which is measured in a way of its own.
+    fn subject(self) -> Option<&'static Subject> {
+        let name = self.to_possible_value()?;
+        SUBJECTS.iter().find(|subject| subject.name == name.get_name())
+    }
+}
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.filters == ["gpa"] {
-        return gpa::run(options.rounds.into());
-    }
-    let tapes = build("tapes")?;
-    let peers = build("peers")?;
-    let all = output(&mut Command::new(&tapes))?;
-    let wanted = |case: &str| {
-        options.filters.is_empty() || options.filters.iter().any(|filter| case.contains(filter))
+    let names = match options.names[..] {
+        [] => Name::value_variants(),
+        ref names => names,
     };
-    let chosen: Vec<(&str, &str)> = all
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter(|(case, _)| wanted(case))
-        .collect();
-    if chosen.is_empty() {
-        bail!("no case holds {}; there are:\n{all}", options.filters.join(" or "));
+    let effort = match options.quick {
+        true => Effort { rounds: 3, seconds: 0.1 },
+        false => Effort { rounds: 5, seconds: 0.3 },
+    };
+    let subjects: Vec<&Subject> = names.iter().filter_map(|name| name.subject()).collect();
+    if !subjects.is_empty() {
+        let tools = Tools::find(effort)?;
+        eprintln!("this takes about {:.0} minutes", tools.minutes(&subjects).ceil());
+        for subject in subjects {
+            run_subject(&tools, subject, options)?;
+        }
     }
-    measure_times(&peers, &chosen)?;
-    let counts = has_program("valgrind");
-    let mut list = Vec::new();
-    for (case, contender) in chosen {
-        let time = read_time(case, contender)?;
-        let instructions = match counts {
-            true => {
-                eprintln!("counting the instructions of {case} {contender}");
-                count_instructions(&tapes, case, contender)
-            }
-            false => None,
-        };
-        list.push(Measured { case: case.into(), contender: contender.into(), time, instructions });
-    }
-    let table = render(&list);
-    println!("\n{table}");
-    if !counts {
-        println!("instructions: not counted, valgrind is missing");
-    }
-    if options.filters.is_empty() {
-        let record = root().join(RECORD);
-        std::fs::create_dir_all(record.parent().context("no parent folder")?)?;
-        std::fs::write(&record, format!("{}{table}", heading()?))?;
-        println!("recorded in {RECORD}");
+    if names.contains(&Name::Gpa) && options.case.is_none() {
+        let rounds = if options.quick { 1 } else { 5 };
+        eprintln!("gpa: this takes about {} minutes", 3 + 2 * rounds);
+        gpa::run(rounds, options.record)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn run_subject(tools: &Tools, subject: &Subject, options: &Options) -> Result<()> {
+    let wanted = |case: &str| options.case.as_ref().is_none_or(|text| case.contains(text));
+    let results = measure::measure(tools, subject, wanted)?;
+    if results.list.is_empty() {
+        bail!("no case of {} holds {:?}", subject.name, options.case);
+    }
+    let more = match subject.name {
+        "fixed" => worst::section(),
+        "page" => kernel::section(),
+        _ => String::new(),
+    };
+    let page = report::page(subject, &results, &more)?;
+    println!("\n{page}");
+    if options.record {
+        write_record(subject.name, &page, |file| report::picture(subject, &results, file))?;
+    }
+    Ok(())
+}
+
+/// Writes a page and its picture under `docs/bench`.
+fn write_record(name: &str, page: &str, draw: impl Fn(&Path) -> Result<()>) -> Result<()> {
+    let file = root().join("docs/bench").join(name);
+    std::fs::create_dir_all(file.parent().context("no parent folder")?)?;
+    std::fs::write(file.with_extension("md"), page)?;
+    draw(&file.with_extension("svg"))?;
+    println!("recorded in docs/bench/{name}.md and docs/bench/{name}.svg");
+    Ok(())
+}
+
 /// Runs a few operations of each contender of each case: none of them may end otherwise than well.
 pub(crate) fn run_each_case_once() -> Result<()> {
-    let tapes = build("tapes")?;
-    let all = output(&mut Command::new(&tapes))?;
-    let cases = all.lines().filter_map(|line| line.split_once(' '));
-    let mut count = 0;
-    for (case, contender) in cases {
-        let mut run = Command::new(&tapes);
-        run.args(["--workload", case, "--allocator", contender, "--count", "2000"]);
-        output(&mut run).with_context(|| format!("{case} of {contender}"))?;
-        count += 1;
-    }
-    ensure!(count != 0, "the bench has no case");
-    Ok(())
-}
-
-/// Builds one bench of alloc-bench, and returns the program.
-fn build(name: &str) -> Result<PathBuf> {
-    let words = format!(
-        "bench --quiet --locked --no-run --package alloc-bench --bench {name} --message-format=json"
-    );
-    let messages = output(&mut cargo(&words))?;
-    let mut program = messages.lines().filter_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        let is_it = message["target"]["name"].as_str() == Some(name);
-        is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
-    });
-    program.next_back().with_context(|| format!("cargo built no program for the bench {name}"))
-}
-
-/// Lets criterion run the chosen cases; what it finds it leaves in files.
-fn measure_times(peers: &Path, chosen: &[(&str, &str)]) -> Result<()> {
-    let mut cases: Vec<&str> = chosen.iter().map(|(case, _)| *case).collect();
-    cases.dedup();
-    for case in cases {
-        let mut run = Command::new(peers);
-        run.args(["--bench", "--noplot", &format!("^{case}/")]);
-        let status = run.env("CRITERION_HOME", home()?).status().context("starting criterion")?;
-        ensure!(status.success(), "criterion, {case}: {status}");
+    for one in tapes::contenders()? {
+        output(&mut one.command(2000)).with_context(|| format!("{} of {}", one.case, one.name))?;
     }
     Ok(())
 }
 
-fn home() -> Result<PathBuf> {
-    Ok(target_dir()?.join("criterion"))
-}
-
-/// The median that criterion found, in nanoseconds.
-fn read_time(case: &str, contender: &str) -> Result<f64> {
-    let file = home()?.join(case.replace('/', "_")).join(contender).join("new/estimates.json");
-    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let estimates: Value = serde_json::from_str(&text)?;
-    estimates["median"]["point_estimate"].as_f64().context("no median in criterion's estimates")
-}
-
-/// Two runs: what starting, preparing and ending cost is in both.
-const COUNTS: [u64; 2] = [20_000, 60_000];
-
-/// Instructions for one operation; `None` if the program does not run under valgrind, which is said.
-fn count_instructions(tapes: &Path, case: &str, contender: &str) -> Option<f64> {
-    let [few, many] = COUNTS.map(|count| callgrind(tapes, case, contender, count));
-    match (few, many) {
-        (Ok(few), Ok(many)) => {
-            Some(many.saturating_sub(few) as f64 / (COUNTS[1] - COUNTS[0]) as f64)
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            eprintln!("{case} {contender}: {error:#}");
-            None
-        }
-    }
-}
-
-fn callgrind(tapes: &Path, case: &str, contender: &str, count: u64) -> Result<u64> {
-    let mut run = Command::new("valgrind");
-    run.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(tapes);
-    run.args(["--workload", case, "--allocator", contender, "--count", &count.to_string()]);
-    let output = run.output().context("starting valgrind")?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}: {}", output.status, log.trim_end());
-    collected(&log).context("valgrind did not say how many instructions it collected")
-}
-
-/// The number in callgrind's `==123== Collected : 4567`.
-fn collected(log: &str) -> Option<u64> {
-    log.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
-}
-
-/// The table. The first contender of a case is ours, the second its plainest peer, to which all are
-/// compared.
-fn render(list: &[Measured]) -> String {
-    let mut table = String::from(
-        "| case | allocator | ns | to the peer | instructions | to the peer |\n\
-         | --- | --- | ---: | ---: | ---: | ---: |\n",
-    );
-    for one in list {
-        let peer = list.iter().filter(|other| other.case == one.case).nth(1).unwrap_or(one);
-        let is_peer = peer.contender == one.contender;
-        let ratio = |ours: f64, theirs: f64| match is_peer {
-            true => "peer".to_owned(),
-            // Not worse in the digits shown.
-            false if ours < theirs * 1.005 => format!("{:.2}", ours / theirs),
-            false => format!("{:.2}, lost", ours / theirs),
-        };
-        let (instructions, to_peer) = match (one.instructions, peer.instructions) {
-            (Some(ours), Some(theirs)) => (format!("{ours:.1}"), ratio(ours, theirs)),
-            (Some(ours), None) => (format!("{ours:.1}"), "-".into()),
-            _ => ("-".into(), "-".into()),
-        };
-        let Measured { case, contender, time, .. } = one;
-        let time_to_peer = ratio(*time, peer.time);
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            table,
-            "| {case} | {contender} | {time:.1} | {time_to_peer} | {instructions} | {to_peer} |"
-        );
-    }
-    table
-}
-
-/// What the record says about itself.
-fn heading() -> Result<String> {
-    Ok(format!(
-        "# Allocators beside their peers\n\n\
-         Written by `cargo xtask bench`. What these numbers do not show stands first in \
-         `crates/alloc-bench/README.md`; what a case does, there too.\n\n{}\n\
-         Time is the median for one operation; a ratio above 1 is lost to the peer. Instructions are \
-         callgrind's, without those of the kernel.\n\n",
-        machine()?
-    ))
+/// The middle one of some values, of which there is at least one.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// What a record says about the machine: a list.
@@ -221,13 +145,17 @@ fn machine() -> Result<String> {
     let cpu = cpu.map_or("unknown", |(_, name)| name);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let rustc = output(Command::new("rustc").arg("--version"))?;
     Ok(format!(
         "* CPU: {cpu}, {cores} cores, shared with other work: a difference below 20 % says nothing\n\
          * kernel: {}\n* compiler: {}\n",
         kernel.trim(),
-        rustc.trim()
+        rustc()?
     ))
+}
+
+/// The compiler that builds what is measured, as it names itself.
+fn rustc() -> Result<String> {
+    Ok(output(Command::new("rustc").arg("--version"))?.trim().into())
 }
 
 #[cfg(test)]
@@ -235,32 +163,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_to_the_second_contender_and_lost_rows_say_so() {
-        let row = |case: &str, contender: &str, time, instructions| Measured {
-            case: case.into(),
-            contender: contender.into(),
-            time,
-            instructions,
-        };
-        let list = [
-            row("a/x", "ours", 3.0, Some(10.0)),
-            row("a/x", "peer", 2.0, Some(20.0)),
-            row("a/x", "ours plain", 1.0, None),
-            row("b/x", "ours", 1.0, None),
-            row("b/x", "peer", 1.0, None),
-        ];
-        let table = render(&list);
-        let rows: Vec<&str> = table.lines().skip(2).collect();
-        assert_eq!(rows[0], "| a/x | ours | 3.0 | 1.50, lost | 10.0 | 0.50 |");
-        assert_eq!(rows[1], "| a/x | peer | 2.0 | peer | 20.0 | peer |");
-        assert_eq!(rows[2], "| a/x | ours plain | 1.0 | 0.50 | - | - |");
-        assert_eq!(rows[3], "| b/x | ours | 1.0 | 1.00 | - | - |");
-    }
-
-    #[test]
-    fn callgrinds_count_is_read() {
-        let log = "==7== Events    : Ir\n==7== Collected : 341180\n==7==\n";
-        assert_eq!(collected(log), Some(341_180));
-        assert_eq!(collected("==7== Segmentation fault\n"), None);
+    fn medians_and_names() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        let subjects = Name::value_variants().iter().filter_map(|name| name.subject());
+        assert_eq!(subjects.count(), SUBJECTS.len());
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Job {
     San,
     /// Every case of the benchmark beside peers, a few operations of each: that it runs.
     Benches,
+    /// That no operation of the benchmark takes more instructions than recorded; installs valgrind.
+    Instructions(bench::InstructionOptions),
     /// The model checker over every crate with `tests/loom.rs`.
     Loom,
     /// The tests of the OS-free crates under Miri (nightly, component miri).
@@ -56,6 +58,7 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
             loom(steps)?;
             browser(steps);
             benches(steps);
+            bench::check_instructions(steps, &bench::InstructionOptions::default());
             real::run(steps, &real::Options::of_gate())?;
         }
         Job::Quick => quick(steps),
@@ -63,6 +66,7 @@ pub(crate) fn run(steps: &mut Steps, job: &Job) -> Result<()> {
         Job::Real(options) => real::run(steps, options)?,
         Job::Browser => browser(steps),
         Job::Benches => benches(steps),
+        Job::Instructions(options) => bench::check_instructions(steps, options),
         Job::San => san(steps)?,
         Job::Loom => loom(steps)?,
         Job::Miri => miri(steps)?,

@@ -50,7 +50,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Compare the allocators with their peers; without FILTER also record it under docs/bench.
+    /// Compare the allocators with their peers, and say which goals they reach.
     Bench(bench::Options),
     /// Run a job of the gate, the same here as in the workflow.
     Ci {

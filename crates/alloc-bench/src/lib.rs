@@ -5,7 +5,7 @@
 //! ```text
 //! workload (here)  x  contender (benches/contenders)  =  one number
 //!    Heap: pair, lifo, random, pages, megabytes
-//!    Bump: values, slices, blocks
+//!    Bump, Buffer, Arena: values, slices, blocks, texts, lists
 //!    Pool: create_destroy, in_any_order, create_only
 //!        |
 //!        +-- benches/peers: criterion, time per operation
@@ -31,6 +31,7 @@
 struct Readme;
 
 pub mod arenas;
+pub mod erased;
 mod heap;
 mod bump;
 mod fixed;

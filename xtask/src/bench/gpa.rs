@@ -11,22 +11,13 @@ mod programs;
 mod record;
 mod sides;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 /// How often each contender runs; the median of an odd number is one of them.
-pub(super) fn run(rounds: usize) -> Result<ExitCode> {
+pub(super) fn run(rounds: usize, is_recorded: bool) -> Result<()> {
     let sides = sides::measure(rounds)?;
     let programs = programs::measure(rounds)?;
-    record::write(&sides, &programs)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The middle one of some values, of which there is at least one.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    record::report(&sides, &programs, is_recorded)
 }
 
 fn geometric_mean(values: &[f64]) -> f64 {
@@ -39,7 +30,6 @@ mod tests {
 
     #[test]
     fn means() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert!((geometric_mean(&[1.0, 4.0]) - 2.0).abs() < 1e-12);
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Mutex;
 
 use alloc_arena::{Reset, SharedArena};
 use alloc_bench::arenas::{self, Arena, Shared, threads};
-use alloc_core::Allocator as _;
+use alloc_bench::{erased, lifo, megabytes, pair};
+use alloc_core::Allocator;
+use alloc_page::PageAllocator;
 use bump_scope::traits::BumpAllocatorTyped as _;
 
 use super::{Case, Contender};
@@ -237,6 +239,22 @@ impl Shared for ScopePool {
     }
 }
 
+type OverPages = alloc_arena::Arena<PageAllocator>;
+
+/// What Zig's arena is used over.
+fn over_pages() -> OverPages {
+    OverPages::over(PageAllocator)
+}
+
+fn reset_pages(arena: &mut OverPages) {
+    assert!(arena.reset(Reset::RetainCapacity), "the backing has memory");
+}
+
+/// A handle that the compiler cannot see through.
+fn behind_dyn(arena: &OverPages) -> &dyn Allocator {
+    black_box(arena)
+}
+
 /// A case of all three.
 macro_rules! arena_case {
     ($name:literal, $workload:ident) => {
@@ -276,4 +294,13 @@ pub(super) const CASES: &[Case] = &[
         "bump-scope" => |count| threads(&mut ScopePool(bump_scope::BumpPool::new()), count),
         "alloc-arena one chunk" => |count| threads(&mut Together(SharedArena::new()), count),
     ),
+    case!("arena/dyn-pair": "alloc-arena" => |count| pair(&behind_dyn(&over_pages()), count)),
+    case!("arena/dyn-lifo": "alloc-arena" => |count| lifo(&behind_dyn(&over_pages()), count)),
+    case!("arena/dyn-blocks":
+        "alloc-arena" => |count| erased::blocks(&mut over_pages(), count, reset_pages),
+    ),
+    case!("arena/dyn-grow":
+        "alloc-arena" => |count| erased::long_list(&mut over_pages(), count, reset_pages),
+    ),
+    case!("arena/dyn-large": "alloc-arena" => |count| megabytes(&behind_dyn(&over_pages()), count)),
 ];

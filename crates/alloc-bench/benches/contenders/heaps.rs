@@ -55,6 +55,22 @@ impl Heap for Libc {
     }
 }
 
+/// The same behind a trait object: what one indirect call for each of the two costs.
+pub(crate) struct ErasedLibc(pub(super) &'static dyn Heap);
+
+impl Heap for ErasedLibc {
+    #[inline]
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        self.0.take(layout)
+    }
+
+    #[inline]
+    unsafe fn give(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: this function's contract is that of the call.
+        unsafe { self.0.give(block, layout) };
+    }
+}
+
 /// The system calls, straight.
 pub(crate) struct Mmap;
 

@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::median;
+use crate::bench::median;
+use crate::bench::process::{Cost, wait};
 use crate::checker::Checker;
 use crate::real::{ENVIRONMENT, PLAIN, Program, program};
 use crate::tools::{has_program, target_dir};
@@ -66,17 +66,8 @@ for my $round (1 .. 12) {
 }
 "#;
 
-/// What one program took in one way: medians.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
-    /// Seconds of the processors' time, user and system.
-    pub(super) cpu: f64,
-    /// Peak of resident memory in KiB.
-    pub(super) peak: f64,
-}
-
 pub(super) struct Programs {
-    /// By program; costs in the order of `WAYS`.
+    /// By program; the medians of costs in the order of `WAYS`.
     pub(super) rows: Vec<(&'static str, Vec<Cost>)>,
     /// Programs that are not here.
     pub(super) missing: Vec<&'static str>,
@@ -142,23 +133,4 @@ fn run(program: &Program, way: &Way, library: &Path, dir: &Path) -> Result<Cost>
     let said = fs::read_to_string(&errors).unwrap_or_default();
     ensure!(status == 0, "{}, {}: wait status {status:#x}: {said}", program.name, way.name);
     Ok(cost)
-}
-
-/// Runs a command to its end; returns the kernel's status word, and what it cost with all of its
-/// children.
-fn wait(command: &mut Command) -> Result<(i32, Cost)> {
-    let child = command.spawn().with_context(|| format!("starting {command:?}"))?;
-    let pid = libc::pid_t::try_from(child.id())?;
-    let mut status = 0;
-    // SAFETY: all zero bytes are a value of this record of numbers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: waits for our own child, for which nobody else waits (dropping `child` does not), and
-    // writes to two values of the types that the call documents.
-    let ended = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-    ensure!(ended == pid, "wait4: {}", std::io::Error::last_os_error());
-    let time = |value: libc::timeval| {
-        Duration::from_secs(value.tv_sec as u64) + Duration::from_micros(value.tv_usec as u64)
-    };
-    let cpu = (time(usage.ru_utime) + time(usage.ru_stime)).as_secs_f64();
-    Ok((status, Cost { cpu, peak: usage.ru_maxrss as f64 }))
 }

@@ -2,36 +2,16 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::programs::{DEFAULT, GLIBC, Programs, SAMPLED, STRATEGY_C, WAYS};
 use super::sides::{LIVE, Sides, WORKLOADS};
 use super::{geometric_mean, picture};
-use crate::bench::machine;
-use crate::tools::root;
+use crate::bench::goals::Goal;
+use crate::bench::process::Cost;
+use crate::bench::{machine, write_record};
 
-const RECORD: &str = "docs/bench/gpa.md";
-const PICTURE: &str = "docs/bench/gpa.svg";
-
-/// A figure to reach.
-struct Goal {
-    what: String,
-    measured: f64,
-    bound: f64,
-    is_minimum: bool,
-}
-
-impl Goal {
-    fn line(&self) -> String {
-        let Self { what, measured, bound, is_minimum } = self;
-        let reached = if *is_minimum { measured >= bound } else { measured <= bound };
-        let word = if *is_minimum { "at least" } else { "at most" };
-        let verdict = if reached { "reached" } else { "**missed**" };
-        format!("| {what} | {word} {bound} | {measured:.2} | {verdict} |")
-    }
-}
-
-pub(super) fn write(sides: &Sides, programs: &Programs) -> Result<()> {
+pub(super) fn report(sides: &Sides, programs: &Programs, is_recorded: bool) -> Result<()> {
     let mut text = format!(
         "# What checking costs\n\n\
          Written by `cargo xtask bench gpa`: medians of interleaved runs, each a process of its own; \
@@ -42,11 +22,10 @@ pub(super) fn write(sides: &Sides, programs: &Programs) -> Result<()> {
     goals_table(&mut text, &goals(sides, programs));
     workloads_table(&mut text, sides);
     programs_table(&mut text, programs);
-    let record = root().join(RECORD);
-    std::fs::create_dir_all(record.parent().context("no parent folder")?)?;
-    std::fs::write(&record, &text)?;
-    picture::draw(sides, &root().join(PICTURE))?;
-    println!("{text}\nrecorded in {RECORD} and {PICTURE}");
+    println!("{text}");
+    if is_recorded {
+        write_record("gpa", &text, |file| picture::draw(sides, file))?;
+    }
     Ok(())
 }
 
@@ -57,12 +36,8 @@ fn goals(sides: &Sides, programs: &Programs) -> Vec<Goal> {
             if let (Some(slow_one), Some(fast_one)) =
                 (sides.get(slow, workload), sides.get(fast, workload))
             {
-                goals.push(Goal {
-                    what: format!("{workload}: {slow} to {fast}"),
-                    measured: slow_one.cpu / fast_one.cpu,
-                    bound,
-                    is_minimum: true,
-                });
+                let what = format!("{workload}: {slow} to {fast}");
+                goals.push(Goal::at_least(what, slow_one.cpu / fast_one.cpu, bound));
             }
         }
     };
@@ -73,15 +48,11 @@ fn goals(sides: &Sides, programs: &Programs) -> Vec<Goal> {
     ratio("Zig SafeAllocator, no traces", "gpa, stacks=off", 4.0);
     for name in ["gpa", "gpa, stacks=off"] {
         if let (Some(one), Some(two)) = (sides.get(name, "random"), sides.get(name, "random2")) {
-            goals.push(Goal {
-                what: format!("random: throughput of two threads to one, {name}"),
-                measured: one.wall / two.wall,
-                bound: 1.8,
-                is_minimum: true,
-            });
+            let what = format!("random: throughput of two threads to one, {name}");
+            goals.push(Goal::at_least(what, one.wall / two.wall, 1.8));
         }
     }
-    let mean = |way: usize, base: usize, field: fn(&super::programs::Cost) -> f64| {
+    let mean = |way: usize, base: usize, field: fn(&Cost) -> f64| {
         let ratios: Vec<f64> = programs
             .rows
             .iter()
@@ -99,19 +70,16 @@ fn goals(sides: &Sides, programs: &Programs) -> Vec<Goal> {
                 1.05,
             ),
         ] {
-            goals.push(Goal { what: what.into(), measured, bound, is_minimum: false });
+            goals.push(Goal::at_most(what, measured, bound));
         }
     }
     if let (Some(ours), Some(theirs)) =
         (sides.get("gpa", LIVE.0), sides.get("system malloc", LIVE.0))
     {
         // Both keep the same list of blocks; malloc takes 112 bytes for 100, a slot of ours is 112.
-        goals.push(Goal {
-            what: "bytes for a live block of 100 with its stack, above malloc's".into(),
-            measured: (ours.peak - theirs.peak) * 1024.0 / LIVE.1 as f64,
-            bound: 48.0,
-            is_minimum: false,
-        });
+        let bytes = (ours.peak - theirs.peak) * 1024.0 / LIVE.1 as f64;
+        let what = "bytes for a live block of 100 with its stack, above malloc's";
+        goals.push(Goal::at_most(what, bytes, 48.0));
     }
     goals
 }
@@ -156,7 +124,7 @@ fn workloads_table(text: &mut String, sides: &Sides) {
             cell("random2")
         );
     }
-    if let Some(why) = sides.without_zig {
+    if let Some(why) = &sides.without_zig {
         let _ = writeln!(text, "\nZig's rows were not run: {why}.");
     }
     text.push('\n');
@@ -199,19 +167,5 @@ fn programs_table(text: &mut String, programs: &Programs) {
     }
     for name in &programs.missing {
         let _ = writeln!(text, "\n{name} was not run: it is not here.");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_goal_says_whether_it_is_reached() {
-        let goal =
-            |measured, is_minimum| Goal { what: "x".into(), measured, bound: 2.0, is_minimum };
-        assert_eq!(goal(2.0, true).line(), "| x | at least 2 | 2.00 | reached |");
-        assert_eq!(goal(1.5, true).line(), "| x | at least 2 | 1.50 | **missed** |");
-        assert_eq!(goal(2.5, false).line(), "| x | at most 2 | 2.50 | **missed** |");
     }
 }

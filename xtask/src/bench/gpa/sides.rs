@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::median;
-use crate::tools::{cargo, has_program, output, root, succeeds, target_dir};
+use crate::bench::median;
+use crate::bench::zig::Zig;
+use crate::tools::{cargo, output, target_dir};
 
 /// What one contender took for one operation of one workload: medians.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,7 +36,7 @@ pub(super) struct Sides {
     /// Contender, workload, figure; contenders in their order.
     pub(super) figures: Vec<(&'static str, &'static str, Figure)>,
     /// Why Zig's rows are missing, if they are.
-    pub(super) without_zig: Option<&'static str>,
+    pub(super) without_zig: Option<String>,
 }
 
 impl Sides {
@@ -56,12 +57,12 @@ const LONG: [(&str, &str, u64); 2] =
 pub(super) fn measure(rounds: usize) -> Result<Sides> {
     let mut sides = ours()?;
     let ours_count = sides.len();
-    let without_zig = match zigs()? {
-        Some(more) => {
-            sides.extend(more);
+    let without_zig = match Zig::find() {
+        Ok(zig) => {
+            sides.extend(zigs(&zig)?);
             None
         }
-        None => Some("no `zig` in PATH and no `python3 -m ziglang` (pip install ziglang==0.17.1)"),
+        Err(why) => Some(format!("{why:#}")),
     };
     let mut runs = vec![Vec::new(); sides.len() * WORKLOADS.len()];
     for round in 1..=rounds {
@@ -127,29 +128,9 @@ fn ours() -> Result<Vec<Side>> {
     ])
 }
 
-/// Zig's, if its compiler is here.
-fn zigs() -> Result<Option<Vec<Side>>> {
-    let zig: &[&str] = if has_program("zig") {
-        &["zig"]
-    } else if succeeds(Command::new("python3").args(["-m", "ziglang", "version"])) {
-        &["python3", "-m", "ziglang"]
-    } else {
-        return Ok(None);
-    };
-    let dir = target_dir()?.join("bench-zig");
-    std::fs::create_dir_all(&dir)?;
-    let source = root().join("crates/alloc-bench/zig/bench.zig");
-    let build = |mode: &str| -> Result<PathBuf> {
-        eprintln!("building bench.zig: {mode}");
-        let program = dir.join(mode);
-        let mut command = Command::new(zig[0]);
-        command.args(&zig[1..]).arg("build-exe").arg(&source);
-        command.args(["-O", mode, "-lc", "--cache-dir"]).arg(dir.join("cache"));
-        command.arg("--global-cache-dir").arg(dir.join("global"));
-        command.arg(format!("-femit-bin={}", program.display()));
-        output(&mut command)?;
-        Ok(program)
-    };
+/// Zig's.
+fn zigs(zig: &Zig) -> Result<Vec<Side>> {
+    let build = |mode| zig.build("bench", mode, None);
     let (fast, debug) = (build("ReleaseFast")?, build("Debug")?);
     let side = |name, program: &Path, allocator, slowness| Side {
         name,
@@ -157,11 +138,11 @@ fn zigs() -> Result<Option<Vec<Side>>> {
         allocator,
         slowness,
     };
-    Ok(Some(vec![
+    Ok(vec![
         side("Zig SafeAllocator, 7 frames", &fast, "safe_tr7", 4),
         side("Zig SafeAllocator, no traces", &fast, "safe_tr0", 1),
         side("Zig SafeAllocator, Debug build", &debug, "safe_default", 20),
-    ]))
+    ])
 }
 
 fn run(side: &Side, workload: &str, count: u64) -> Result<Figure> {

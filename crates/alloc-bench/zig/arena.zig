@@ -1,0 +1,155 @@
+//! The workloads `arena/...` of alloc-bench over Zig's ArenaAllocator: `arena <workload> <count>`. Those of
+//! `dyn-...` go through a table of functions that the compiler cannot see through, over pages of the system;
+//! the others over malloc, as the Rust contenders do.
+const std = @import("std");
+const tape = @import("tape.zig");
+const Allocator = std.mem.Allocator;
+const Arena = std.heap.ArenaAllocator;
+const round = tape.round;
+const keep = tape.keep;
+
+const text = "the quick brown fox jumps over the lazy dog";
+const thread_round = 100_000;
+
+const Workload = enum {
+    values,
+    triples,
+    slices,
+    fills,
+    strings,
+    texts,
+    blocks,
+    grow,
+    vectors,
+    threads,
+    @"dyn-pair",
+    @"dyn-lifo",
+    @"dyn-blocks",
+    @"dyn-grow",
+    @"dyn-large",
+};
+
+var sizes: [round]usize = undefined;
+
+fn operation(comptime workload: Workload, a: Allocator, index: usize) !void {
+    switch (workload) {
+        .values => {
+            const place = try a.create(u64);
+            place.* = index;
+            keep(place);
+        },
+        .triples => {
+            const place = try a.create([3]u64);
+            place.* = .{ index, 1, 2 };
+            keep(place);
+        },
+        .slices => keep((try a.dupe(u32, items[0..sizes[index]])).ptr),
+        .fills => {
+            const slice = try a.alloc(u32, sizes[index]);
+            @memset(slice, 7);
+            keep(slice.ptr);
+        },
+        .strings => keep((try a.dupe(u8, text[0..sizes[index]])).ptr),
+        .texts => keep((try std.fmt.allocPrint(a, "number {d}", .{index})).ptr),
+        .blocks, .@"dyn-blocks" => {
+            const block = try a.alignedAlloc(u8, .@"8", sizes[index]);
+            block[0] = 1;
+            keep(block.ptr);
+        },
+        else => comptime unreachable,
+    }
+}
+
+var items: [100]u32 = undefined;
+
+/// A vector of a round's items.
+fn grow(a: Allocator) !void {
+    var list: std.ArrayList(u64) = .empty;
+    for (0..round) |index| {
+        var item = index;
+        keep(&item);
+        try list.append(a, item);
+    }
+    keep(list.items.ptr);
+    list.deinit(a);
+}
+
+/// Ten vectors in a vector, to which the items are pushed in turn.
+fn vectors(a: Allocator) !void {
+    var all: std.ArrayList(std.ArrayList(u64)) = .empty;
+    for (0..10) |_| try all.append(a, .empty);
+    for (0..round) |index| {
+        var item = index;
+        keep(&item);
+        try all.items[index % 10].append(a, item);
+    }
+    keep(all.items.ptr);
+    for (all.items) |*list| list.deinit(a);
+    all.deinit(a);
+}
+
+fn values(a: Allocator, count: usize) void {
+    for (0..count) |index| operation(.values, a, index) catch @panic("out of memory");
+}
+
+fn threads(arena: *Arena, count: usize) !void {
+    var left = count;
+    while (left != 0) {
+        const each = @min((left + 1) / 2, thread_round);
+        var both: [2]std.Thread = undefined;
+        for (&both) |*thread| thread.* = try .spawn(.{}, values, .{ arena.allocator(), each });
+        for (both) |thread| thread.join();
+        _ = arena.reset(.retain_capacity);
+        left -|= 2 * each;
+    }
+}
+
+/// Items of the long list.
+const long = 1_000_000;
+
+fn longList(arena: *Arena, a: Allocator, count: usize) !void {
+    for (0..(count + long - 1) / long) |_| {
+        var list: std.ArrayList(u64) = .empty;
+        for (0..long) |index| try list.append(a, index);
+        keep(list.items.ptr);
+        list.deinit(a);
+        _ = arena.reset(.retain_capacity);
+    }
+}
+
+fn one(comptime workload: Workload, count: usize) !void {
+    switch (workload) {
+        .slices, .fills => tape.draw(&sizes, 3, 1, 100),
+        .blocks, .@"dyn-blocks" => tape.draw(&sizes, 4, 8, 57),
+        .strings => tape.draw(&sizes, 5, 1, 40),
+        .@"dyn-lifo" => tape.draw(&sizes, 1, 16, 497),
+        else => {},
+    }
+    for (&items, 0..) |*item, index| item.* = @intCast(index);
+    const is_dyn = comptime std.mem.startsWith(u8, @tagName(workload), "dyn");
+    var arena: Arena = .init(if (is_dyn) std.heap.page_allocator else std.heap.c_allocator);
+    defer arena.deinit();
+    var a = arena.allocator();
+    if (is_dyn) keep(&a);
+    switch (workload) {
+        .threads => return threads(&arena, count),
+        .@"dyn-pair" => return tape.pairs(a, 64, count),
+        .@"dyn-lifo" => return tape.lifo(a, &sizes, count),
+        .@"dyn-grow" => return longList(&arena, a, count),
+        .@"dyn-large" => return tape.pairs(a, 1 << 20, count),
+        else => {},
+    }
+    for (0..(count + round - 1) / round) |_| {
+        switch (workload) {
+            .grow => try grow(a),
+            .vectors => try vectors(a),
+            .threads, .@"dyn-pair", .@"dyn-lifo", .@"dyn-grow", .@"dyn-large" => comptime unreachable,
+            else => for (0..round) |index| try operation(workload, a, index),
+        }
+        _ = arena.reset(.retain_capacity);
+    }
+}
+
+pub fn main(init: std.process.Init.Minimal) !u8 {
+    return tape.run(Workload, one, init);
+}

@@ -1,0 +1,204 @@
+//! What each crate has to reach: which case, beside whom.
+
+/// A crate with cases of its own.
+pub(super) struct Subject {
+    /// The first part of its cases' names.
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    /// Zig's program and the workloads that it has.
+    pub(super) zig: (&'static str, &'static [&'static str]),
+    pub(super) rules: &'static [Rule],
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    Instructions,
+    Time,
+}
+
+/// One of our contenders to be at most `bound` times the best of the peers, in each of the cases.
+pub(super) struct Rule {
+    pub(super) cases: &'static [&'static str],
+    pub(super) ours: &'static str,
+    pub(super) peers: &'static [&'static str],
+    pub(super) measures: &'static [Measure],
+    pub(super) bound: f64,
+}
+
+use Measure::{Instructions, Time};
+
+const BOTH: &[Measure] = &[Instructions, Time];
+pub(super) const ZIG: &str = "Zig";
+
+pub(super) const SUBJECTS: [Subject; 5] = [ARENA, FIXED, POOL, PAGE, C];
+
+const ARENA: Subject = Subject {
+    name: "arena",
+    title: "alloc-arena",
+    zig: (
+        "arena",
+        &[
+            "values",
+            "triples",
+            "slices",
+            "fills",
+            "strings",
+            "texts",
+            "blocks",
+            "grow",
+            "vectors",
+            "threads",
+            "dyn-pair",
+            "dyn-lifo",
+            "dyn-blocks",
+            "dyn-grow",
+            "dyn-large",
+        ],
+    ),
+    rules: &[
+        Rule {
+            cases: &[
+                "values", "triples", "slices", "fills", "strings", "texts", "blocks", "grow",
+                "vectors", "threads",
+            ],
+            ours: "alloc-arena",
+            peers: &["bumpalo", "bump-scope"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        // Four times faster.
+        Rule {
+            cases: &[
+                "values",
+                "triples",
+                "slices",
+                "fills",
+                "strings",
+                "blocks",
+                "dyn-pair",
+                "dyn-lifo",
+                "dyn-blocks",
+            ],
+            ours: "alloc-arena",
+            peers: &[ZIG],
+            measures: &[Time],
+            bound: 0.25,
+        },
+        Rule {
+            cases: &["grow", "vectors", "dyn-grow", "dyn-large"],
+            ours: "alloc-arena",
+            peers: &[ZIG],
+            measures: &[Time],
+            bound: 1.0,
+        },
+    ],
+};
+
+const FIXED: Subject = Subject {
+    name: "fixed",
+    title: "alloc-fixed",
+    zig: ("fixed", &["values", "words", "slices", "texts", "mixed", "blocks", "list"]),
+    rules: &[
+        Rule {
+            cases: &["values", "words", "slices", "texts", "mixed", "blocks", "list"],
+            ours: "alloc-fixed",
+            peers: &[ZIG],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        Rule {
+            cases: &["two-threads"],
+            ours: "alloc-fixed",
+            peers: &["mutex"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        Rule {
+            cases: &["heap-pair", "heap-lifo", "heap-random"],
+            ours: "alloc-fixed",
+            peers: &["talc", "rlsf"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+    ],
+};
+
+const POOL: Subject = Subject {
+    name: "pool",
+    title: "alloc-pool",
+    zig: ("pool", &["pairs", "random", "create", "grow"]),
+    rules: &[
+        Rule {
+            cases: &["pairs", "random"],
+            ours: "alloc-pool",
+            peers: &["slab", ZIG],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        // Bare pointers, as Zig's pool hands out.
+        Rule {
+            cases: &["pairs", "random"],
+            ours: "alloc-pool, raw",
+            peers: &["slab", ZIG],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        Rule {
+            cases: &["create", "grow"],
+            ours: "alloc-pool",
+            peers: &["typed-arena"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+    ],
+};
+
+const PAGE: Subject = Subject {
+    name: "page",
+    title: "alloc-page",
+    zig: ("system", &["pages", "megabytes"]),
+    rules: &[Rule {
+        cases: &["pages", "megabytes"],
+        ours: "alloc-page",
+        peers: &["mmap", ZIG],
+        measures: BOTH,
+        bound: 1.0,
+    }],
+};
+
+const C: Subject = Subject {
+    name: "c",
+    title: "alloc-c",
+    zig: ("system", &["pair", "lifo", "random"]),
+    rules: &[
+        Rule {
+            cases: &["pair", "lifo", "random"],
+            ours: "alloc-c",
+            peers: &["malloc"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        // Both behind a trait object: one indirect call each.
+        Rule {
+            cases: &["pair", "lifo", "random"],
+            ours: "alloc-c, dyn",
+            peers: &["malloc, dyn"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+    ],
+};
+
+impl Subject {
+    /// Whether a case is one of its own.
+    pub(super) fn has(&self, case: &str) -> bool {
+        case.split_once('/').is_some_and(|(crate_name, _)| crate_name == self.name)
+    }
+
+    /// The workload of Zig's for a case, if it has one.
+    pub(super) fn zig_workload<'c>(&self, case: &'c str) -> Option<&'c str> {
+        let (_, workload) = case.split_once('/')?;
+        self.zig.1.contains(&workload).then_some(workload)
+    }
+}
