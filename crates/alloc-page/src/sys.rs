@@ -13,6 +13,7 @@
 //! | `discard(block, len)` | – | gives physical memory back; the range stays mapped |
 //! | `extend(block, old_len, new_len)` | whether the mapping now has `new_len` bytes in place | growth |
 //! | `relocate(block, old_len, new_len)` | where it is now, or `None` and nothing has changed | growth |
+//! | `relocate_placed(block, old_len, place, page)` | the same, aligned | growth |
 //! | `reserve(place, page)` | addresses without memory, a place in it aligned | whole pages |
 //! | `commit(start, len)` | whether there is memory now, zero where there was none | of a reservation |
 //! | `zero(start, len)` | whether it was given back, and reads as zeros | committed pages |
@@ -29,7 +30,8 @@ mod unix;
 #[cfg(unix)]
 pub(crate) use unix::{
     advise_huge, commit, decommit, discard, extend, hide_from_dumps, limit_address_space, lock_all,
-    map, map_huge, map_placed, map_secret, page_size, relocate, reserve, unmap, unmap_tail, zero,
+    map, map_huge, map_placed, map_secret, page_size, relocate, relocate_placed, reserve, unmap,
+    unmap_tail, zero,
 };
 
 #[cfg(windows)]
@@ -38,7 +40,8 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::{
     advise_huge, commit, decommit, discard, extend, hide_from_dumps, limit_address_space, lock_all,
-    map, map_huge, map_placed, map_secret, page_size, relocate, reserve, unmap, unmap_tail, zero,
+    map, map_huge, map_placed, map_secret, page_size, relocate, relocate_placed, reserve, unmap,
+    unmap_tail, zero,
 };
 
 #[cfg(not(any(unix, windows)))]

@@ -80,11 +80,72 @@ fn a_change_of_size_costs_one_call() {
         let third = layout(if grown { 3 * page } else { granted }, align);
         // SAFETY: live, fitting; the new size is not zero and makes a layout.
         let (made, moved) = calls(|| unsafe { PageAllocator.raw_remap(block, third, 100 * page) });
-        assert_eq!(made, ["mremap"]);
-        let last = if moved.is_some() { layout(100 * page, align) } else { third };
+        let moved = moved.unwrap();
+        if align <= page || moved == block {
+            assert_eq!(made, ["mremap"]);
+        } else {
+            assert_cut(&made, &["mremap", "mmap"], &["mremap"]);
+        }
         // SAFETY: live, with the layout it has now.
-        unsafe { PageAllocator.raw_free(moved.unwrap_or(block), last) };
+        unsafe { PageAllocator.raw_free(moved, layout(100 * page, align)) };
     }
+}
+
+/// Goal: a block that cannot grow where it is moves to an address with its alignment, by page tables: the
+/// content is there, and each call that fails leaves the block as it was. Method: a page of somebody else's
+/// right behind the block; the calls fail in turn.
+#[test]
+fn an_aligned_block_moves_with_its_pages() {
+    let page = page_size();
+    let cases: [(&dyn Allocator, usize, usize); 2] = [
+        (&PageAllocator, page, 64 * page),
+        (&HugePages::transparent(), crate::HUGE_PAGE_LEN, crate::HUGE_PAGE_LEN),
+    ];
+    for (alloc, len, align) in cases {
+        let old = layout(len, align);
+        let (block, obstacle) = blocked(alloc, old);
+        // SAFETY: the block's first and only bytes that are used.
+        unsafe { block.cast::<u64>().write(0x1234_5678) };
+        for number in [1, 0] {
+            // SAFETY: live, fitting; the new size makes a layout.
+            let remap = || unsafe { alloc.raw_remap(block, old, 3 * len) };
+            let (made, mapped_len, moved) = calls_with_failure(number, remap);
+            if number == 1 {
+                assert_eq!((&made[..], mapped_len, moved), (&["mremap", "mmap"][..], 0, None));
+                continue;
+            }
+            assert_cut(&made, &["mremap", "mmap"], &["mremap"]);
+            let moved = moved.unwrap();
+            assert!(moved != block && moved.addr().get().is_multiple_of(align));
+            // SAFETY: written above, and moved with its page.
+            assert_eq!(unsafe { moved.cast::<u64>().read() }, 0x1234_5678);
+            // SAFETY: live, with its new layout.
+            unsafe { alloc.raw_free(moved, layout(3 * len, align)) };
+        }
+        // SAFETY: mapped by `blocked`, and nobody's.
+        unsafe { libc::munmap(obstacle.as_ptr().cast(), page) };
+    }
+}
+
+/// A block, and behind it a page that keeps it from growing.
+fn blocked(alloc: &dyn Allocator, old: Layout) -> (NonNull<u8>, NonNull<u8>) {
+    let twice = layout(2 * old.size(), old.align());
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    for _ in 0..100 {
+        let block = alloc.raw_alloc(twice).unwrap();
+        // SAFETY: live, fitting; a shrink.
+        assert!(unsafe { alloc.raw_resize(block, twice, old.size()) });
+        let end = block.as_ptr().wrapping_add(old.size());
+        // SAFETY: it replaces nothing.
+        let found = unsafe { libc::mmap(end.cast(), page_size(), 0, flags, -1, 0) };
+        if found == end.cast() {
+            return (block, NonNull::new(end).unwrap());
+        }
+        // Another thread was faster.
+        // SAFETY: live, with this layout.
+        unsafe { alloc.raw_free(block, old) };
+    }
+    panic!("the pages behind a hundred blocks were taken at once");
 }
 
 /// Guards: a reservation, and access to its middle; no fewer, as there are two kinds of pages.

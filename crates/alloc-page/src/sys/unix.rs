@@ -171,6 +171,26 @@ pub(crate) unsafe fn relocate(
     unsafe { calls::mremap(block, old_len, new_len, libc::MREMAP_MAYMOVE) }
 }
 
+/// As [`relocate`], to an address that is aligned; `old_len < place.len`. The place begins with the block.
+///
+/// # Safety
+///
+/// The `old_len` bytes at `block` are pages mapped by this file. On `Some` nobody uses the old address
+/// any more.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) unsafe fn relocate_placed(
+    block: NonNull<u8>,
+    old_len: usize,
+    place: Place,
+    page: usize,
+) -> Option<NonNull<u8>> {
+    let target = reserve(place, page)?;
+    // On failure the target is not given back: the system may have unmapped it, and another thread mapped
+    // something there. Addresses are lost then, where a process has no mappings left.
+    // SAFETY: `target` are pages of ours, just reserved and forgotten here; the rest by the contract.
+    unsafe { calls::mremap_to(block, old_len, place.len, target) }
+}
+
 /// Always `false`: only Linux grows a mapping.
 ///
 /// # Safety
@@ -188,6 +208,21 @@ pub(crate) unsafe fn extend(_: NonNull<u8>, _: usize, _: usize) -> bool {
 /// None.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) unsafe fn relocate(_: NonNull<u8>, _: usize, _: usize) -> Option<NonNull<u8>> {
+    None
+}
+
+/// Always `None`, as `relocate`.
+///
+/// # Safety
+///
+/// None.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) unsafe fn relocate_placed(
+    _: NonNull<u8>,
+    _: usize,
+    _: Place,
+    _: usize,
+) -> Option<NonNull<u8>> {
     None
 }
 

@@ -165,6 +165,20 @@ pub(crate) unsafe fn relocate(_: NonNull<u8>, _: usize, _: usize) -> Option<NonN
     None
 }
 
+/// Always `None`, as `relocate`.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn relocate_placed(
+    _: NonNull<u8>,
+    _: usize,
+    _: Place,
+    _: usize,
+) -> Option<NonNull<u8>> {
+    None
+}
+
 /// Always `None`: large pages need a privilege that few processes have.
 pub(crate) fn map_huge(_: usize) -> Option<NonNull<u8>> {
     None

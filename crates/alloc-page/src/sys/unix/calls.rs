@@ -4,6 +4,8 @@
 //! `errno` to keep. All others, and all systems but that one, use the C library.
 
 use core::ffi::{c_int, c_void};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use core::ptr;
 use core::ptr::NonNull;
 
 /// `mmap(2)` of memory without a file, or of one; `None` if the system refuses.
@@ -62,8 +64,33 @@ pub(super) unsafe fn mremap(
     if refused("mremap") {
         return None;
     }
-    // SAFETY: this function's own contract.
-    unsafe { direct::mremap(start, old_len, new_len, flags) }
+    // SAFETY: this function's own contract; without MREMAP_FIXED the target does not count.
+    unsafe { direct::mremap(start, old_len, new_len, flags, ptr::null_mut()) }
+}
+
+/// The same to a place of the caller's choice; `None` if the system refuses, and then nothing has changed but
+/// that the target may be gone.
+///
+/// # Safety
+///
+/// * The `old_len` bytes at `start` are pages of a private mapping of ours, and nobody uses their old
+///   address if the result is `Some`.
+/// * The `new_len` bytes at `target` are other pages of ours that nobody uses, nor gives back, from now on.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) unsafe fn mremap_to(
+    start: NonNull<u8>,
+    old_len: usize,
+    new_len: usize,
+    target: NonNull<u8>,
+) -> Option<NonNull<u8>> {
+    if refused("mremap") {
+        return None;
+    }
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    // SAFETY: this function's own contract: what the system unmaps at the target is nobody's.
+    let moved = unsafe { direct::mremap(start, old_len, new_len, flags, target.as_ptr()) };
+    note_mapped(if moved.is_some() { -old_len.cast_signed() } else { 0 });
+    moved
 }
 
 /// `mprotect(2)`; returns whether it was done.
@@ -283,16 +310,18 @@ mod direct {
         old_len: usize,
         new_len: usize,
         flags: c_int,
+        target: *mut u8,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: mremap(2), whose fifth argument counts with MREMAP_FIXED only; the pages are moved as
-        // a whole, or the call fails and changes nothing (contract).
+        // SAFETY: mremap(2): the pages are moved as a whole, or the call fails and leaves them as they were;
+        // the last argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
         mapped(unsafe {
             syscall!(
                 libc::SYS_mremap,
                 start.as_ptr(),
                 "rsi": old_len,
                 "rdx": new_len,
-                "r10": c_long::from(flags)
+                "r10": c_long::from(flags),
+                "r8": target
             )
         })
     }
@@ -350,9 +379,14 @@ mod direct {
         old_len: usize,
         new_len: usize,
         flags: c_int,
+        target: *mut u8,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: the pages are moved as a whole, or the call fails and changes nothing (contract).
-        mapped(keep_errno(|| unsafe { libc::mremap(pointer(start), old_len, new_len, flags) }))
+        let target = target.cast::<c_void>();
+        // SAFETY: the pages are moved as a whole, or the call fails and leaves them as they were; the last
+        // argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
+        mapped(keep_errno(|| unsafe {
+            libc::mremap(pointer(start), old_len, new_len, flags, target)
+        }))
     }
 }
 
