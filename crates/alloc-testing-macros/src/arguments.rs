@@ -13,6 +13,8 @@ pub(crate) struct Arguments {
     requests: Option<Expr>,
     settings: Option<Expr>,
     pub(crate) block_on: Option<Path>,
+    /// The name of the function that a suite calls; `#[suite]` writes this one.
+    pub(crate) run: Option<Ident>,
 }
 
 impl Parse for Arguments {
@@ -25,6 +27,7 @@ impl Parse for Arguments {
                 "live_bytes" => arguments.live_bytes.replace(input.parse()?).is_some(),
                 "requests" => arguments.requests.replace(input.parse()?).is_some(),
                 "settings" => arguments.settings.replace(input.parse()?).is_some(),
+                "__run" => arguments.run.replace(input.parse()?).is_some(),
                 "block_on" => arguments.block_on.replace(input.parse()?).is_some(),
                 _ => {
                     let message = "`#[alloc_test]` takes `live_bytes`, `requests`, `settings` and \

@@ -12,7 +12,7 @@
 //! mod tests {                                    fn __run_parses() -> Outcome { .. outcome(..) }
 //!     #[alloc_test]                    =>        #[test] fn parses() { judge(__run_parses()) }
 //!     fn parses(gpa: &TestAllocator) {}          pub const SUITE: Suite = Suite { tests: &[ .. ] };
-//! }                                          }
+//! }                                          }     (the first two by `#[alloc_test(__run = ..)]`)
 //! ```
 //!
 //! # Drawbacks

@@ -3,10 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Error, Item, ItemFn, ItemMod, Meta, Result};
+use syn::{Error, Item, ItemFn, ItemMod, Meta, Result, parse_quote};
 
-use crate::arguments::{self, Arguments};
-use crate::written::Test;
+use crate::arguments;
+use crate::written::{Test, conditions};
 
 /// What `#[suite]` writes.
 pub(crate) fn suite(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -74,31 +74,14 @@ fn holds_tests(module: &ItemMod) -> bool {
     })
 }
 
-/// The attributes that decide whether an item is there.
-fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
-}
-
-/// The functions of a test, and its entry in the suite.
+/// What is written for a test, and its entry in the suite.
 fn test(mut function: ItemFn) -> Result<(TokenStream, TokenStream)> {
     let place = kind(&function).expect("asked for before");
-    let attribute = function.attrs.remove(place);
-    let is_plain = attribute.path().segments.last().is_some_and(|last| last.ident == "test");
-    let ignored = arguments::ignored(&function.attrs)?;
-    let test = if is_plain {
-        Test::plain(function)?
-    } else {
-        let arguments = match &attribute.meta {
-            Meta::List(list) => syn::parse2::<Arguments>(list.tokens.clone())?,
-            _ => Arguments::default(),
-        };
-        Test::with_allocator(&arguments, function)?
-    };
-    let Test { attributes, visibility, name, outcome } = test;
-    let conditions = conditions(&attributes);
+    let name = function.sig.ident.clone();
     let text = name.unraw().to_string();
     let run = format_ident!("__run_{text}");
-    let ignored = match ignored {
+    let conditions = conditions(&function.attrs);
+    let ignored = match arguments::ignored(&function.attrs)? {
         Some(reason) => quote!(::core::option::Option::Some(#reason)),
         None => quote!(::core::option::Option::None),
     };
@@ -114,18 +97,18 @@ fn test(mut function: ItemFn) -> Result<(TokenStream, TokenStream)> {
             run: #run,
         }
     };
-    let functions = quote! {
-        #(#conditions)*
-        #[allow(dead_code, non_snake_case, reason = "the runner calls it")]
-        fn #run() -> ::alloc_testing::__private::Outcome #outcome
-
-        #(#attributes)*
-        #[::core::prelude::v1::test]
-        #visibility fn #name() {
-            ::alloc_testing::__private::judge(#run())
-        }
+    let attribute = &mut function.attrs[place];
+    if attribute.path().segments.last().is_some_and(|last| last.ident == "test") {
+        function.attrs.remove(place);
+        return Ok((Test::plain(function)?.with_run(&run), entry));
+    }
+    // `#[alloc_test]` stays, and writes the function that the entry names.
+    let (path, given) = match &attribute.meta {
+        Meta::List(list) => (&list.path, list.tokens.clone()),
+        other => (other.path(), TokenStream::new()),
     };
-    Ok((functions, entry))
+    attribute.meta = parse_quote!(#path(__run = #run, #given));
+    Ok((function.into_token_stream(), entry))
 }
 
 #[cfg(test)]
@@ -153,7 +136,7 @@ mod tests {
             "# [cfg (unix)] :: alloc_testing :: runner :: Test",
             "\"::\" , \"two\")",
             "plain_outcome",
-            ". requests (3)",
+            "# [alloc_test (__run = __run_one , requests = 3)]",
             "mod other { }",
             "fn helper () { }",
         ] {
@@ -169,8 +152,8 @@ mod tests {
             ("fn f() {}", "stands on a module"),
             ("mod tests;", "in braces"),
             ("mod tests { #[test] fn f(x: u8) {} }", "takes nothing"),
-            ("mod tests { #[alloc_test] fn f() {} }", "one parameter"),
-            ("mod tests { #[alloc_test(x = 1)] fn f(gpa: &T) {} }", "takes `live_bytes`"),
+            ("mod tests { #[test] async fn f() {} }", "no `async fn`"),
+            ("mod tests { #[test] const fn f() {} }", "no `const fn`"),
         ] {
             let error = written(item).expect_err(item);
             assert!(error.contains(part), "{item}: {error}");

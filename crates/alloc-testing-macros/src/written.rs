@@ -25,18 +25,43 @@ pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<To
         let message = "`#[alloc_test]` makes it a `#[test]` by itself";
         return Err(Error::new_spanned(attribute, message));
     }
-    let Test { attributes, visibility, name, outcome } =
-        Test::with_allocator(&syn::parse2(arguments)?, function)?;
-    Ok(quote! {
-        #(#attributes)*
-        #[::core::prelude::v1::test]
-        #visibility fn #name() {
-            ::alloc_testing::__private::judge(#outcome)
+    let arguments = syn::parse2::<Arguments>(arguments)?;
+    let test = Test::with_allocator(&arguments, function)?;
+    Ok(match &arguments.run {
+        Some(run) => test.with_run(run),
+        None => {
+            let outcome = &test.outcome;
+            test.harnessed(outcome)
         }
     })
 }
 
 impl Test {
+    /// The test for a harness; `outcome` is how it ended.
+    fn harnessed(&self, outcome: &TokenStream) -> TokenStream {
+        let Self { attributes, visibility, name, .. } = self;
+        quote! {
+            #(#attributes)*
+            #[::core::prelude::v1::test]
+            #visibility fn #name() {
+                ::alloc_testing::__private::judge(#outcome)
+            }
+        }
+    }
+
+    /// The test for a harness, and the function `run` for a suite.
+    pub(crate) fn with_run(&self, run: &Ident) -> TokenStream {
+        let conditions = conditions(&self.attributes);
+        let outcome = &self.outcome;
+        let test = self.harnessed(&quote!(#run()));
+        quote! {
+            #(#conditions)*
+            #[allow(dead_code, non_snake_case, reason = "the runner calls it")]
+            fn #run() -> ::alloc_testing::__private::Outcome #outcome
+            #test
+        }
+    }
+
     /// The test of a function that takes an allocator.
     pub(crate) fn with_allocator(arguments: &Arguments, function: ItemFn) -> Result<Self> {
         check_signature(&function)?;
@@ -97,6 +122,11 @@ impl Test {
         let call = call(awaited);
         Ok(Self { attributes, visibility, name, outcome: quote!({ #function #call }) })
     }
+}
+
+/// The attributes that decide whether an item is there.
+pub(crate) fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
 /// The function is one that a test harness could call, but for its parameter.

@@ -87,11 +87,12 @@ mod failures;
 mod fail_point;
 mod test_allocator;
 mod outcome;
+pub mod runner;
 mod macros;
 pub mod hostile;
 pub mod conformance;
 
-pub use alloc_testing_macros::alloc_test;
+pub use alloc_testing_macros::{alloc_test, suite};
 pub use fail_point::{FAIL_POINTS_VARIABLE, FailPoints, TrippedPoint, carried};
 pub use failing::{Fail, FailingAllocator, FailingCounts, InducedFailure};
 pub use failures::{

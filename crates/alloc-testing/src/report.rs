@@ -36,6 +36,17 @@ const CALLERS: [&str; 3] = [
     "alloc_testing::failures::run::Setting",
 ];
 
+/// Those that are called with a closure which a macro wrote.
+const WRITTEN: &str = "alloc_testing::outcome::";
+
+/// Takes the last line back if it is a closure.
+fn drop_closure(kept: &mut String) {
+    let start = kept.trim_end().rfind('\n').map_or(0, |end| end + 1);
+    if kept[start..].contains("::{{closure}} at ") {
+        kept.truncate(start);
+    }
+}
+
 /// Leaves out of each stack the way into the allocator and the way from the harness to the test.
 /// Frames are the indented lines; all others stay.
 pub(crate) fn trimmed(report: &str) -> String {
@@ -45,7 +56,12 @@ pub(crate) fn trimmed(report: &str) -> String {
         let frame = line.strip_prefix("    ");
         ended &= frame.is_some();
         let path = frame.unwrap_or_default().trim_start_matches('<');
-        ended |= CALLERS.iter().any(|name| path.starts_with(name));
+        if !ended && CALLERS.iter().any(|name| path.starts_with(name)) {
+            ended = true;
+            if path.starts_with(WRITTEN) {
+                drop_closure(&mut kept);
+            }
+        }
         if !ended && !frame.is_some_and(is_machinery) {
             kept.push_str(line);
             kept.push('\n');
@@ -85,6 +101,10 @@ mod tests {
 1 leaked, 4 bytes, allocated at
     parser::worker at parser.rs:20
     std::thread::spawn at thread.rs:1
+1 leaked, 2 bytes, allocated at
+    parser::tests::written at parser.rs:30
+    parser::tests::written::{{closure}} at parser.rs:29
+    alloc_testing::outcome::outcome at outcome.rs:60
 0 findings, 3 blocks leaked (12 bytes)
 ";
         let expected = "\
@@ -94,6 +114,8 @@ mod tests {
 1 leaked, 4 bytes, allocated at
     parser::worker at parser.rs:20
     std::thread::spawn at thread.rs:1
+1 leaked, 2 bytes, allocated at
+    parser::tests::written at parser.rs:30
 0 findings, 3 blocks leaked (12 bytes)
 ";
         assert_eq!(trimmed(report), expected);

@@ -1,13 +1,15 @@
 //! The seed of everything random in this crate.
 
+use std::sync::OnceLock;
+
 /// The environment variable that sets the seed of every run.
 pub const SEED_VARIABLE: &str = "ALLOC_TESTING_SEED";
 
 /// The seed of a run that names none.
 const SEED: u64 = 0x00C0_FFEE;
 
-/// Returns the seed for this process: that of the environment variable [`SEED_VARIABLE`], or a fixed
-/// one. Tests are the same every time unless somebody asks for another seed.
+/// Returns the seed for this process: that of the [runner](crate::runner)'s `--seed`, that of the
+/// environment variable [`SEED_VARIABLE`], or a fixed one. Tests are the same every time unless somebody asks for another seed.
 ///
 /// # Panics
 ///
@@ -17,8 +19,26 @@ pub fn seed() -> u64 {
     or_environment(None)
 }
 
-/// The seed of the environment, or else `given`, or else the fixed one.
+/// The seed that a runner's command line gives to all of the process.
+static OF_RUNNER: OnceLock<u64> = OnceLock::new();
+
+/// The seed of a runner: of its command line, which is that of the process then, else of the
+/// environment, else the fixed one. An error is what the environment says and is no number.
+pub(crate) fn for_runner(given: Option<u64>) -> Result<u64, String> {
+    if let Some(seed) = given {
+        return Ok(*OF_RUNNER.get_or_init(|| seed));
+    }
+    match std::env::var(SEED_VARIABLE) {
+        Ok(text) => parse(&text).ok_or(text),
+        Err(_) => Ok(SEED),
+    }
+}
+
+/// The seed of a runner's command line, or of the environment, or else `given`, or else the fixed one.
 pub(crate) fn or_environment(given: Option<u64>) -> u64 {
+    if let Some(seed) = OF_RUNNER.get() {
+        return *seed;
+    }
     let Ok(text) = std::env::var(SEED_VARIABLE) else { return given.unwrap_or(SEED) };
     let Some(seed) = parse(&text) else {
         panic!("{SEED_VARIABLE}={text}: not a number; 64 bits, decimal or after 0x hexadecimal")

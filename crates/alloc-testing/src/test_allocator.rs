@@ -152,7 +152,6 @@ impl TestGuard {
 
 /// What there is to say against a test, beside what it says itself.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "for those who print it otherwise than as text")]
 pub(crate) struct Report {
     pub(crate) leaks: LeakTotals,
     /// Number of findings.

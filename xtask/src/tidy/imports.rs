@@ -36,8 +36,8 @@ const TABLE: &[Row] = &[
     row("alloc-smp", &["alloc-core", "alloc-page"], &["libc"]),
     row(
         "alloc-testing",
-        &["alloc-core", "alloc-gpa", "alloc-testing-macros"],
-        &["parking_lot", "proptest"],
+        &["alloc-core", "alloc-fixed", "alloc-gpa", "alloc-testing-macros"],
+        &["log", "parking_lot", "proptest"],
     ),
     row("alloc-testing-macros", &[], &["proc-macro2", "quote", "syn"]),
     row("alloc-collections", &["alloc-core"], &["hashbrown"]),

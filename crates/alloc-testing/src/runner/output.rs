@@ -1,0 +1,158 @@
+//! Where results go.
+
+use core::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::arguments::Format;
+use super::done::{Done, Tally};
+use super::{Run, json, junit, pretty};
+
+/// Bytes that are written at once.
+const BUFFER_LEN: usize = 1024;
+
+/// A file with a buffer that takes nothing from the heap, unlike `std::io::stdout`.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// None if it could not be had.
+    file: Option<File>,
+    buffer: [u8; BUFFER_LEN],
+    len: usize,
+    /// Whether something could not be written.
+    failed: bool,
+}
+
+impl Out {
+    pub(super) const fn over(file: Option<File>) -> Self {
+        let failed = file.is_none();
+        Self { file, buffer: [0; BUFFER_LEN], len: 0, failed }
+    }
+
+    /// Standard output.
+    #[cfg(unix)]
+    pub(super) fn standard() -> Self {
+        use std::os::fd::BorrowedFd;
+        // SAFETY: standard output is open: `std` opens it if the process was started without, and nobody
+        // here closes it; it is borrowed for this statement. 1 is not -1.
+        let standard = unsafe { BorrowedFd::borrow_raw(1) };
+        Self::over(standard.try_clone_to_owned().ok().map(File::from))
+    }
+
+    /// Standard output.
+    #[cfg(windows)]
+    pub(super) fn standard() -> Self {
+        use std::os::windows::io::AsHandle;
+        let standard = std::io::stdout().as_handle().try_clone_to_owned();
+        Self::over(standard.ok().map(File::from))
+    }
+
+    /// Writes at once.
+    pub(super) fn say(&mut self, text: fmt::Arguments<'_>) {
+        // What fails is remembered by `flush`; the text itself fails for a value that cannot be shown.
+        self.failed |= self.write_fmt(text).is_err();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let bytes = &self.buffer[..self.len];
+        if let Some(file) = &mut self.file {
+            self.failed |= file.write_all(bytes).is_err();
+        }
+        self.len = 0;
+    }
+
+    pub(super) const fn failed(&self) -> bool {
+        self.failed
+    }
+}
+
+impl fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.as_bytes().chunks(BUFFER_LEN) {
+            if BUFFER_LEN < self.len + part.len() {
+                self.flush();
+            }
+            self.buffer[self.len..self.len + part.len()].copy_from_slice(part);
+            self.len += part.len();
+        }
+        Ok(())
+    }
+}
+
+/// Tells results as they come, and all at the end.
+#[derive(Debug)]
+pub(super) struct Teller {
+    format: Format,
+    outs: Mutex<Outs>,
+}
+
+#[derive(Debug)]
+struct Outs {
+    /// For people.
+    lines: Option<Out>,
+    /// For programs.
+    records: Option<Out>,
+}
+
+impl Teller {
+    pub(super) fn new(format: Format, standard: Out, file: Option<File>) -> Self {
+        let outs = match (format, file) {
+            (Format::Pretty | Format::Terse, _) => Outs { lines: Some(standard), records: None },
+            (_, None) => Outs { lines: None, records: Some(standard) },
+            (_, file) => Outs { lines: Some(standard), records: Some(Out::over(file)) },
+        };
+        Self { format, outs: Mutex::new(outs) }
+    }
+
+    pub(super) fn begin(&self, count: usize, seed: u64) {
+        let mut outs = self.outs();
+        if let Some(out) = &mut outs.lines {
+            out.say(format_args!("running {count} tests in the order of seed {seed:#x}\n"));
+        }
+        if let (Some(out), Format::Json) = (&mut outs.records, self.format) {
+            out.say(format_args!("{}", json::Begin { count, seed }));
+        }
+    }
+
+    pub(super) fn tell(&self, done: &Done) {
+        let mut outs = self.outs();
+        if let Some(out) = &mut outs.lines {
+            match self.format {
+                Format::Terse => out.say(format_args!("{}", pretty::Letter(done))),
+                _ => out.say(format_args!("{}", pretty::Line(done))),
+            }
+        }
+        if let (Some(out), Format::Json) = (&mut outs.records, self.format) {
+            out.say(format_args!("{}", json::Event(done)));
+        }
+    }
+
+    /// Tells the end. Whether everything could be written.
+    pub(super) fn end(&self, tally: &Tally, run: &Run<'_>) -> bool {
+        let mut outs = self.outs();
+        let Outs { lines, records } = &mut *outs;
+        if let Some(out) = lines {
+            if self.format == Format::Terse {
+                out.say(format_args!("\n"));
+            }
+            run.for_each(&mut |done| out.say(format_args!("{}", pretty::Failure(done))));
+            out.say(format_args!("{}", pretty::End(tally)));
+        }
+        match (records, self.format) {
+            (Some(out), Format::Json) => out.say(format_args!("{}", json::End(tally))),
+            (Some(out), Format::JUnit) => {
+                out.say(format_args!("{}", junit::Begin(tally)));
+                run.for_each(&mut |done| out.say(format_args!("{}", junit::Case(done))));
+                out.say(format_args!("{}", junit::End));
+            }
+            _ => {}
+        }
+        !outs.lines.iter().chain(&outs.records).any(Out::failed)
+    }
+
+    /// A panic here would be one of the runner's own; what was written before it stays.
+    fn outs(&self) -> MutexGuard<'_, Outs> {
+        self.outs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,183 @@
+//! What the runner does, seen from outside.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::{CHILD, many};
+
+/// Runs this program with a suite and arguments.
+fn child(suite: &str, arguments: &[&str]) -> Output {
+    let program = std::env::current_exe().expect("the path of this program");
+    let mut command = Command::new(program);
+    command.args(arguments).env(CHILD, suite).env_remove(alloc_testing::SEED_VARIABLE);
+    command.output().expect("a child")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+/// The events of a run in JSON.
+fn events(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+/// Lines of a result that differ from run to run: stacks, and the time.
+fn normal(text: &str) -> String {
+    let mut normal = String::new();
+    for line in text.lines().filter(|line| !line.starts_with("    ")) {
+        let line = match line.rsplit_once("; ") {
+            Some((start, time)) if time.ends_with(" s") => start,
+            _ => line,
+        };
+        let line = line.replace(file!().trim_end_matches("outer.rs"), "");
+        normal.push_str(line.trim_end());
+        normal.push('\n');
+    }
+    normal
+}
+
+#[alloc_testing::suite]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One leak, one logged error, one skip, one failure: to the letter.
+    #[test]
+    fn golden() {
+        let output = child("golden", &["--jobs", "1", "--seed", "1"]);
+        let expected = include_str!("golden.txt");
+        assert_eq!(normal(&stdout(&output)), expected, "{}", stdout(&output));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stdout(&output).contains("golden.rs"), "the stack of the leak");
+    }
+
+    /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
+    #[test]
+    fn records() {
+        let output = child("golden", &["--format=json", "--seed=1"]);
+        let events = events(&output);
+        assert_eq!(events.len(), 8, "a line at each end, six tests");
+        let of = |name: &str| events.iter().find(|event| event["name"] == name).expect(name);
+        assert_eq!(events[0]["seed"], "0x1");
+        assert_eq!(of("golden::suite::passes")["event"], "ok");
+        let leak = of("golden::suite::leaks");
+        assert_eq!((&leak["kinds"][0], &leak["leaked_bytes"]), (&"leak".into(), &8.into()));
+        assert!(leak["file"].as_str().is_some_and(|file| file.ends_with("runner/golden.rs")));
+        assert_eq!(of("golden::suite::is_skipped")["reason"], "skipped");
+        let last = &events[7];
+        for (name, number) in [("passed", 2), ("failed", 3), ("ignored", 1), ("logged_errors", 1)] {
+            assert_eq!(last[name], number, "{name}");
+        }
+        let path = std::env::temp_dir().join(format!("runner-{}.xml", std::process::id()));
+        let arguments = ["--format", "junit", "--output", path.to_str().expect("text")];
+        let output = child("golden", &arguments);
+        let xml = std::fs::read_to_string(&path).expect("written");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(stdout(&output).contains("test golden::suite::passes ... ok\n"));
+        assert!(xml.contains("tests=\"6\" failures=\"3\" errors=\"0\" skipped=\"1\""), "{xml}");
+        assert!(xml.contains("classname=\"golden::suite::inner\" name=\"fails\""), "{xml}");
+        assert!(
+            xml.contains("what went &lt;wrong&gt;") && xml.ends_with("</testsuites>\n"),
+            "{xml}"
+        );
+    }
+
+    /// Sixty-four tests at once, each told of its own leak and of no other's.
+    #[test]
+    fn parallel_tests_do_not_mix() {
+        let output = child("many", &["--format", "json", "--jobs", "64"]);
+        assert_eq!(output.status.code(), Some(1));
+        let events = events(&output);
+        let tests: Vec<_> = events.iter().filter(|event| event["type"] == "test").collect();
+        assert_eq!(tests.len(), many::COUNT);
+        for test in tests {
+            let name = test["name"].as_str().expect("a name");
+            let number: u64 = name[name.len() - 2..].parse().expect(name);
+            assert_eq!(test["leaked_blocks"], 1, "{test}");
+            assert_eq!(test["leaked_bytes"], 100 + number, "{test}");
+            assert_eq!(test["kinds"], serde_json::json!(["leak"]), "{test}");
+        }
+    }
+
+    /// Equal seeds, equal orders; another seed, another one.
+    #[test]
+    fn the_order_is_that_of_the_seed() {
+        let order = |seed| {
+            let output = child("golden", &["--format", "json", "--jobs", "1", "--seed", seed]);
+            let names = events(&output).into_iter().map(|event| event["name"].clone());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(order("7"), order("0x7"));
+        assert_ne!(order("7"), order("8"));
+    }
+
+    /// What cargo and nextest ask: lists, and single tests by their whole names.
+    #[test]
+    fn tests_are_listed_and_chosen() {
+        let list = child("golden", &["--list", "--format", "terse"]);
+        assert_eq!(list.status.code(), Some(0));
+        let names = stdout(&list);
+        let names: Vec<_> =
+            names.lines().map(|line| line.strip_suffix(": test").expect(line)).collect();
+        assert_eq!(names.len(), 6);
+        let ignored = stdout(&child("golden", &["--list", "--format", "terse", "--ignored"]));
+        assert_eq!(ignored, "golden::suite::is_skipped: test\n");
+        for name in names {
+            let output = child("golden", &["--exact", name, "--nocapture"]);
+            let text = stdout(&output);
+            assert!(text.contains("running 1 tests"), "{text}");
+            let is_bad = ["leaks", "logs_an_error", "fails"].iter().any(|bad| name.ends_with(bad));
+            assert_eq!(output.status.code(), Some(i32::from(is_bad)), "{text}");
+        }
+        let skipped = child("golden", &["--exact", "golden::suite::is_skipped", "--ignored"]);
+        assert_eq!(skipped.status.code(), Some(1), "it panics when it is asked to run");
+        let some = stdout(&child("golden", &["inner", "--skip", "fails"]));
+        assert!(some.contains("1 passed; 0 failed; 0 ignored; 5 filtered out"), "{some}");
+    }
+
+    /// An error of a thread that runs no test fails the run, though no test.
+    #[test]
+    fn a_stray_error_fails_the_run() {
+        let output = child("strays", &[]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("1 errors were logged by threads that run no test"), "{text}");
+        assert!(text.contains("1 passed; 0 failed"), "{text}");
+    }
+
+    /// What the runner itself leaks is another failure than what tests do.
+    #[test]
+    fn the_runners_own_leak_is_told_apart() {
+        let output = child("own leak", &["no test has this name"]);
+        assert_eq!(output.status.code(), Some(3));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("the runner itself leaked:\n1 leaked, 8 bytes"), "{error}");
+    }
+
+    /// A command line that does not fit, or that is wrong: one line, and no test runs.
+    #[test]
+    fn a_wrong_command_line_is_refused() {
+        let long = "x".repeat(9 * 1024);
+        let words = ["y"; 500];
+        let too_long = "error: the command line does not fit into the 8192 bytes";
+        for (arguments, line) in [
+            (&[long.as_str()][..], too_long),
+            (&words[..], too_long),
+            (&["--colour"], "error: unknown option `--colour`; the options are"),
+            (&["--format", "json", "--output", "/"], "error: cannot write /: "),
+        ] {
+            let output = child("golden", arguments);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{error}");
+            assert!(error.starts_with(line) && error.lines().count() == 1, "{error}");
+            assert!(output.stdout.is_empty());
+        }
+        // As much as fits does fit: 8 KiB less the names of the lists.
+        let fits = "x".repeat(7 * 1024);
+        assert_eq!(child("golden", &["--filter", &fits]).status.code(), Some(0));
+        let help = child("golden", &["--help"]);
+        assert_eq!(help.status.code(), Some(0));
+        assert!(stdout(&help).contains("exit status: 0 all that ran passed"));
+    }
+}
