@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
     row("alloc-preload", &["alloc-core", "alloc-gpa", "alloc-smp", "alloc-c"], &["libc"]),
     row("alloc-intercept", &[], &["libc"]),
     free_row("alloc-bench", &[ANY]),
+    row("alloc-demo-faults", &["alloc-core"], &[]),
     free_row("alloc-examples", &[ANY]),
     free_row("xtask", &["alloc-report"]),
 ];
