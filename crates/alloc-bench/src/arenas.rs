@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use allocator_api2_02::alloc::Allocator;
 use allocator_api2_02::vec::Vec as ArenaVec;
 
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 /// What the workloads call: each contender's own, usual way of doing it.
@@ -54,7 +55,7 @@ pub trait Arena {
 const ROUND: u64 = 1000;
 
 fn rounds<A: Arena>(arena: &mut A, count: u64, mut operation: impl FnMut(&A, u64)) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         for index in 0..ROUND {
             operation(arena, index);
@@ -128,7 +129,7 @@ pub fn blocks(arena: &mut impl Arena, count: u64) -> Duration {
 
 /// Pushes a `u64` to the only vector in the arena; reset after each 1000.
 pub fn grow(arena: &mut impl Arena, count: u64) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         let mut items = ArenaVec::new_in(arena.allocator());
         for index in 0..ROUND {
@@ -143,7 +144,7 @@ pub fn grow(arena: &mut impl Arena, count: u64) -> Duration {
 
 /// Pushes a `u64` to one of ten vectors in turn, which are in a vector; reset after each 1000.
 pub fn vectors(arena: &mut impl Arena, count: u64) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         let mut vectors = ArenaVec::new_in(arena.allocator());
         for _ in 0..10 {

@@ -3,8 +3,9 @@
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 /// What the workloads call: each contender's own, usual way of doing it.
@@ -35,7 +36,7 @@ const ROUND: u64 = 1000;
 pub const ROUND_BYTES_MAX: usize = ROUND as usize * 512;
 
 fn rounds<B: Bump>(bump: &mut B, count: u64, mut operation: impl FnMut(&B, u64)) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         for index in 0..ROUND {
             operation(bump, index);

@@ -3,10 +3,11 @@
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloc_core::Allocator;
 
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 const ENOUGH: &str = "a benchmark has enough memory";
@@ -19,7 +20,7 @@ pub fn blocks<A: Allocator>(heap: &mut A, count: u64, mut reset: impl FnMut(&mut
     let mut numbers = Numbers::new(4);
     let layout = |size| Layout::from_size_align(size, 8).expect("a small size has a layout");
     let layouts: Vec<Layout> = (0..ROUND).map(|_| layout(8 + numbers.below(57))).collect();
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         let erased: &dyn Allocator = black_box(heap);
         for layout in &layouts {
@@ -41,7 +42,7 @@ pub fn long_list<A: Allocator>(
     count: u64,
     mut reset: impl FnMut(&mut A),
 ) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(LONG as u64) {
         let erased: &dyn Allocator = black_box(heap);
         let (mut block, mut capacity) = (NonNull::dangling(), 0);

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::bump::Bump;
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 /// What the workloads call beyond [`Bump`].
@@ -22,13 +23,16 @@ pub trait Buffer: Bump {
 
     /// Appends this many numbers to a list that starts empty, and returns the length of the list.
     fn list(&self, count: u64) -> usize;
+
+    /// As [`list`](Self::list), to ten lists in turn, which are in a list.
+    fn lists(&self, count: u64) -> usize;
 }
 
 /// Operations between two resets.
 const ROUND: u64 = 1000;
 
 fn rounds<B: Buffer>(buffer: &mut B, count: u64, mut operation: impl FnMut(&B, u64)) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         for index in 0..ROUND {
             operation(buffer, index);
@@ -72,9 +76,19 @@ pub fn mixed(buffer: &mut impl Buffer, count: u64) -> Duration {
 
 /// Appends a `u64` to a list that grows in place; a new list and a reset after each 1000.
 pub fn list(buffer: &mut impl Buffer, count: u64) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
         black_box(buffer.list(black_box(ROUND)));
+        buffer.reset();
+    }
+    begin.elapsed()
+}
+
+/// Appends a `u64` to one of ten lists in turn, which are in a list; new lists and a reset after each 1000.
+pub fn lists(buffer: &mut impl Buffer, count: u64) -> Duration {
+    let begin = Clock::now();
+    for _ in 0..count.div_ceil(ROUND) {
+        black_box(buffer.lists(black_box(ROUND)));
         buffer.reset();
     }
     begin.elapsed()

@@ -3,10 +3,11 @@
 use std::alloc::Layout;
 use std::hint::black_box;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alloc_core::Allocator;
 
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 /// What the workloads call. An allocator of ours is one through its contract; a peer implements it.
@@ -58,7 +59,7 @@ const fn bytes(size: usize) -> Layout {
 
 /// An operation takes a block of `layout` and gives it back at once.
 fn pairs(heap: &impl Heap, count: u64, layout: Layout) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count {
         let block = take(heap, layout);
         // SAFETY: just taken with this layout.
@@ -93,7 +94,7 @@ pub fn lifo(heap: &impl Heap, count: u64) -> Duration {
     let mut numbers = Numbers::new(1);
     let layouts: Vec<Layout> = (0..BLOCK_COUNT).map(|_| bytes(16 + numbers.below(497))).collect();
     let mut blocks = Vec::with_capacity(BLOCK_COUNT);
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(BLOCK_COUNT as u64) {
         for layout in &layouts {
             blocks.push((take(heap, *layout), *layout));
@@ -112,7 +113,7 @@ pub fn random(heap: &impl Heap, count: u64) -> Duration {
     const SLOT_COUNT: usize = 10_000;
     let mut numbers = Numbers::new(2);
     let mut slots: Vec<Option<(NonNull<u8>, Layout)>> = vec![None; SLOT_COUNT];
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count {
         let slot = &mut slots[numbers.below(SLOT_COUNT)];
         *slot = match slot.take() {

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! A workload is a function `(contender, count) -> Duration`: it makes `count` operations, rounded up
-//! to whole rounds, and measures these alone. Every contender of a case makes the same calls with
-//! the same sizes in the same order.
+//! to whole rounds, and measures these alone: the processor's time; the wall's, where threads meet.
+//! Every contender of a case makes the same calls with the same sizes in the same order.
 //!
 //! # Invariants
 //!
@@ -36,10 +36,12 @@ mod heap;
 mod bump;
 mod fixed;
 mod numbers;
+mod clock;
 pub mod pools;
 
 pub use bump::{Bump, ROUND_BYTES_MAX, blocks, slices, values};
+pub use clock::cpu_time;
 pub use fixed::{
-    Buffer, SHARED_LEN, adversary, list, mixed, shared_rounds, texts, two_threads, words,
+    Buffer, SHARED_LEN, adversary, list, lists, mixed, shared_rounds, texts, two_threads, words,
 };
 pub use heap::{Heap, lifo, megabytes, pages, pair, random};

@@ -1,7 +1,8 @@
 //! Workloads for pools: values of one type that are made and unmade.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::numbers::Numbers;
 
 /// What the pools hold: as large as a small node of a tree or a list.
@@ -44,7 +45,7 @@ pub const ROUND: usize = 1024;
 
 /// An operation makes a value and unmakes it.
 pub fn create_destroy<P: Pool>(pool: &mut P, count: u64) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for index in 0..count {
         let item = pool.create([index; 4]);
         escape(P::word(&item));
@@ -57,7 +58,7 @@ pub fn create_destroy<P: Pool>(pool: &mut P, count: u64) -> Duration {
 pub fn in_any_order<P: Pool>(pool: &mut P, count: u64) -> Duration {
     let mut numbers = Numbers::new(5);
     let mut items: [Option<P::Item>; ROUND] = [const { None }; ROUND];
-    let begin = Instant::now();
+    let begin = Clock::now();
     for index in 0..count {
         let place = &mut items[numbers.below(ROUND) % ROUND];
         match place.take() {
@@ -81,7 +82,7 @@ pub fn create_only<P: Pool>(pool: &mut P) {
 
 /// Runs rounds of [`create_only`].
 pub fn rounds(count: u64, mut round: impl FnMut()) -> Duration {
-    let begin = Instant::now();
+    let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND as u64) {
         round();
     }

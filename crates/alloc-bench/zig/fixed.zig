@@ -2,32 +2,13 @@
 //! instructions: `fixed <workload> <count>`; the same sizes in the same order as `src/fixed.rs`.
 const std = @import("std");
 
-const round = 1000;
+const tape = @import("tape.zig");
+const round = tape.round;
+const keep = tape.keep;
 const text = "forty bytes of text, or the first of it.";
-
-/// SplitMix64, as `src/numbers.rs`.
-const Numbers = struct {
-    x: u64,
-    fn below(self: *Numbers, limit: u64) u64 {
-        self.x +%= 0x9e3779b97f4a7c15;
-        var z = self.x;
-        z = (z ^ (z >> 30)) *% 0xbf58476d1ce4e5b9;
-        z = (z ^ (z >> 27)) *% 0x94d049bb133111eb;
-        return @intCast((@as(u128, z ^ (z >> 31)) * limit) >> 64);
-    }
-};
 
 var buffer: [round * 512]u8 align(16) = undefined;
 var sizes: [round]usize = undefined;
-
-fn draw(seed: u64, least: u64, limit: u64) void {
-    var numbers: Numbers = .{ .x = seed };
-    for (&sizes) |*size| size.* = least + numbers.below(limit);
-}
-
-fn keep(pointer: anytype) void {
-    std.mem.doNotOptimizeAway(pointer);
-}
 
 fn operation(comptime workload: Workload, a: std.mem.Allocator, index: usize) !void {
     switch (workload) {
@@ -59,20 +40,60 @@ fn operation(comptime workload: Workload, a: std.mem.Allocator, index: usize) !v
             block[0] = 1;
             keep(block.ptr);
         },
-        .list => unreachable,
+        .list, .vectors, .@"two-threads" => comptime unreachable,
     }
 }
 
-const Workload = enum { values, words, slices, texts, mixed, blocks, list };
+const Workload = enum { values, words, slices, texts, mixed, blocks, list, vectors, @"two-threads" };
 
-fn run(comptime workload: Workload, count: usize) !void {
+/// Ten lists in a list, to which a round's numbers are appended in turn.
+fn vectors(a: std.mem.Allocator) !void {
+    var all: std.ArrayList(std.ArrayList(u64)) = .empty;
+    for (0..10) |_| try all.append(a, .empty);
+    var limit: usize = round;
+    keep(&limit);
+    for (0..limit) |index| try all.items[index % 10].append(a, index);
+    keep(all.items.ptr);
+    var left = all.items.len;
+    while (left != 0) : (left -= 1) all.items[left - 1].deinit(a);
+    all.deinit(a);
+}
+
+/// Pairs of a round in two threads, none of which gives anything back: the allocator for threads cannot.
+const shared_round = 1 << 15;
+var shared_buffer: [shared_round * 64]u8 align(16) = undefined;
+
+fn pairs(a: std.mem.Allocator, count: usize) void {
+    for (0..count) |_| {
+        const block = a.alignedAlloc(u8, .@"8", 64) catch @panic("out of memory");
+        block[0] = 1;
+        keep(block.ptr);
+        a.free(block);
+    }
+}
+
+fn twoThreads(count: usize) !void {
+    var fixed: std.heap.FixedBufferAllocator = .init(&shared_buffer);
+    var left = count;
+    while (left != 0) {
+        const each = @min(left, shared_round);
+        const other: std.Thread = try .spawn(.{}, pairs, .{ fixed.threadSafeAllocator(), each / 2 });
+        pairs(fixed.threadSafeAllocator(), each - each / 2);
+        other.join();
+        fixed.reset();
+        left -= each;
+    }
+}
+
+fn run(comptime workload: Workload, count: usize) anyerror!void {
     switch (workload) {
-        .slices => draw(3, 1, 100),
-        .blocks => draw(4, 8, 57),
-        .texts => draw(5, 1, 40),
-        .mixed => draw(6, 1, 40),
+        .slices => tape.draw(&sizes, 3, 1, 100),
+        .blocks => tape.draw(&sizes, 4, 8, 57),
+        .texts => tape.draw(&sizes, 5, 1, 40),
+        .mixed => tape.draw(&sizes, 6, 1, 40),
         else => {},
     }
+    if (workload == .@"two-threads") return twoThreads(count);
     var fixed: std.heap.FixedBufferAllocator = .init(&buffer);
     const a = fixed.allocator();
     for (0..(count + round - 1) / round) |_| {
@@ -82,7 +103,9 @@ fn run(comptime workload: Workload, count: usize) !void {
             keep(&limit);
             for (0..limit) |index| try list.append(a, index);
             keep(list.items.ptr);
-        } else {
+        } else if (workload == .vectors) {
+            try vectors(a);
+        } else if (workload != .@"two-threads") {
             for (0..round) |index| try operation(workload, a, index);
         }
         fixed.reset();
@@ -90,15 +113,5 @@ fn run(comptime workload: Workload, count: usize) !void {
 }
 
 pub fn main(init: std.process.Init.Minimal) !u8 {
-    var arguments = init.args.iterate();
-    _ = arguments.next();
-    const name = arguments.next() orelse return 2;
-    const count = std.fmt.parseInt(usize, arguments.next() orelse return 2, 10) catch return 2;
-    inline for (@typeInfo(Workload).@"enum".field_names) |field| {
-        if (std.mem.eql(u8, field, name)) {
-            try run(@field(Workload, field), count);
-            return 0;
-        }
-    }
-    return 2;
+    return tape.run(Workload, run, init);
 }

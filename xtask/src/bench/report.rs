@@ -45,7 +45,7 @@ pub(super) fn page(subject: &Subject, results: &Results, more: &str) -> Result<S
 fn rows(subject: &Subject, list: &[Measured]) -> Vec<Row> {
     let mut rows = Vec::new();
     for rule in subject.rules {
-        for workload in rule.cases {
+        for workload in rule.cases.split(' ') {
             let case = format!("{}/{workload}", subject.name);
             let of_case: Vec<&Measured> =
                 list.iter().filter(|one| one.contender.case == case).collect();

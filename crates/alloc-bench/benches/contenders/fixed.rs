@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use alloc_bench::{
-    Buffer, Heap, SHARED_LEN, blocks, lifo, list, mixed, pair, random, shared_rounds, slices,
-    texts, two_threads, values, words,
+    Buffer, Heap, SHARED_LEN, blocks, lifo, list, lists, mixed, pair, random, shared_rounds,
+    slices, texts, two_threads, values, words,
 };
 use alloc_core::{AllocatorExt, Owned};
 use alloc_fixed::{SharedFixedBuffer, TlsfHeap};
@@ -38,6 +38,14 @@ impl Buffer for FixedBuffer<'_> {
         (0..count).for_each(|index| list.push(index));
         list.len()
     }
+
+    #[inline]
+    fn lists(&self, count: u64) -> usize {
+        let mut lists = VecIn::new_in(&self.0);
+        (0..10).for_each(|_| lists.push(VecIn::new_in(&self.0)));
+        (0..count).for_each(|index| lists[index as usize % 10].push(index));
+        lists.iter().map(VecIn::len).sum()
+    }
 }
 
 impl Buffer for Bumpalo {
@@ -56,6 +64,14 @@ impl Buffer for Bumpalo {
         let mut list = VecIn::new_in(&self.0);
         (0..count).for_each(|index| list.push(index));
         list.len()
+    }
+
+    #[inline]
+    fn lists(&self, count: u64) -> usize {
+        let mut lists = VecIn::new_in(&self.0);
+        (0..10).for_each(|_| lists.push(VecIn::new_in(&self.0)));
+        (0..count).for_each(|index| lists[index as usize % 10].push(index));
+        lists.iter().map(VecIn::len).sum()
     }
 }
 
@@ -186,6 +202,10 @@ pub(crate) const CASES: &[Case] = &[
     case!("fixed/list":
         "alloc-fixed" => |count| fixed(|fixed| list(fixed, count)),
         "bumpalo" => |count| list(&mut bump(), count),
+    ),
+    case!("fixed/vectors":
+        "alloc-fixed" => |count| fixed(|fixed| lists(fixed, count)),
+        "bumpalo" => |count| lists(&mut bump(), count),
     ),
     case!("fixed/two-threads":
         "alloc-fixed" => shared,

@@ -22,6 +22,7 @@ use std::ptr::NonNull;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use alloc_bench::cpu_time;
 use alloc_core::{Allocator, FromGlobal};
 use alloc_gpa::Gpa;
 
@@ -120,15 +121,6 @@ fn timed(count: u64, threads: u32, run: impl FnOnce()) -> Measured {
     run();
     let wall = begin.elapsed();
     Measured { wall, cpu: cpu_time().saturating_sub(cpu), count, threads }
-}
-
-/// The processors' time of this process so far.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes the time to a value of the type that the call documents.
-    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    assert_eq!(status, 0, "the clock is there since Linux 2.6");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A value of `/proc/self/status`; 0 where there is none.
