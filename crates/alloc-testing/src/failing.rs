@@ -224,6 +224,11 @@ impl<A> FailingAllocator<A> {
         &self.inner
     }
 
+    /// The allocator inside, to end it.
+    pub(crate) const fn inner_mut(&mut self) -> &mut A {
+        &mut self.inner
+    }
+
     /// Runs `code`, during which nothing is made to fail, and no request or change is counted: what a
     /// test sets up first. Meanwhile that is so for all threads.
     ///

@@ -100,6 +100,7 @@ pub struct FailurePoint {
     /// What is wrong.
     pub verdict: Verdict,
     /// What the allocator found, with stacks; empty if nothing, or if dozens of other points have one.
+    /// It is that of a second run of the point: the first keeps no stacks.
     pub report: String,
     /// The command that runs this point alone.
     pub again: String,
@@ -326,7 +327,7 @@ impl AllocFailures {
     ) -> Result<FailureSummary, Vec<FailurePoint>> {
         let code = |alloc: &FailureAllocator| code(alloc).map_err(|error| format!("{error:?}"));
         self.explore(|setting, name, jobs| {
-            workers::on_all_cores(name, jobs, |job| setting.run_once(&code, job))
+            workers::on_all_cores(name, jobs, |job| setting.run(&code, job))
         })
     }
 
@@ -345,7 +346,7 @@ impl AllocFailures {
     ) -> Result<FailureSummary, Vec<FailurePoint>> {
         let code = |alloc: &FailureAllocator| code(alloc).map_err(|error| format!("{error:?}"));
         self.explore(|setting, name, jobs| {
-            workers::in_order(name, jobs, |job| setting.run_once(&code, job))
+            workers::in_order(name, jobs, |job| setting.run(&code, job))
         })
     }
 

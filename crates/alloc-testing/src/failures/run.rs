@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use alloc_gpa::Check;
+use alloc_gpa::{Check, Gpa};
 
 use super::heap::{FailureAllocator, Growth};
 use super::point::Point;
@@ -38,6 +38,13 @@ pub(super) struct Outcome {
     pub(super) hits: usize,
 }
 
+/// Whether a run's heap keeps stacks.
+#[derive(Clone, Copy)]
+enum Stacks {
+    None,
+    Kept,
+}
+
 /// What is the same for all runs of a check.
 pub(super) struct Setting<'a> {
     /// Whether the code may return `Ok` after a failure.
@@ -49,17 +56,46 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Runs the code once, with a fresh allocator.
-    pub(super) fn run_once(&self, code: &Code<'_>, job: &Job) -> Outcome {
+    /// Runs the code, with a fresh allocator. Most runs find nothing, so the heap keeps no stacks; where it
+    /// finds something, the same run once more, with stacks, makes the report.
+    pub(super) fn run(&self, code: &Code<'_>, job: &Job) -> Outcome {
+        let outcome = self.run_once(code, job, Stacks::None);
+        let by_heap = outcome
+            .wrong
+            .as_ref()
+            .is_some_and(|wrong| matches!(wrong.verdict, Verdict::Leaked(_) | Verdict::Misused(_)));
+        // Relaxed: only a number.
+        if !by_heap || REPORTS_MAX <= self.reports.fetch_add(1, Relaxed) {
+            return outcome;
+        }
+        let again = self.run_once(code, job, Stacks::Kept);
+        // Code that is not the same each time may do something else now: then what was found stands.
+        let is_same = again.wrong.as_ref().map(|wrong| &wrong.verdict)
+            == outcome.wrong.as_ref().map(|wrong| &wrong.verdict);
+        if is_same { again } else { outcome }
+    }
+
+    fn run_once(&self, code: &Code<'_>, job: &Job, stacks: Stacks) -> Outcome {
         let Point { growth, fail, hit } = job.point;
         let observed = Observed::new(hit.map_or(Fail::Never, Fail::Only));
-        let alloc = FailureAllocator::new(growth, fail);
+        let heap = match stacks {
+            Stacks::None => Gpa::builder().stacks(0),
+            Stacks::Kept => Gpa::builder(),
+        };
+        let mut alloc = FailureAllocator::new(heap, growth, fail);
         let outcome = catch_unwind(AssertUnwindSafe(|| code(&alloc)));
         let outcome = outcome.map_err(|payload| crate::panics::message(&*payload));
         let (counts, tripped) = (alloc.counts(), observed.tripped());
         let has_failed = alloc.induced_request().is_some() || tripped.is_some();
-        let by_heap = by_heap(&alloc);
-        let report = by_heap.as_ref().map(|_| self.report(&alloc)).unwrap_or_default();
+        let report = match stacks {
+            Stacks::None => String::new(),
+            Stacks::Kept => {
+                // What is damaged is known once it was looked for; the verdict asks again.
+                let _ = alloc.gpa().check();
+                crate::report::of(alloc.gpa())
+            }
+        };
+        let by_heap = by_heap(alloc.end());
         let verdict = by_heap // First: it has stacks.
             .or_else(|| alloc.take_unrestored().map(Verdict::Unrestored))
             .or_else(|| self.by_result(outcome, has_failed, &alloc))
@@ -95,19 +131,11 @@ impl Setting<'_> {
             Ok(_) => None,
         }
     }
-
-    fn report(&self, alloc: &FailureAllocator) -> String {
-        // Relaxed: only a number.
-        match self.reports.fetch_add(1, Relaxed) < REPORTS_MAX {
-            true => crate::report::of(alloc.gpa()),
-            false => String::new(),
-        }
-    }
 }
 
 /// What is wrong with the blocks that the code left.
-fn by_heap(alloc: &FailureAllocator) -> Option<Verdict> {
-    match alloc.gpa().check() {
+fn by_heap(check: Check) -> Option<Verdict> {
+    match check {
         Check::Ok => None,
         Check::Leak(leaks) => Some(Verdict::Leaked(leaks)),
         Check::Misuse { findings, .. } => Some(Verdict::Misused(findings)),
