@@ -111,3 +111,21 @@ fn misuse_does_not_compile_and_its_twin_does() {
         "every case has a twin"
     );
 }
+
+/// `docs/compile-fail.md` has a line for each case, with the error that the case expects.
+#[test]
+fn the_table_is_that_of_the_cases() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(package.join("../../docs/compile-fail.md")).unwrap();
+    let told: BTreeSet<(String, String)> = table
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, _, case, error, _] = cells[..] else { return None };
+            let case = case.strip_prefix('`')?.strip_suffix('`')?;
+            (!case.contains("::")).then(|| (format!("fail_{case}"), error.to_owned()))
+        })
+        .collect();
+    let expected = expected(&package.join("tests/ui"));
+    assert_eq!(told, expected.into_iter().map(|(case, _, error)| (case, error)).collect());
+}

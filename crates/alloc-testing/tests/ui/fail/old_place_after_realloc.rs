@@ -1,0 +1,10 @@
+//! A block that was reallocated is reached by what that returned.
+use alloc_core::AllocatorExt;
+use alloc_gpa::Gpa;
+
+fn main() {
+    let gpa = Gpa::new();
+    let short = gpa.alloc::<u8>(4).unwrap();
+    let long = gpa.realloc(short, 400).unwrap();
+    println!("{} {}", short.len(), long.len()); //~ E0382
+}

@@ -1,0 +1,12 @@
+//! A buffer is taken back after what lived in it.
+use alloc_core::AllocatorExt;
+use alloc_fixed::StackBuffer;
+
+fn main() {
+    let mut buffer = StackBuffer::<64>::new();
+    let mut fixed = buffer.fixed();
+    let number = (&fixed).create(5u8).unwrap();
+    println!("{number}");
+    drop(number);
+    fixed.reset();
+}
