@@ -6,8 +6,8 @@ use core::fmt;
 use core::iter;
 use core::ptr::{self, NonNull};
 
-use alloc_core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use alloc_core::sync::atomic::{AtomicPtr, AtomicUsize};
+use alloc_core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use alloc_core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use alloc_core::{AllocError, Allocator};
 
 use crate::growth::{self, Growth};
@@ -20,10 +20,12 @@ use crate::{ArenaBox, Reset, poison};
 struct Header {
     /// The chunk that was the newest one before this. Written before the chunk is published, never after.
     older: Cell<*mut Header>,
-    /// Length of the chunk in bytes, this header included.
-    len: usize,
+    /// Length of the chunk in bytes, this header included. Grows; changed only by who set `is_extending`.
+    len: AtomicUsize,
     /// Offset of the first free byte.
     end: AtomicUsize,
+    /// Whether a thread is making the chunk longer. Nobody waits for it.
+    is_extending: AtomicBool,
 }
 
 const HEADER_LEN: usize = size_of::<Header>();
@@ -55,6 +57,10 @@ pub struct SharedArena<A: Allocator = DefaultBacking> {
     /// block of the backing that fits [`layout`] and starts with its header; the blocks of a chunk lie
     /// behind its header and below its `end`. Chunks are freed by who has the arena uniquely.
     newest: AtomicPtr<Header>,
+    /// The sum of the lengths of all chunks, and of those that are being made.
+    reserved: AtomicUsize,
+    /// What that sum may become.
+    reserved_max: AtomicUsize,
     growth: Growth,
     backing: A,
 }
@@ -88,7 +94,13 @@ impl Default for SharedArena {
 impl<A: Allocator> SharedArena<A> {
     /// Makes one over a backing allocator. Takes no memory before the first request.
     pub fn over(backing: A) -> Self {
-        Self { newest: AtomicPtr::new(ptr::null_mut()), growth: Growth::DEFAULT, backing }
+        Self {
+            newest: AtomicPtr::new(ptr::null_mut()),
+            reserved: AtomicUsize::new(0),
+            reserved_max: AtomicUsize::new(usize::MAX),
+            growth: Growth::DEFAULT,
+            backing,
+        }
     }
 
     /// The same arena, whose chunks have the lengths that `growth` says.
@@ -96,6 +108,43 @@ impl<A: Allocator> SharedArena<A> {
     pub fn with_growth(mut self, growth: Growth) -> Self {
         self.growth = growth;
         self
+    }
+
+    /// The same arena, which refuses a request if its chunks would have more than `bytes` together. See
+    /// [`set_limit`](Self::set_limit).
+    #[must_use]
+    pub fn with_limit(self, bytes: usize) -> Self {
+        self.set_limit(bytes);
+        self
+    }
+
+    /// Changes how many bytes of the backing the chunks may have together, headers included;
+    /// `usize::MAX` is no limit. Chunks that are there already stay, also if they are more. Local arenas take
+    /// their chunks from these.
+    ///
+    /// ```
+    /// use alloc_arena::SharedArena;
+    ///
+    /// let arena = SharedArena::new().with_limit(4096);
+    /// assert!(arena.local().put([0u8; 5000]).is_err());
+    /// arena.set_limit(1 << 20);
+    /// assert!(arena.local().put([0u8; 5000]).is_ok());
+    /// ```
+    pub fn set_limit(&self, bytes: usize) {
+        // Relaxed: the number alone counts, here and where it is read.
+        self.reserved_max.store(bytes, Relaxed);
+    }
+
+    /// Returns how many bytes the chunks may have together; `usize::MAX` if there is no limit.
+    pub fn limit(&self) -> usize {
+        self.reserved_max.load(Relaxed)
+    }
+
+    /// Returns how many bytes of the backing all chunks have, headers included; a moment later it may be
+    /// another number.
+    pub fn reserved(&self) -> usize {
+        // Relaxed: the number alone counts.
+        self.reserved.load(Relaxed)
     }
 
     /// Returns the allocator that the chunks come from.
@@ -115,7 +164,8 @@ impl<A: Allocator> SharedArena<A> {
 
     /// Returns how many bytes all chunks can hold, their headers excluded.
     pub fn capacity(&self) -> usize {
-        self.chunks().map(|chunk| header(chunk).len - HEADER_LEN).sum()
+        // Relaxed: the number alone counts.
+        self.chunks().map(|chunk| header(chunk).len.load(Relaxed) - HEADER_LEN).sum()
     }
 
     /// Returns how many bytes are taken by blocks, padding included; a moment later it may be another
@@ -127,7 +177,7 @@ impl<A: Allocator> SharedArena<A> {
 
     /// All chunks, the newest first.
     fn chunks(&self) -> impl Iterator<Item = NonNull<Header>> {
-        // Acquire: pairs with the Release of `push`, so that the header is written.
+        // Acquire: pairs with the Release in `publish`, so that the header is written.
         let newest = NonNull::new(self.newest.load(Acquire));
         iter::successors(newest, |&chunk| NonNull::new(header(chunk).older.get()))
     }
@@ -141,33 +191,103 @@ impl<A: Allocator> SharedArena<A> {
             Reset::RetainWithLimit(limit) => self.capacity().min(limit),
         };
         // Relaxed, all of this function: the unique borrow orders it after whatever other threads did.
-        let newest = NonNull::new(self.newest.load(Relaxed));
-        if let Some(only) = newest
-            && header(only).older.get().is_null()
-            && header(only).len - HEADER_LEN == retained
-        {
-            header(only).end.store(HEADER_LEN, Relaxed);
-            // A local arena may have forbidden some of it.
-            poison::allow(only.cast(), header(only).len);
-            return true;
-        }
-        let kept = match retained {
-            0 => None,
-            _ => retained.checked_add(HEADER_LEN).and_then(|len| self.request(len).ok()),
-        };
-        self.newest.store(kept.map_or(ptr::null_mut(), NonNull::as_ptr), Relaxed);
+        let newest = NonNull::new(self.newest.swap(ptr::null_mut(), Relaxed));
+        let Some(chunk) = newest else { return retained == 0 };
+        let others = NonNull::new(header(chunk).older.replace(ptr::null_mut()));
         // SAFETY: no longer in the list; the borrow is unique, so no block is live.
-        unsafe { self.free_list(newest) };
-        kept.is_some() || retained == 0
+        unsafe { self.free_list(others) };
+        let kept = self.consolidate(chunk, retained);
+        self.newest.store(kept.map_or(ptr::null_mut(), NonNull::as_ptr), Relaxed);
+        kept.map_or(0, |chunk| header(chunk).len.load(Relaxed) - HEADER_LEN) == retained
+    }
+
+    /// Makes a chunk with a capacity of `retained` bytes of the only one there is, which is in no list; none
+    /// for no bytes. If the backing refuses, returns the chunk as it is, or none if it is larger than that.
+    fn consolidate(&mut self, chunk: NonNull<Header>, retained: usize) -> Option<NonNull<Header>> {
+        // Relaxed, all of this function: the unique borrow.
+        let (old, end) = (header(chunk).len.load(Relaxed), header(chunk).end.load(Relaxed));
+        header(chunk).end.store(HEADER_LEN, Relaxed);
+        // SAFETY: what is taken of a chunk lies between its header and its end; all of it is dead.
+        unsafe { poison::bury(first_byte(chunk), end - HEADER_LEN) };
+        let len = match retained {
+            0 => None,
+            _ => retained.checked_add(HEADER_LEN),
+        };
+        let is_kept = match len {
+            Some(len) => len == old || self.resize(chunk, old, len),
+            None => false,
+        };
+        if is_kept {
+            // It is the only one.
+            self.reserved.store(header(chunk).len.load(Relaxed), Relaxed);
+            return Some(chunk);
+        }
+        let fresh = len.and_then(|len| {
+            // The sum of both passes the limit for a moment, never what the arena keeps.
+            self.reserved.fetch_add(len, Relaxed);
+            self.request_reserved(len).ok()
+        });
+        if fresh.is_none() && len.is_some_and(|len| old <= len) {
+            return Some(chunk);
+        }
+        // SAFETY: in no list; the borrow is unique, so no block in it is live.
+        unsafe { self.free_chunk(chunk) };
+        fresh
+    }
+
+    /// Changes the length of a chunk where it is, from `old` bytes to `len`; returns whether the backing did.
+    /// Called by who alone may change it, and counts in `reserved`; no live block lies behind `len`.
+    fn resize(&self, chunk: NonNull<Header>, old: usize, len: usize) -> bool {
+        let (Ok(layout), Ok(_)) = (layout(old), layout(len)) else { return false };
+        // What is cut off is the backing's, which may look at it; what is added, nobody's yet.
+        poison::allow(at(chunk, old.min(len)), old.saturating_sub(len));
+        // SAFETY: a live block of this backing that fits `layout` (invariant of `newest`, or a chunk just taken
+        // out of that list); `len` is not zero and makes a layout.
+        let resized = unsafe { self.backing.raw_resize(chunk.cast(), layout, len) };
+        if resized {
+            poison::forbid(at(chunk, old.min(len)), len.saturating_sub(old));
+            // Release: the bytes are there for who sees this length. Pairs with the Acquire in `bump` and
+            // `move_end`.
+            header(chunk).len.store(len, Release);
+        } else {
+            poison::forbid(at(chunk, old.min(len)), old.saturating_sub(len));
+        }
+        resized
+    }
+
+    /// Adds `len` to what is reserved, if the limit allows it.
+    fn reserve(&self, len: usize) -> Result<(), AllocError> {
+        // Relaxed: the numbers alone count.
+        let sum = self.reserved.fetch_update(Relaxed, Relaxed, |sum| {
+            sum.checked_add(len).filter(|sum| *sum <= self.limit())
+        });
+        sum.map(drop).map_err(|_| AllocError)
     }
 
     /// Requests a chunk of `len` bytes, which is in no list yet.
     fn request(&self, len: usize) -> Result<NonNull<Header>, AllocError> {
-        let layout = layout(len)?;
-        let chunk = self.backing.raw_alloc(layout)?.cast::<Header>();
-        let end = AtomicUsize::new(HEADER_LEN);
+        self.reserve(len)?;
+        self.request_reserved(len)
+    }
+
+    /// The same where `len` bytes are reserved; on failure they no longer are.
+    fn request_reserved(&self, len: usize) -> Result<NonNull<Header>, AllocError> {
+        let block = layout(len).and_then(|layout| self.backing.raw_alloc(layout));
+        let Ok(block) = block else {
+            // Relaxed: the number alone counts.
+            self.reserved.fetch_sub(len, Relaxed);
+            return Err(AllocError);
+        };
+        let chunk = block.cast::<Header>();
+        let fresh = Header {
+            older: Cell::new(ptr::null_mut()),
+            len: AtomicUsize::new(len),
+            end: AtomicUsize::new(HEADER_LEN),
+            is_extending: AtomicBool::new(false),
+        };
         // SAFETY: promise 1 of the backing: writable, and aligned, for a header at least.
-        unsafe { chunk.write(Header { older: Cell::new(ptr::null_mut()), len, end }) };
+        unsafe { chunk.write(fresh) };
+        poison::forbid(first_byte(chunk), len - HEADER_LEN);
         Ok(chunk)
     }
 
@@ -177,10 +297,13 @@ impl<A: Allocator> SharedArena<A> {
     ///
     /// It is this arena's and in no list, no block in it is live, and it is not used again.
     unsafe fn free_chunk(&self, chunk: NonNull<Header>) {
+        // Relaxed, twice: nobody else has the chunk any more; and the number alone counts.
+        let len = header(chunk).len.load(Relaxed);
+        self.reserved.fetch_sub(len, Relaxed);
         // SAFETY: this length was part of a valid layout when it was requested.
-        let layout = unsafe { Layout::from_size_align_unchecked(header(chunk).len, CHUNK_ALIGN) };
-        poison::allow(chunk.cast(), layout.size());
-        // SAFETY: written by `request`, and not used again.
+        let layout = unsafe { Layout::from_size_align_unchecked(len, CHUNK_ALIGN) };
+        poison::allow(chunk.cast(), len);
+        // SAFETY: written by `request_reserved`, and not used again.
         unsafe { chunk.drop_in_place() };
         // SAFETY: a live block of this backing that fits.
         unsafe { self.backing.raw_free(chunk.cast(), layout) };
@@ -198,22 +321,106 @@ impl<A: Allocator> SharedArena<A> {
         }
     }
 
-    /// Makes a chunk with room for a block, takes that, and publishes the chunk; or finds that another
-    /// thread was faster.
+    /// Takes a block where there is no room for it yet: in the newest chunk, made longer, or in another one; as
+    /// long as the arena likes, or, where the backing refuses that, as long as the block needs.
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let needed = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, layout.size(), layout.align());
         let needed = needed.ok_or(AllocError)?;
-        // Acquire: pairs with the Release below: the header is written.
-        let mut newest = self.newest.load(Acquire);
-        let newest_len = NonNull::new(newest).map_or(0, |chunk| header(chunk).len);
-        let fresh = match self.request(self.growth.chunk_len(newest_len, needed)) {
-            Ok(fresh) => fresh,
-            Err(_) => self.request(needed)?,
-        };
+        // Acquire: pairs with the Release in `publish`: the header is written.
+        let newest = NonNull::new(self.newest.load(Acquire));
+        if let Some(block) = newest.and_then(|chunk| self.extend(chunk, layout, self.growth)) {
+            return Ok(block);
+        }
+        // Relaxed: the number alone counts.
+        let newest_len = newest.map_or(0, |chunk| header(chunk).len.load(Relaxed));
+        let like = self.within_limit(self.growth.chunk_len(newest_len, needed), needed);
+        if let Ok(fresh) = self.request(like) {
+            return self.publish(fresh, newest, layout);
+        }
+        if let Some(block) = newest.and_then(|chunk| self.extend(chunk, layout, Growth::exact())) {
+            return Ok(block);
+        }
+        self.publish(self.request(needed)?, newest, layout)
+    }
+
+    /// `like`, or as much of it as the limit allows, if that is at least `needed`.
+    fn within_limit(&self, like: usize, needed: usize) -> usize {
+        like.min(self.limit().saturating_sub(self.reserved())).max(needed)
+    }
+
+    /// Makes a chunk longer where it is, and takes a block there; `None` if the backing or the limit refuses
+    /// it, or another thread is at it or takes the room.
+    fn extend(
+        &self,
+        chunk: NonNull<Header>,
+        layout: Layout,
+        growth: Growth,
+    ) -> Option<NonNull<u8>> {
+        // Relaxed: the number alone counts, and is a guess: others take blocks.
+        let end = header(chunk).end.load(Relaxed);
+        let cursor = chunk.addr().get().wrapping_add(end);
+        let needed = growth::extended_len(cursor, end, layout.size(), layout.align())?;
+        self.lengthen(chunk, needed, growth);
+        bump(chunk, layout)
+    }
+
+    /// Makes a chunk longer where it is, `needed` bytes or more, if it is shorter and nobody else is at it,
+    /// and if the backing and the limit allow it.
+    fn lengthen(&self, chunk: NonNull<Header>, needed: usize, growth: Growth) {
+        let header = header(chunk);
+        // Acquire: pairs with the Release below: the length is what its last owner made it.
+        if header.is_extending.swap(true, Acquire) {
+            return;
+        }
+        // Relaxed: nobody else changes it.
+        let len = header.len.load(Relaxed);
+        if len < needed {
+            let like = growth.extended_len(len, needed) - len;
+            let more = self.within_limit(like, needed - len);
+            if self.reserve(more).is_ok() && !self.resize(chunk, len, len.saturating_add(more)) {
+                // Relaxed: the number alone counts.
+                self.reserved.fetch_sub(more, Relaxed);
+            }
+        }
+        // Release: pairs with the Acquire above.
+        header.is_extending.store(false, Release);
+    }
+
+    /// Grows the last block beyond the newest chunk, if the backing makes that longer where it is.
+    #[cold]
+    #[inline(never)]
+    fn grow_last_slow(&self, block: NonNull<u8>, size: usize, new_size: usize) -> bool {
+        // Acquire: the header is written. Pairs with the Release in `publish`.
+        let Some(newest) = NonNull::new(self.newest.load(Acquire)) else { return false };
+        let offset = block.addr().get().wrapping_sub(newest.addr().get());
+        // Relaxed: a guess, by which most blocks that are not the last are told. What ends where the blocks of
+        // this chunk do is one of them.
+        if offset.wrapping_add(size) != header(newest).end.load(Relaxed) {
+            return false;
+        }
+        let Some(needed) = offset.checked_add(new_size) else { return false };
+        let start = block.addr().get();
+        [self.growth, Growth::exact()].into_iter().any(|growth| {
+            self.lengthen(newest, needed, growth);
+            self.move_end(start.wrapping_add(size), start.wrapping_add(new_size))
+        })
+    }
+
+    /// Takes a block of a chunk that has room for it, and publishes the chunk; or finds that another thread
+    /// was faster, and gives the chunk back. `newest` was seen to have no room.
+    fn publish(
+        &self,
+        fresh: NonNull<Header>,
+        newest: Option<NonNull<Header>>,
+        layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        // Another thread may have made it longer in between: then the fresh one is not needed.
+        let mut room = newest.and_then(|chunk| bump(chunk, layout));
         let block = bump(fresh, layout).ok_or(AllocError);
-        loop {
+        let mut newest = newest.map_or(ptr::null_mut(), NonNull::as_ptr);
+        while room.is_none() {
             // Not published yet, so nobody else reads it.
             header(fresh).older.set(newest);
             // Release: publishes the header of `fresh`. Acquire, also on failure: of the one that is
@@ -222,28 +429,26 @@ impl<A: Allocator> SharedArena<A> {
                 Ok(_) => return block,
                 Err(now) => newest = now,
             }
-            // Another thread made a chunk in between: if there is room, this one is not needed.
-            if let Some(faster) = NonNull::new(newest)
-                && let Some(block) = bump(faster, layout)
-            {
-                // SAFETY: never published, and the block in it was given to nobody.
-                unsafe { self.free_chunk(fresh) };
-                return Ok(block);
-            }
+            room = NonNull::new(newest).and_then(|faster| bump(faster, layout));
         }
+        // SAFETY: never published, and the block in it was given to nobody.
+        unsafe { self.free_chunk(fresh) };
+        room.ok_or(AllocError)
     }
 
     /// Moves the end of the newest chunk from one address to another; returns whether it was at the first.
     #[inline]
     fn move_end(&self, from: usize, to: usize) -> bool {
-        // Acquire: the header is written. Pairs with the Release in `alloc_slow`.
+        // Acquire: the header is written. Pairs with the Release in `publish`.
         let Some(newest) = NonNull::new(self.newest.load(Acquire)) else { return false };
         let base = newest.addr().get();
         let header = header(newest);
         // A block ends behind the header of its chunk, at most at the chunk's end; so these offsets are
         // ends of this chunk only for its own blocks.
         let (from, to) = (from.wrapping_sub(base), to.wrapping_sub(base));
-        if header.len < to || from < HEADER_LEN || header.len < from {
+        // Acquire: a growth may use what was added to the chunk. Pairs with the Release in `resize`.
+        let len = header.len.load(Acquire);
+        if len < to || from < HEADER_LEN || len < from {
             return false;
         }
         // Release: what was done to the bytes that are given back happens before their next owner has
@@ -260,27 +465,38 @@ fn header<'h>(chunk: NonNull<Header>) -> &'h Header {
     unsafe { chunk.as_ref() }
 }
 
+/// The first byte that blocks can have.
+fn first_byte(chunk: NonNull<Header>) -> NonNull<u8> {
+    at(chunk, HEADER_LEN)
+}
+
+/// The byte at an offset in a chunk, which is at most its length.
+fn at(chunk: NonNull<Header>, offset: usize) -> NonNull<u8> {
+    // SAFETY: within the chunk, or its end (the sentence above, at each caller).
+    unsafe { chunk.cast::<u8>().add(offset) }
+}
+
 /// Takes a block from a chunk, if that has room.
 #[inline]
 fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>> {
     let header = header(chunk);
     let base = chunk.addr().get();
+    // Acquire: what was added to the chunk is there. Pairs with the Release in `resize`.
+    let limit = base.wrapping_add(header.len.load(Acquire));
     // Relaxed: only the number is used until it is taken.
     let mut end = header.end.load(Relaxed);
     loop {
-        let start = growth::place(
-            base.wrapping_add(end),
-            base.wrapping_add(header.len),
-            layout.size(),
-            layout.align(),
-        )?;
+        let start = growth::place(base.wrapping_add(end), limit, layout.size(), layout.align())?;
         let offset = start.wrapping_sub(base);
         // Acquire: the bytes may have been given back by another thread, and what that did to them has
         // happened. Pairs with the Release in `move_end`; requests in between are of its sequence.
         // Relaxed: on failure only the number is used.
         match header.end.compare_exchange_weak(end, offset + layout.size(), Acquire, Relaxed) {
-            // SAFETY: `place` promises that the block lies in the chunk.
-            Ok(_) => return Some(unsafe { chunk.cast::<u8>().add(offset) }),
+            Ok(_) => {
+                let block = at(chunk, offset);
+                poison::allow(block, layout.size());
+                return Some(block);
+            }
             Err(now) => end = now,
         }
     }
@@ -297,7 +513,7 @@ fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>> {
 unsafe impl<A: Allocator> Allocator for SharedArena<A> {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        // Acquire: pairs with the Release in `alloc_slow`: the header is written.
+        // Acquire: pairs with the Release in `publish`: the header is written.
         if let Some(newest) = NonNull::new(self.newest.load(Acquire))
             && let Some(block) = bump(newest, layout)
         {
@@ -310,7 +526,20 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
         let start = block.addr().get();
         let Some(end) = start.checked_add(new_size) else { return false };
-        self.move_end(start.wrapping_add(layout.size()), end) || new_size <= layout.size()
+        if new_size <= layout.size() {
+            // SAFETY: within the block, whose bytes behind it are given up by the caller.
+            let tail = unsafe { block.add(new_size) };
+            // Before they may be another thread's.
+            poison::forbid(tail, layout.size() - new_size);
+            self.move_end(start.wrapping_add(layout.size()), end);
+            return true;
+        }
+        let is_grown = self.move_end(start.wrapping_add(layout.size()), end)
+            || self.grow_last_slow(block, layout.size(), new_size);
+        if is_grown {
+            poison::allow(block, new_size);
+        }
+        is_grown
     }
 
     #[inline]
@@ -328,6 +557,8 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
         let start = block.addr().get();
+        // Before it may be another thread's.
+        poison::forbid(block, layout.size());
         self.move_end(start.wrapping_add(layout.size()), start);
     }
 }

@@ -8,7 +8,7 @@ mod address {
     use std::env;
     use std::process::Command;
 
-    use alloc_arena::{Arena, Reset};
+    use alloc_arena::{Arena, Reset, SharedArena};
     use alloc_core::AllocatorExt;
 
     const FAULT: &str = "ALLOC_ARENA_FAULT";
@@ -20,7 +20,7 @@ mod address {
     }
 
     fn fault(which: &str) {
-        let mut arena = Arena::new();
+        let (mut arena, mut shared) = (Arena::new(), SharedArena::new());
         match which {
             "freed" => {
                 let kept = (&arena).create(1u64).unwrap();
@@ -43,12 +43,29 @@ mod address {
                 let text = arena.put_str("text").unwrap();
                 read(text.as_ptr().wrapping_add(text.len()));
             }
+            "shared, freed" => {
+                let addr = (&raw const *(&shared).create(1u64).unwrap()).cast();
+                read(addr);
+            }
+            "shared, reset" => {
+                let addr = (&raw const *shared.put(1u64).unwrap()).cast();
+                shared.reset(Reset::RetainCapacity);
+                read(addr);
+            }
+            "shared, behind" => {
+                let text = shared.put_str("text").unwrap();
+                read(text.as_ptr().wrapping_add(text.len()));
+            }
             "none" => {
                 for round in 0..50 {
                     let items = arena.put_iter(0..round * 7).unwrap();
                     assert_eq!(items.len(), round * 7);
                     arena.scope(|inner| inner.put_slice_fill(round * 100, 1u8).map(drop)).unwrap();
                     arena.reset(Reset::RetainWithLimit(round * 50));
+                    let items = shared.put_iter(0..round * 7).unwrap();
+                    assert_eq!(items.len(), round * 7);
+                    shared.local().put_slice_fill(round * 100, 1u8).unwrap();
+                    shared.reset(Reset::RetainWithLimit(round * 50));
                 }
             }
             other => panic!("{other} is no fault"),
@@ -62,7 +79,8 @@ mod address {
         if let Ok(which) = env::var(FAULT) {
             return fault(&which);
         }
-        for which in ["freed", "reset", "rewound", "behind", "none"] {
+        let shared = ["shared, freed", "shared, reset", "shared, behind"];
+        for which in ["freed", "reset", "rewound", "behind", "none"].into_iter().chain(shared) {
             let mut child = Command::new(env::current_exe().unwrap());
             child.args(["--exact", "address::late_uses_are_reported"]).env(FAULT, which);
             let output = child.output().unwrap();

@@ -5,7 +5,7 @@
 
 use alloc_arena::{Arena, ArenaPool, Growth, HeapArena, Reset, SharedArena};
 use alloc_core::Global;
-use alloc_fixed::FixedBuffer;
+use alloc_fixed::{FixedBuffer, SharedFixedBuffer};
 use alloc_page::PageAllocator;
 use alloc_testing::conformance;
 use alloc_testing::conformance::Options;
@@ -57,6 +57,15 @@ conformance!(pooled => with: |case| {
 conformance!(shared => SharedArena::over(Global); sync);
 
 conformance!(shared_over => over: |backing| SharedArena::over(backing); sync);
+
+conformance!(shared_pages => SharedArena::over(PageAllocator); Options::new().cases(8));
+
+// Chunks that grow where they are.
+conformance!(shared_exact => with: |case| {
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 64 << 10];
+    let fixed = SharedFixedBuffer::new(&mut buffer);
+    case.run(SharedArena::over(&fixed).with_growth(Growth::exact()));
+}; Options::new().capacity(64 << 10).cases(8));
 
 conformance!(local => with: |case| {
     let shared = SharedArena::over(Global);

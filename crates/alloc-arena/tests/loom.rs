@@ -8,9 +8,11 @@
 
 use alloc_arena::{Arena, ArenaPool, Growth, HeapArena, Reset, SharedArena};
 use alloc_core::{Allocator, AllocatorExt, Layout};
+use alloc_fixed::SharedFixedBuffer;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 
@@ -87,6 +89,46 @@ fn a_freed_block_is_passed_on_in_order() {
             shadow.write(unsafe { block.add(8) });
         }
         other.join().unwrap();
+    });
+}
+
+/// Two threads that need the chunk to be longer, of which one gives its block back and one grows: what was
+/// added is there for who takes it, and nobody's twice.
+#[test]
+fn a_chunk_is_lengthened_in_order() {
+    model(|| {
+        // More than two headers, which are larger under loom.
+        let buffer: *mut [MaybeUninit<u8>] = Box::leak(Box::new([MaybeUninit::uninit(); 2048]));
+        // SAFETY: leaked just now.
+        let fixed = SharedFixedBuffer::new(unsafe { &mut *buffer });
+        let fixed: *mut SharedFixedBuffer<'_> = Box::leak(Box::new(fixed));
+        // SAFETY: as above.
+        let arena = SharedArena::over(unsafe { &*fixed }).with_growth(Growth::exact());
+        let arena = Arc::new(arena);
+        drop(arena.create(0u64));
+        let shadow = Arc::new(Shadow::new());
+        let other = {
+            let (arena, shadow) = (Arc::clone(&arena), Arc::clone(&shadow));
+            thread::spawn(move || {
+                let block = arena.raw_alloc(WORD).unwrap();
+                shadow.write(block);
+                // SAFETY: live, and of this layout.
+                unsafe { arena.raw_free(block, WORD) };
+            })
+        };
+        let block = arena.raw_alloc(WORD).unwrap();
+        shadow.write(block);
+        // SAFETY: live, and of this layout.
+        if unsafe { arena.raw_resize(block, WORD, 16) } {
+            // SAFETY: within the block, which has 16 bytes now.
+            shadow.write(unsafe { block.add(8) });
+        }
+        other.join().unwrap();
+        drop(arena);
+        // SAFETY: leaked above, and nobody's any more.
+        drop(unsafe { Box::from_raw(fixed) });
+        // SAFETY: as above.
+        drop(unsafe { Box::from_raw(buffer) });
     });
 }
 
