@@ -15,6 +15,7 @@ mod checker;
 mod test;
 mod selective_use;
 mod tidy;
+mod fail_points;
 mod ci;
 mod real;
 mod bench;
@@ -65,6 +66,8 @@ enum Task {
     },
     /// Check what no compiler checks: imports, docs, banned calls, names that are gone.
     Tidy,
+    /// Run the tests, and name the fail points that none of them arms.
+    FailPoints(fail_points::Options),
     /// Compare what each crate brings along with the recorded lists.
     SelectiveUse(selective_use::Options),
 }
@@ -91,6 +94,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Ci { job } => ci::run(&mut steps, &job)?,
         Task::Install { root } => return install(root),
         Task::Tidy => steps.run("tidy", tidy::run),
+        Task::FailPoints(options) => fail_points::run(&mut steps, &options)?,
         Task::SelectiveUse(options) => selective_use::run(&mut steps, &options)?,
     }
     Ok(steps.finish())

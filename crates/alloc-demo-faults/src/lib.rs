@@ -10,6 +10,7 @@
 //!   src/NAME.rs            faulty, corrected
 //!   tests/faults.rs        one test for each fault, once over `faulty`, once over `corrected`
 //!                          verdicts: a child runs the former; kind, file and line are compared
+//!   tests/short_read.rs    the fault behind a fail point
 //! ```
 //!
 //! # Invariants
@@ -25,6 +26,7 @@ pub mod clean_up;
 pub mod early_return;
 pub mod growth;
 pub mod partial_insert;
+pub mod short_read;
 pub mod state_first;
 pub mod swallowed;
 pub mod thread_double_free;
