@@ -16,7 +16,9 @@ macro_rules! metered {
             let size = unsafe { $self.$inner.usable_size(block) };
             // SAFETY: the caller keeps the same contract towards this method.
             unsafe { $self.$inner.free_unsized(block) };
-            $self.accounts().for_each(|account| account.enter_free(size));
+            for account in $self.accounts() {
+                account.enter_free(size);
+            }
         }
 
         fn owns(&$self, ptr: *const u8) -> bool {
@@ -26,13 +28,17 @@ macro_rules! metered {
     ($self:ident.$inner:ident) => {
         fn raw_alloc(&$self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
             let block = $self.$inner.raw_alloc(layout);
-            $self.accounts().for_each(|account| account.enter_request(layout.size(), block.is_ok()));
+            for account in $self.accounts() {
+                account.enter_request(layout.size(), block.is_ok());
+            }
             block
         }
 
         fn raw_alloc_zeroed(&$self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
             let block = $self.$inner.raw_alloc_zeroed(layout);
-            $self.accounts().for_each(|account| account.enter_request(layout.size(), block.is_ok()));
+            for account in $self.accounts() {
+                account.enter_request(layout.size(), block.is_ok());
+            }
             block
         }
 
@@ -40,7 +46,9 @@ macro_rules! metered {
             // SAFETY: the caller keeps the same contract towards this method.
             let resized = unsafe { $self.$inner.raw_resize(block, layout, new_size) };
             if resized {
-                $self.accounts().for_each(|account| account.enter_change(layout.size(), new_size));
+                for account in $self.accounts() {
+                    account.enter_change(layout.size(), new_size);
+                }
             }
             resized
         }
@@ -53,14 +61,18 @@ macro_rules! metered {
         ) -> Option<NonNull<u8>> {
             // SAFETY: the caller keeps the same contract towards this method.
             let moved = unsafe { $self.$inner.raw_remap(block, layout, new_size) }?;
-            $self.accounts().for_each(|account| account.enter_change(layout.size(), new_size));
+            for account in $self.accounts() {
+                account.enter_change(layout.size(), new_size);
+            }
             Some(moved)
         }
 
         unsafe fn raw_free(&$self, block: NonNull<u8>, layout: Layout) {
             // SAFETY: the caller keeps the same contract towards this method.
             unsafe { $self.$inner.raw_free(block, layout) };
-            $self.accounts().for_each(|account| account.enter_free(layout.size()));
+            for account in $self.accounts() {
+                account.enter_free(layout.size());
+            }
         }
     };
 }
