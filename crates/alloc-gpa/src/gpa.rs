@@ -2,6 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
+use core::num::NonZeroUsize;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
@@ -12,7 +13,7 @@ use crate::config::{Config, Guard};
 use crate::finding::{Check, Finding, LeakTotals};
 use crate::heap::{Heap, Stats, claim::Claim, expect_free, notes::Note};
 use crate::leaks::Leaks;
-use crate::process::scan;
+use crate::process::{self, SearchError, scan};
 use crate::registry;
 use crate::sample::Sampler;
 use crate::snapshot::Snapshot;
@@ -194,6 +195,49 @@ impl Gpa {
         let leaks = scan::search_exact(heap).map_err(|_| AllocError);
         drop(inside);
         leaks
+    }
+
+    /// Finds live blocks that nothing leads to any more, and goes on: what statics, thread-local
+    /// values, stacks, other heaps or registers of this thread lead to is in use, and so is what that
+    /// leads to. For a heap whose blocks may be kept on purpose: what a program's first use of a library
+    /// allocates.
+    ///
+    /// It follows pointers through all of the process's memory, one search at a time. Other threads
+    /// run meanwhile: a pointer that one moves, or that stands only in its registers, is not seen, and
+    /// the answer says so in a note. Whoever must be certain asks again: what is lost stays lost.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use alloc_core::{AllocatorExt, Owned};
+    /// use alloc_gpa::{Gpa, LeakKind};
+    ///
+    /// static GPA: Gpa = Gpa::builder().quiet().build();
+    /// static KEPT: Mutex<Option<Owned<u64, &Gpa>>> = Mutex::new(None);
+    ///
+    /// *KEPT.lock().unwrap() = Some(GPA.create(1u64)?);
+    /// let leaks = GPA.find_lost().expect("it can be searched");
+    /// assert!(leaks.is_empty());
+    /// assert_eq!(leaks.total(LeakKind::Reachable).count, 1);
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why it could not: as [`find_leaks`](Self::find_leaks).
+    #[inline(never)]
+    pub fn find_lost(&self) -> Result<Leaks, SearchError> {
+        process::find_lost(self)
+    }
+
+    /// Returns a number that tells this allocator's blocks from those of others, as
+    /// [`owner_of`](crate::owner_of) does; maps its memory if need be.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory.
+    #[doc(hidden)]
+    pub fn id(&self) -> Result<NonZeroUsize, AllocError> {
+        NonZeroUsize::new(self.heap_or_map()?.id()).ok_or(AllocError)
     }
 
     /// Counts what is live now by the stack that allocated it: the difference of two snapshots says

@@ -108,6 +108,8 @@ pub mod signals {
 }
 #[doc(hidden)]
 pub use process::{check_range, check_start, library_closed, note_unchecked, room_at};
+#[doc(hidden)]
+pub use registry::owner_of;
 pub use side::SideHeap;
 pub use snapshot::{Diff, Entry, Growth, Snapshot};
 pub use stack::StackId;

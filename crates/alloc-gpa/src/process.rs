@@ -33,6 +33,7 @@ mod growth;
 mod lines;
 pub(crate) mod scan;
 
+pub(crate) use ask::find_lost;
 pub use ask::{SearchError, breakdown, detect_leaks, flush, set_sink, snapshot, stats};
 #[doc(hidden)]
 pub use ask::{keep_snapshot, print_error, print_growth, print_leaks};

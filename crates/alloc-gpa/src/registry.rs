@@ -18,11 +18,12 @@
 //! | `LOOKING` | Relaxed add, then a SeqCst fence; Release sub; a SeqCst fence, then an Acquire load | the map's entries: either the heap that ends sees who looks, or who looks sees that the entry is gone |
 //! | `Link` | Relaxed, under the list's lock | |
 
+use core::num::NonZeroUsize;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
 
-use crate::heap::Heap;
+use crate::heap::{Heap, map};
 use crate::lock::Lock;
 use crate::stack::{self, thread};
 use crate::sys::presence;
@@ -110,6 +111,22 @@ pub(crate) fn looking<R>(look: impl FnOnce() -> R) -> R {
     // Release: what was read was read before; pairs with the Acquire in `wait_for_lookers`.
     LOOKING.fetch_sub(1, Release);
     result
+}
+
+/// Returns a number for the heap that the address belongs to, whatever block of it: the one that
+/// [`Gpa::id`](crate::Gpa::id) returns. For a global allocator that hands out blocks of several.
+#[doc(hidden)]
+#[must_use]
+pub fn owner_of(ptr: *const u8) -> Option<NonZeroUsize> {
+    if !map::may_hold(ptr.addr()) || map::lookup(ptr.addr()).is_null() {
+        return None;
+    }
+    looking(|| {
+        // SAFETY: chunks in the map are mapped; those of a heap that is ending stay so while somebody
+        // looks.
+        let chunk = unsafe { map::lookup(ptr.addr()).as_ref() }?;
+        NonZeroUsize::new(chunk.owner)
+    })
 }
 
 /// Waits until nobody looks at chunks that the caller has taken out of the map. Returns whether that

@@ -3,19 +3,25 @@
 
 use core::ffi::c_void;
 use core::fmt;
+use core::sync::atomic::AtomicI32;
+use core::time::Duration;
 
 use alloc_core::AllocError;
 
 use super::growth::{self, Why, with_heap};
+use super::scan::turn::Turn;
 use super::scan::{self, Registers};
 use super::tell::{self, Mode};
 use super::{PROCESS, fork, leave};
 use crate::census::Scope;
 use crate::finding::Finding;
+use crate::gpa::Gpa;
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::lock::Lock;
+use crate::registry;
 use crate::snapshot::Snapshot;
+use crate::stack::thread;
 use crate::stats::Breakdown;
 use crate::text;
 
@@ -115,6 +121,39 @@ pub fn detect_leaks() -> Result<Leaks, SearchError> {
     }
     scan::with_registers(search, (&raw mut found).cast());
     found
+}
+
+/// As [`Gpa::find_lost`]. Only one thread searches at a time: what another has copied to look at it is no
+/// root.
+#[inline(never)]
+pub(crate) fn find_lost(gpa: &Gpa) -> Result<Leaks, SearchError> {
+    static SEARCHER: AtomicI32 = AtomicI32::new(0);
+    /// How long who must wait looks away.
+    const PAUSE: Duration = Duration::from_micros(200);
+    struct Call<'g> {
+        gpa: &'g Gpa,
+        found: Result<Leaks, SearchError>,
+    }
+    extern "C" fn search(call: *mut c_void, registers: &Registers) {
+        // SAFETY: `find_lost` passes the address of its variable, which nobody else uses now; it is
+        // initialised.
+        let call = unsafe { &mut *call.cast::<Call<'_>>() };
+        let Ok(heap) = call.gpa.heap_or_map() else { return };
+        let _inside = thread::enter();
+        let _turn = loop {
+            match Turn::take(&SEARCHER) {
+                Some(turn) => break turn,
+                None => std::thread::sleep(PAUSE),
+            }
+        };
+        // Words lead to chunks of other heaps, too, which may be ending.
+        call.found = registry::looking(|| scan::search(heap, registers, scan::Others::Run))
+            .map_err(SearchError);
+    }
+    let mut call =
+        Call { gpa, found: Err(SearchError("leaks: not counted: no memory for a heap")) };
+    scan::with_registers(search, (&raw mut call).cast());
+    call.found
 }
 
 /// Writes leaks that were found before the end.

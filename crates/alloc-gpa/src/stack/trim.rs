@@ -6,10 +6,11 @@ use super::resolve::{ResolvedFrame, resolve};
 use super::trace::Trace;
 
 /// Paths of functions that stand between a user's call and the allocator.
-const INTERNAL_PATHS: [&str; 8] = [
+const INTERNAL_PATHS: [&str; 9] = [
     "alloc_gpa::",
     "alloc_core::",
     "alloc_preload::",
+    "alloc_testing::sentinel::",
     "allocator_api2::",
     "alloc::",
     "core::",
@@ -37,13 +38,14 @@ const INTERNAL_SYMBOLS: [&str; 14] = [
 
 /// Parts of the paths of source files that hold such functions: with line tables only, a function's
 /// name has no path.
-const INTERNAL_FILES: [&str; 6] = [
+const INTERNAL_FILES: [&str; 7] = [
     "/library/alloc/src/",
     "/library/core/src/",
     "/library/std/src/alloc.rs",
     "alloc-gpa/src/",
     "alloc-core/src/",
     "alloc-preload/src/",
+    "alloc-testing/src/sentinel",
 ];
 
 /// Whether the function is not the user's, as [`is_internal`], or by its source file.

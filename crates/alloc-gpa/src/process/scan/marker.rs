@@ -146,10 +146,16 @@ impl<'h> Marker<'h> {
         self.complete
     }
 
-    /// Marks what the words lead to.
+    /// Marks what the words lead to. Most pages of stacks and mappings are all zero, and a comparison is
+    /// fast in unoptimised builds, too.
     #[inline]
     pub(super) fn consider_all(&mut self, words: &[usize]) {
-        words.iter().for_each(|word| self.consider(*word));
+        const ZEROS: [usize; 512] = [0; 512];
+        for words in words.chunks(ZEROS.len()) {
+            if words != &ZEROS[..words.len()] {
+                words.iter().for_each(|word| self.consider(*word));
+            }
+        }
     }
 
     /// Marks the block that the word leads to, if it is an address in one.

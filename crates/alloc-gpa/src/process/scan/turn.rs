@@ -4,12 +4,12 @@ use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// The right to search a heap, until it is dropped.
-pub(super) struct Turn<'h>(&'h AtomicI32);
+pub(in crate::process) struct Turn<'h>(&'h AtomicI32);
 
 impl<'h> Turn<'h> {
     /// Takes the right, if nobody has it. `searcher` is the id of the process that searches, 0: none.
     /// A forked child finds its parent's, whose search goes on elsewhere.
-    pub(super) fn take(searcher: &'h AtomicI32) -> Option<Self> {
+    pub(in crate::process) fn take(searcher: &'h AtomicI32) -> Option<Self> {
         // SAFETY: no preconditions.
         let pid = unsafe { libc::getpid() };
         // Relaxed: only compared.
