@@ -86,6 +86,7 @@ mod failing;
 mod failures;
 mod fail_point;
 mod test_allocator;
+mod sentinel;
 mod outcome;
 pub mod runner;
 mod macros;
@@ -103,6 +104,10 @@ pub use ledger::Misuse;
 pub use outcome::TestResult;
 pub use raw_block::RawBlock;
 pub use seed::{SEED_VARIABLE, seed};
+pub use sentinel::{
+    Counts, Frozen, NoAlloc, OnAlloc, Sentinel, Tag, assert_no_alloc, check_leaks, count,
+    count_all, forbid_after, permit_alloc,
+};
 pub use test_allocator::{
     Budget, Settings, SharedTestAllocator, TestAllocator, TestGuard, run, run_async,
     run_async_with, run_with,

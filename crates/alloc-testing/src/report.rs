@@ -30,10 +30,14 @@ pub(crate) fn of_stack(stack: StackId) -> String {
 }
 
 /// Functions of ours that call the code under test: they and their callers are no news.
-const CALLERS: [&str; 3] = [
+const CALLERS: [&str; 7] = [
     "alloc_testing::test_allocator::run",
     "alloc_testing::outcome::",
     "alloc_testing::failures::run::Setting",
+    "alloc_testing::sentinel::leaks::call",
+    "alloc_testing::sentinel::inherit::begin",
+    "alloc_testing::sentinel::scope::",
+    "alloc_testing::sentinel::count",
 ];
 
 /// Those that are called with a closure which a macro wrote.

@@ -37,7 +37,7 @@ const TABLE: &[Row] = &[
     row(
         "alloc-testing",
         &["alloc-core", "alloc-fixed", "alloc-gpa", "alloc-testing-macros"],
-        &["log", "parking_lot", "proptest"],
+        &["libc", "log", "parking_lot", "proptest"],
     ),
     row("alloc-testing-macros", &[], &["proc-macro2", "quote", "syn"]),
     row("alloc-collections", &["alloc-core"], &["hashbrown"]),

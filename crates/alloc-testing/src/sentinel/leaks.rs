@@ -1,0 +1,273 @@
+//! What code leaks that allocates from the global allocator, with the threads that it starts.
+
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use std::time::Instant;
+
+use alloc_gpa::{Finding, LeakKind, Leaks};
+
+use super::region::{self, Region};
+use super::wipe::wipe_stack;
+use super::{require, text, thread};
+
+/// Runs `code`, and fails the test if it leaked: if a block that it allocated from the global allocator, in
+/// this thread or one that belongs to it, is left and nothing leads to it any more. Returns what the code
+/// returns.
+///
+/// Threads that the code starts belong to it, and so do those that they start; a pool's thread that was
+/// there before [adopts](Tag::adopt) its tag. Regions in other threads do not mix with it: tests run
+/// in parallel.
+///
+/// What something leads to is no leak: a static, a thread-local value, a value that the code returned or
+/// stored elsewhere, a thread that is still running. So a logger, a cache, or a thread's handle
+/// that the code was first to use does not count. The search looks at all memory for words that are
+/// addresses of blocks; it asks again until it is sure, as threads that are just ending still hold some.
+///
+/// What goes wrong with the region's blocks fails the test, too: double frees, wrong layouts, writes past
+/// the end or after the free, with their stacks.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();
+/// # fn main() {
+/// use std::sync::OnceLock;
+///
+/// static CACHE: OnceLock<Vec<u32>> = OnceLock::new();
+///
+/// let sum = alloc_testing::check_leaks(|| {
+///     let half = std::thread::spawn(|| CACHE.get_or_init(|| vec![1, 2]).iter().sum::<u32>());
+///     half.join().unwrap() + 3
+/// });
+/// assert_eq!(sum, 6);
+/// # }
+/// ```
+///
+/// # Panics
+///
+/// If the code panics, or left a leak, or misuse was found; the message has the stacks. If it did
+/// both, the report is printed beside the panic. Also if the program's global allocator is no
+/// [`Sentinel`](super::Sentinel), or the system does not let the process read its own memory.
+#[track_caller]
+pub fn check_leaks<R>(code: impl FnOnce() -> R) -> R {
+    require();
+    let check = LeakCheck::begin();
+    let result = call(code);
+    wipe_stack();
+    check.finish();
+    result
+}
+
+/// Runs the code in frames that are gone when leaks are looked for.
+#[inline(never)]
+fn call<R>(code: impl FnOnce() -> R) -> R {
+    code()
+}
+
+/// A region of this thread, until it is dropped.
+struct LeakCheck {
+    region: &'static Region,
+    outer: Option<&'static Region>,
+    is_finished: bool,
+}
+
+impl LeakCheck {
+    #[track_caller]
+    fn begin() -> Self {
+        let region = thread::aside(|| {
+            super::inherit::prepare();
+            region::open()
+        });
+        let region = region.expect("no memory for the heap of `check_leaks`");
+        let outer = thread::with(|thread| thread.region.replace(Some(region)));
+        Self { region, outer, is_finished: false }
+    }
+
+    #[track_caller]
+    fn finish(mut self) {
+        self.is_finished = true;
+        if let Some(report) = self.end() {
+            panic!("{report}");
+        }
+    }
+
+    /// Leaves the region and returns what there is to say against the code, if anything.
+    fn end(&self) -> Option<String> {
+        thread::with(|thread| thread.region.set(self.outer));
+        let report = thread::aside(|| verdict(self.region));
+        self.region.end();
+        self.region.remove_user();
+        thread::aside(|| self.region.end_if_unused());
+        report
+    }
+}
+
+impl Drop for LeakCheck {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        if let Some(report) = self.end() {
+            crate::report::print(format_args!("beside the panic above: {report}\n"));
+        }
+    }
+}
+
+/// How often leaks are looked for, at least, before any is told.
+const SEARCH_COUNT: u32 = 2;
+/// How long threads of the region that are ending have for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What there is to say against the code of a region, if anything. The thread is aside.
+#[inline(never)]
+fn verdict(region: &Region) -> Option<String> {
+    let heap = region.heap();
+    heap.flush();
+    let leaks = match search(region) {
+        Ok(leaks) => leaks,
+        Err(why) => return Some(format!("check_leaks: {why}")),
+    };
+    let findings: Vec<Finding> =
+        heap.findings().filter(|finding| finding.kind.is_fault()).collect();
+    if leaks.is_none() && findings.is_empty() {
+        return None;
+    }
+    let mut report = String::from("check_leaks: ");
+    if let Some(leaks) = &leaks {
+        let sum = |of: fn(&Leaks, LeakKind) -> u64| {
+            [LeakKind::Lost, LeakKind::Indirect, LeakKind::Possible]
+                .map(|kind| of(leaks, kind))
+                .iter()
+                .sum::<u64>()
+        };
+        let blocks = text::number(sum(|leaks, kind| leaks.total(kind).count), "block");
+        report += &format!("{blocks} leaked, {} bytes", sum(|leaks, kind| leaks.total(kind).bytes));
+    }
+    if !findings.is_empty() {
+        let comma = if leaks.is_some() { ", " } else { "" };
+        report += comma;
+        report += &text::number(findings.len() as u64, "finding");
+    }
+    report.push('\n');
+    findings.iter().for_each(|finding| report += &text::finding(finding));
+    if let Some(leaks) = &leaks {
+        report += &crate::report::trimmed(&leaks.to_string());
+    }
+    Some(report)
+}
+
+/// Looks for blocks that nothing leads to: `None` if there are none. A pointer that another thread moves
+/// may be missed by one search, so only what several have not found is lost.
+///
+/// # Errors
+///
+/// Why it could not look.
+fn search(region: &Region) -> Result<Option<Leaks>, alloc_gpa::process::SearchError> {
+    let start = Instant::now();
+    let mut count = 0;
+    loop {
+        if region.heap().detect_leaks().count == 0 {
+            return Ok(None);
+        }
+        let leaks = region.heap().find_lost()?;
+        if leaks.is_empty() {
+            return Ok(None);
+        }
+        count += 1;
+        // Relaxed: looked at again and again.
+        let is_alone = region.threads.load(Relaxed) == 0;
+        if SEARCH_COUNT <= count && (is_alone || PATIENCE <= start.elapsed()) {
+            return Ok(Some(leaks));
+        }
+        drop(leaks);
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The mark of a region of [`check_leaks`], to be handed to threads that were not started by it: those of
+/// a pool that another test, or nobody, has started.
+///
+/// It does not keep the region from ending; what is allocated under the tag afterwards belongs to nobody.
+///
+/// ```
+/// # #[global_allocator]
+/// # static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();
+/// # fn main() {
+/// use std::sync::mpsc::channel;
+///
+/// use alloc_testing::{Tag, check_leaks};
+///
+/// type Job = Box<dyn FnOnce() + Send>;
+/// let (jobs, queue) = channel::<Job>();
+/// let worker = std::thread::spawn(move || queue.into_iter().for_each(|job| job()));
+///
+/// check_leaks(|| {
+///     let (tag, (done, wait)) = (Tag::current(), channel());
+///     let job = move || {
+///         // What the job leaks is this test's leak, in whatever thread it runs.
+///         tag.adopt(|| drop(vec![1, 2, 3]));
+///         done.send(()).unwrap();
+///     };
+///     jobs.send(Box::new(job)).unwrap();
+///     wait.recv().unwrap();
+/// });
+/// # drop(jobs);
+/// # worker.join().unwrap();
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Tag(Option<User>);
+
+/// A share in a region, whose heap it keeps.
+struct User(&'static Region);
+
+impl core::fmt::Debug for User {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:p}", self.0)
+    }
+}
+
+impl User {
+    fn new(region: &'static Region) -> Self {
+        region.add_user();
+        Self(region)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.remove_user();
+    }
+}
+
+impl Tag {
+    /// Returns the tag of the region that the calling thread is in; outside of all, one that belongs to
+    /// none.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(thread::with(|thread| thread.region.get()).map(User::new))
+    }
+
+    /// Runs `code` as part of the region, and returns what it returns; under a tag of none, as part of
+    /// none: so a thread that a test has started works for nobody.
+    pub fn adopt<R>(&self, code: impl FnOnce() -> R) -> R {
+        /// Goes back to the thread's own region, also when the code panics.
+        struct Back(Option<&'static Region>);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                thread::with(|thread| thread.region.set(self.0));
+            }
+        }
+        let region = self.0.as_ref().map(|user| user.0);
+        let _back = Back(thread::with(|thread| thread.region.replace(region)));
+        let result = call(code);
+        wipe_stack();
+        result
+    }
+}
+
+impl Clone for Tag {
+    fn clone(&self) -> Self {
+        Self(self.0.as_ref().map(|user| User::new(user.0)))
+    }
+}
