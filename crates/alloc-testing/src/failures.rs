@@ -355,9 +355,8 @@ impl AllocFailures {
         &self,
         run: impl Fn(&Setting<'_>, &str, &[run::Job]) -> Vec<run::Outcome>,
     ) -> Result<FailureSummary, Vec<FailurePoint>> {
-        let thread = std::thread::current();
-        // Tests that run one after the other are on the main thread, which has no test's name.
-        let test = thread.name().filter(|name| *name != "main");
+        let test = crate::current_test::name();
+        let test = test.as_deref();
         let line = format!("{}:{}", self.site.file(), self.site.line());
         let names: Vec<&str> =
             [self.name.as_deref(), test, Some(&line)].into_iter().flatten().collect();

@@ -78,6 +78,7 @@ mod rng;
 mod bytes;
 mod seed;
 mod panics;
+mod current_test;
 mod report;
 mod ledger;
 mod raw_block;

@@ -326,7 +326,7 @@ impl Run<'_> {
         let Some(test) = self.tests.get(index).copied().flatten() else { return false };
         let done = match test.ignored {
             Some(_) if ignored == Ignored::Skip => Done::ignored(test),
-            _ => Done::by_running(test),
+            _ => crate::current_test::within(test.name(), || Done::by_running(test)),
         };
         self.teller.tell(&done);
         *self.results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(done);

@@ -97,6 +97,11 @@ fn a_point_is_of_one_check() {
     }
     let (passed, text) = run("told", Some("told:only 5"), &[]);
     assert!(!passed && text.contains("the code made 6 requests at first, and 1 now"), "{text}");
+    let (passed, text) = run("told", Some("told:hit 2"), &[]);
+    assert!(
+        !passed && text.contains("the code passed 3 fail points at first, and 0 now"),
+        "{text}"
+    );
     let (passed, text) = run("told", Some("told:sometimes"), &[]);
     assert!(!passed && text.contains("ALLOC_TESTING_POINT=told:sometimes: no point"), "{text}");
 }

@@ -2,7 +2,7 @@
 //! wrongly has its verdict, with the line of the request that failed.
 
 use std::alloc::Layout;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
@@ -316,6 +316,42 @@ fn a_count_that_changes_is_told() {
     });
     let verdict = &points[0].verdict;
     assert_eq!(*verdict, Verdict::Nondeterministic { expected: 1, found: 0 });
+}
+
+/// Seven levels, each with two arrays, made one inside the other. If the k-th request fails, the levels
+/// before it are dropped, the youngest first, each once, and nothing leaks.
+#[test]
+fn a_cascade_is_undone_in_reverse() {
+    struct Level<'a> {
+        number: u16,
+        _arrays: [Owned<[u16], &'a FailureAllocator>; 2],
+        dropped: &'a RefCell<Vec<u16>>,
+    }
+    impl Drop for Level<'_> {
+        fn drop(&mut self) {
+            self.dropped.borrow_mut().push(self.number);
+        }
+    }
+    fn levels<'a>(
+        gpa: &'a FailureAllocator,
+        number: u16,
+        dropped: &'a RefCell<Vec<u16>>,
+    ) -> Outcome {
+        if number == 7 {
+            return Ok(());
+        }
+        let _arrays = [gpa.alloc_fill(3, number)?, gpa.alloc_fill(5, number)?];
+        let _level = Level { number, _arrays, dropped };
+        levels(gpa, number + 1, dropped)
+    }
+    let summary = AllocFailures::new().check_in_order(|gpa| {
+        let dropped = RefCell::new(Vec::new());
+        let outcome = levels(gpa, 0, &dropped);
+        let made = gpa.induced_request().map_or(7, |failed| failed.index as u16 / 2);
+        assert_eq!(dropped.into_inner(), (0..made).rev().collect::<Vec<_>>());
+        outcome
+    });
+    assert_eq!((summary.requests, summary.points), (14, 28));
 }
 
 /// What is wrong without any failure is told alone, once.

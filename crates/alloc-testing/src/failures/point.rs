@@ -122,6 +122,8 @@ pub(super) fn command(check: &str, test: Option<&str>, point: Point) -> String {
     let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}"));
     let package = package.unwrap_or_default();
     let test = test.map(|test| format!(" {test}")).unwrap_or_default();
+    // As a shell reads it: a quote cannot stand inside quotes.
+    let check = check.replace('\'', r"'\''");
     format!("{POINT_VARIABLE}='{check}:{point}' cargo test{package}{test}")
 }
 
@@ -147,6 +149,18 @@ mod tests {
         {
             assert_eq!(parse_wanted(text), None, "{text}");
         }
+    }
+
+    /// A name may hold what a shell would take for the end of it.
+    #[test]
+    fn the_command_is_one_for_a_shell() {
+        let point = Point::requests(Growth::Granted, Fail::Pair(1, 4));
+        let text = command("Ada's list", Some("lists"), point);
+        assert!(
+            text.starts_with(r"ALLOC_TESTING_POINT='Ada'\''s list:growing pair 1 4' cargo test"),
+            "{text}"
+        );
+        assert!(text.ends_with(" lists"), "{text}");
     }
 
     #[test]

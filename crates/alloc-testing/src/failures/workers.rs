@@ -49,7 +49,7 @@ pub(super) fn on_all_cores<J: Sync, R: Send>(
     };
     thread::scope(|scope| {
         // The test's name, so that what panics in it is told to be of this test.
-        let test = thread::current().name().unwrap_or("main").to_owned();
+        let test = crate::current_test::name().unwrap_or_else(|| "main".to_owned());
         for _ in 1..count {
             // Who gets no thread works with fewer.
             let _ = thread::Builder::new()
