@@ -31,43 +31,51 @@ pub trait Buffer: Bump {
 /// Operations between two resets.
 const ROUND: u64 = 1000;
 
-fn rounds<B: Buffer>(buffer: &mut B, count: u64, mut operation: impl FnMut(&B, u64)) -> Duration {
+/// Makes `count` operations, one for each of the inputs, which are those of a round, and again from the
+/// first.
+fn rounds<B: Buffer, I: Copy>(
+    buffer: &mut B,
+    count: u64,
+    inputs: impl Iterator<Item = I> + Clone,
+    mut operation: impl FnMut(&B, I),
+) -> Duration {
     let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
-        for index in 0..ROUND {
-            operation(buffer, index);
-        }
+        inputs.clone().for_each(|input| operation(buffer, input));
         buffer.reset();
     }
     begin.elapsed()
 }
 
+/// Texts of 1 to 40 bytes.
+fn draw_texts(seed: u64) -> Vec<&'static str> {
+    let text = "forty bytes of text, or the first of it.";
+    let mut numbers = Numbers::new(seed);
+    (0..ROUND).map(|_| &text[..1 + numbers.below(40)]).collect()
+}
+
 /// Makes a struct of three words; reset after each 1000.
 pub fn words(buffer: &mut impl Buffer, count: u64) -> Duration {
-    rounds(buffer, count, |buffer, index| {
+    rounds(buffer, count, 0..ROUND, |buffer, index| {
         black_box(buffer.words([index, 1, 2]));
     })
 }
 
 /// Makes a copy of a text of 1 to 40 bytes; reset after each 1000.
 pub fn texts(buffer: &mut impl Buffer, count: u64) -> Duration {
-    let text = "forty bytes of text, or the first of it.";
-    let mut numbers = Numbers::new(5);
-    let texts: Vec<&str> = (0..ROUND).map(|_| &text[..1 + numbers.below(40)]).collect();
-    rounds(buffer, count, |buffer, index| {
-        black_box(buffer.text(texts[index as usize]));
+    let texts = draw_texts(5);
+    rounds(buffer, count, texts.iter(), |buffer, text| {
+        black_box(buffer.text(text).as_ptr());
     })
 }
 
 /// Makes a text of 1 to 40 bytes and a `u64` in turn, so that almost every `u64` needs padding; reset
 /// after each 1000.
 pub fn mixed(buffer: &mut impl Buffer, count: u64) -> Duration {
-    let text = "forty bytes of text, or the first of it.";
-    let mut numbers = Numbers::new(6);
-    let texts: Vec<&str> = (0..ROUND).map(|_| &text[..1 + numbers.below(40)]).collect();
-    rounds(buffer, count, |buffer, index| {
+    let texts = draw_texts(6);
+    rounds(buffer, count, (0..ROUND).zip(&texts), |buffer, (index, text)| {
         if index % 2 == 0 {
-            black_box(buffer.text(texts[index as usize]));
+            black_box(buffer.text(text).as_ptr());
         } else {
             black_box(buffer.value(index));
         }

@@ -8,7 +8,25 @@ const keep = tape.keep;
 const text = "forty bytes of text, or the first of it.";
 
 var buffer: [round * 512]u8 align(16) = undefined;
+
+/// What a block is asked for with: what Rust's `Layout` is.
+const Layout = struct { size: usize, alignment: std.mem.Alignment };
+
 var sizes: [round]usize = undefined;
+var texts: [round][]const u8 = undefined;
+var layouts: [round]Layout = undefined;
+
+fn draw(seed: u64, least: usize, limit: u64) void {
+    tape.draw(&sizes, seed, least, limit);
+    for (sizes, &texts, &layouts) |size, *part, *layout| {
+        part.* = text[0..@min(size, text.len)];
+        layout.* = .{ .size = size, .alignment = .@"8" };
+    }
+    // What was drawn is known when the program runs, not before.
+    keep(&sizes);
+    keep(&texts);
+    keep(&layouts);
+}
 
 fn operation(comptime workload: Workload, a: std.mem.Allocator, index: usize) !void {
     switch (workload) {
@@ -27,18 +45,19 @@ fn operation(comptime workload: Workload, a: std.mem.Allocator, index: usize) !v
             @memset(slice, 7);
             keep(slice.ptr);
         },
-        .texts => keep((try a.dupe(u8, text[0..sizes[index]])).ptr),
+        .texts => keep((try a.dupe(u8, texts[index])).ptr),
         .mixed => if (index % 2 == 0) {
-            keep((try a.dupe(u8, text[0..sizes[index]])).ptr);
+            keep((try a.dupe(u8, texts[index])).ptr);
         } else {
             const place = try a.create(u64);
             place.* = index;
             keep(place);
         },
         .blocks => {
-            const block = try a.alignedAlloc(u8, .@"8", sizes[index]);
+            const layout = layouts[index];
+            const block = a.rawAlloc(layout.size, layout.alignment, 0) orelse return error.OutOfMemory;
             block[0] = 1;
-            keep(block.ptr);
+            keep(block);
         },
         .list, .vectors, .@"two-threads" => comptime unreachable,
     }
@@ -87,14 +106,19 @@ fn twoThreads(count: usize) !void {
 
 fn run(comptime workload: Workload, count: usize) anyerror!void {
     switch (workload) {
-        .slices => tape.draw(&sizes, 3, 1, 100),
-        .blocks => tape.draw(&sizes, 4, 8, 57),
-        .texts => tape.draw(&sizes, 5, 1, 40),
-        .mixed => tape.draw(&sizes, 6, 1, 40),
+        .slices => draw(3, 1, 100),
+        .blocks => draw(4, 8, 57),
+        .texts => draw(5, 1, 40),
+        .mixed => draw(6, 1, 40),
         else => {},
     }
     if (workload == .@"two-threads") return twoThreads(count);
-    var fixed: std.heap.FixedBufferAllocator = .init(&buffer);
+    // The allocator lies in memory, and address and length of its buffer are known to nobody when this
+    // is compiled: as in a program that hands its allocator around, and as in the Rust program.
+    var memory: []u8 = &buffer;
+    keep(&memory);
+    var fixed: std.heap.FixedBufferAllocator = .init(memory);
+    keep(&fixed);
     const a = fixed.allocator();
     for (0..(count + round - 1) / round) |_| {
         if (workload == .list) {

@@ -295,22 +295,23 @@ impl<'buf> FixedBuffer<'buf> {
         block.addr().get().wrapping_add(size) == self.cursor.get().addr().get()
     }
 
-    /// Hands out a block behind `padding` bytes.
-    #[inline(never)]
+    /// Hands out a block behind `padding` bytes, fewer than its alignment and more than none.
+    #[inline]
     fn alloc_padded(&self, layout: Layout, padding: usize) -> Result<NonNull<u8>, AllocError> {
-        if !bump::fits(padding, layout.size(), self.remaining()) {
+        // No overflow: size and alignment of a `Layout` together are at most `isize::MAX` and one.
+        let len = padding + layout.size();
+        if self.remaining() < len {
             return Err(AllocError);
         }
         let cursor = self.cursor.get();
-        // SAFETY: padding and size fit between the cursor and the end (above), in one object
-        // (invariant 1).
+        // SAFETY: `len` bytes lie between the cursor and the end (above), in one object (invariant 1).
         let block = unsafe { cursor.add(padding) };
         // SAFETY: the padding lies in the buffer, and in no block, since it starts at the cursor
-        // (invariant 2); this function is called with some.
+        // (invariant 2); there is some (this function).
         unsafe { padding::write(block, padding) };
+        self.padded.set(self.padded.get().push_padded());
         // SAFETY: as for `block`.
         self.cursor.set(unsafe { block.add(layout.size()) });
-        self.padded.set(self.padded.get().push_padded());
         Ok(block)
     }
 }

@@ -12,17 +12,35 @@ use core::ptr::NonNull;
 ///   no block.
 #[inline]
 pub(crate) unsafe fn write(block: NonNull<u8>, padding: usize) {
-    let short = if padding < 255 { padding as u8 } else { 255 };
+    if LONG as usize <= padding {
+        // SAFETY: the same contract, and the padding is long.
+        return unsafe { write_long(block, padding) };
+    }
     // SAFETY: there is a byte of padding before `block` (contract).
     let last = unsafe { block.sub(1) };
     // SAFETY: valid for writes, and in no block (contract).
-    unsafe { last.write(short) };
-    if short == 255 {
-        // SAFETY: `255 <= padding`, so the word before that byte lies in the padding too.
-        let word = unsafe { last.sub(size_of::<usize>()) }.cast::<usize>();
-        // SAFETY: as above; no alignment is needed.
-        unsafe { word.write_unaligned(padding) };
-    }
+    unsafe { last.write(padding as u8) };
+}
+
+/// What the last byte says of a padding whose length does not fit it.
+const LONG: u8 = 255;
+
+/// As [`write`], for a padding of 255 bytes or more.
+///
+/// # Safety
+///
+/// As there.
+#[cold]
+#[inline(never)]
+unsafe fn write_long(block: NonNull<u8>, padding: usize) {
+    // SAFETY: there is a byte of padding before `block` (contract).
+    let last = unsafe { block.sub(1) };
+    // SAFETY: valid for writes, and in no block (contract).
+    unsafe { last.write(LONG) };
+    // SAFETY: `255 <= padding`, so the word before that byte lies in the padding too.
+    let word = unsafe { last.sub(size_of::<usize>()) }.cast::<usize>();
+    // SAFETY: as above; no alignment is needed.
+    unsafe { word.write_unaligned(padding) };
 }
 
 /// Returns where the padding starts that ends at `block`.
@@ -36,7 +54,7 @@ pub(crate) unsafe fn start(block: NonNull<u8>) -> NonNull<u8> {
     let last = unsafe { block.sub(1) };
     // SAFETY: `write` wrote it.
     let short = unsafe { last.read() };
-    let padding = if short < 255 {
+    let padding = if short < LONG {
         usize::from(short)
     } else {
         // SAFETY: at least 255 bytes of padding, so the word before that byte is padding too.
