@@ -117,37 +117,47 @@ const OS_FREE: [&str; 4] = ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-p
 const SANITIZED: [&str; 6] =
     ["alloc-core", "alloc-fixed", "alloc-arena", "alloc-page", "alloc-pool", "alloc-c"];
 
+/// The conformance kit itself: its own tests, the broken allocators, and the seeds of the fuzz targets.
+const KIT: &str = "-p alloc-testing --test kit --test oracle --test corpus";
+
 fn san(steps: &mut Steps) -> Result<()> {
     let packages: String = SANITIZED.iter().map(|name| format!(" -p {name}")).collect();
     for sanitizer in ["address", "thread"] {
-        let name = format!("{sanitizer} sanitizer");
-        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-            steps.skip(&name, "run on x86-64 Linux only");
-        } else if !has_toolchain("nightly") {
-            steps.skip(&name, "no nightly toolchain");
-        } else {
-            let mut words =
-                format!("test --locked --no-fail-fast --target {TARGET} --lib --tests{packages}");
-            let mut flags = format!("-Zsanitizer={sanitizer} --cfg sanitized");
-            if has_std_source("nightly") {
-                words.push_str(" -Zbuild-std");
-            } else if sanitizer == "thread" {
-                steps.skip(&name, "no component rust-src: std without it makes false reports");
-                continue;
-            } else {
-                // std itself is not instrumented then, so the ABI marker of the two differs.
-                flags.push_str(" -Cunsafe-allow-abi-mismatch=sanitizer");
-            }
-            let mut command = cargo_of("nightly", &words);
-            add_flags(&mut command, &flags);
-            // The tests ask for sizes that must fail; the runtimes abort there unless told.
-            for options in ["ASAN_OPTIONS", "TSAN_OPTIONS"] {
-                command.env(options, "allocator_may_return_null=1");
-            }
-            in_target(&mut command, &target_dir()?.join(format!("san-{sanitizer}")));
-            steps.tests(&name, command);
-        }
+        sanitized(steps, sanitizer, "", &format!("--lib --tests{packages}"))?;
     }
+    sanitized(steps, "address", ", the conformance kit", KIT)
+}
+
+/// Runs tests under a sanitizer.
+fn sanitized(steps: &mut Steps, sanitizer: &str, what: &str, tests: &str) -> Result<()> {
+    let name = format!("{sanitizer} sanitizer{what}");
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        steps.skip(&name, "run on x86-64 Linux only");
+        return Ok(());
+    }
+    if !has_toolchain("nightly") {
+        steps.skip(&name, "no nightly toolchain");
+        return Ok(());
+    }
+    let mut words = format!("test --locked --no-fail-fast --target {TARGET} {tests}");
+    let mut flags = format!("-Zsanitizer={sanitizer} --cfg sanitized");
+    if has_std_source("nightly") {
+        words.push_str(" -Zbuild-std");
+    } else if sanitizer == "thread" {
+        steps.skip(&name, "no component rust-src: std without it makes false reports");
+        return Ok(());
+    } else {
+        // std itself is not instrumented then, so the ABI marker of the two differs.
+        flags.push_str(" -Cunsafe-allow-abi-mismatch=sanitizer");
+    }
+    let mut command = cargo_of("nightly", &words);
+    add_flags(&mut command, &flags);
+    // The tests ask for sizes that must fail; the runtimes abort there unless told.
+    for options in ["ASAN_OPTIONS", "TSAN_OPTIONS"] {
+        command.env(options, "allocator_may_return_null=1");
+    }
+    in_target(&mut command, &target_dir()?.join(format!("san-{sanitizer}")));
+    steps.tests(&name, command);
     Ok(())
 }
 
@@ -181,10 +191,12 @@ fn miri(steps: &mut Steps) -> Result<()> {
     let mut probe = Command::new("rustup");
     let present = succeeds(probe.args(["run", "nightly", "cargo", "miri", "--version"]));
     for (borrows, flag) in [("stacked", ""), ("tree", " -Zmiri-tree-borrows")] {
-        for name in OS_FREE {
+        // Of the kit its own tests: what it is put over is in memory of the system.
+        let kit = [("alloc-testing", " --test kit")];
+        for (name, tests) in OS_FREE.map(|name| (name, "")).into_iter().chain(kit) {
             let step = format!("miri, {name}, {borrows} borrows");
             if present {
-                let words = format!("miri test --locked --no-fail-fast -p {name}");
+                let words = format!("miri test --locked --no-fail-fast -p {name}{tests}");
                 let mut command = cargo_of("nightly", &words);
                 command.env("MIRIFLAGS", format!("-Zmiri-strict-provenance{flag}"));
                 in_target(&mut command, &target_dir()?.join("miri"));

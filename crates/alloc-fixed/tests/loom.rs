@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use alloc_core::{Allocator, Layout};
 use alloc_fixed::SharedFixedBuffer;
+use alloc_testing::conformance::Strand;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
@@ -124,5 +125,21 @@ fn the_last_bytes_go_to_one_thread() {
         let mine = model.take(24, 8).is_some();
         assert!(mine ^ other.join().unwrap());
         assert_eq!(model.fixed.used(), 24);
+    });
+}
+
+/// The kit's part of a model: two threads take, shrink, free and hold blocks; whatever the interleaving,
+/// no byte is in two of them and none changes.
+#[test]
+fn strands_of_the_kit_keep_apart() {
+    model(|model| {
+        let layouts = [Layout::new::<u32>(), Layout::new::<u16>()];
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || Strand::run(&model.fixed, 1, &layouts))
+        };
+        let mine = Strand::run(&model.fixed, 0, &layouts);
+        let strands = [mine, other.join().unwrap()].map(|strand| strand.expect("the contract"));
+        Strand::join(&model.fixed, strands).expect("the contract");
     });
 }
