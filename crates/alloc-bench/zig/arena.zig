@@ -30,6 +30,7 @@ const Workload = enum {
 };
 
 var sizes: [round]usize = undefined;
+var alignments: [round]std.mem.Alignment = @splat(.@"8");
 
 fn operation(comptime workload: Workload, a: Allocator, index: usize) !void {
     switch (workload) {
@@ -52,9 +53,10 @@ fn operation(comptime workload: Workload, a: Allocator, index: usize) !void {
         .strings => keep((try a.dupe(u8, text[0..sizes[index]])).ptr),
         .texts => keep((try std.fmt.allocPrint(a, "number {d}", .{index})).ptr),
         .blocks, .@"dyn-blocks" => {
-            const block = try a.alignedAlloc(u8, .@"8", sizes[index]);
+            // Rust's contenders learn the alignment when they run, too.
+            const block = a.rawAlloc(sizes[index], alignments[index], @returnAddress()).?;
             block[0] = 1;
-            keep(block.ptr);
+            keep(block);
         },
         else => comptime unreachable,
     }
@@ -120,7 +122,10 @@ fn longList(arena: *Arena, a: Allocator, count: usize) !void {
 fn one(comptime workload: Workload, count: usize) !void {
     switch (workload) {
         .slices, .fills => tape.draw(&sizes, 3, 1, 100),
-        .blocks, .@"dyn-blocks" => tape.draw(&sizes, 4, 8, 57),
+        .blocks, .@"dyn-blocks" => {
+            tape.draw(&sizes, 4, 8, 57);
+            keep(&alignments);
+        },
         .strings => tape.draw(&sizes, 5, 1, 40),
         .@"dyn-lifo" => tape.draw(&sizes, 1, 16, 497),
         else => {},

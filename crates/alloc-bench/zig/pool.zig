@@ -13,9 +13,12 @@ fn create(pool: *Pool, gpa: std.mem.Allocator, index: u64) *align(@alignOf(Node)
     return node;
 }
 
+// The loops know a pool by its address only, as those in Rust do: not what is in it.
+
 fn pairs(gpa: std.mem.Allocator, count: u64) void {
     var pool: Pool = .empty;
     defer pool.deinit(gpa);
+    tape.keep(&pool);
     for (0..count) |index| {
         const node = create(&pool, gpa, index);
         std.mem.doNotOptimizeAway(node);
@@ -26,6 +29,7 @@ fn pairs(gpa: std.mem.Allocator, count: u64) void {
 fn random(gpa: std.mem.Allocator, count: u64) void {
     var pool: Pool = .empty;
     defer pool.deinit(gpa);
+    tape.keep(&pool);
     var numbers: tape.Numbers = .{ .x = 5 };
     var places: [round_count]?*align(@alignOf(Node)) Node = @splat(null);
     for (0..count) |index| {
@@ -43,6 +47,7 @@ fn rounds(gpa: std.mem.Allocator, count: u64, has_room: bool) void {
     for (0..(count + round_count - 1) / round_count) |_| {
         var pool: Pool = if (has_room) Pool.initCapacity(gpa, round_count) catch @panic("out of memory") else .empty;
         defer pool.deinit(gpa);
+        tape.keep(&pool);
         for (0..round_count) |index| std.mem.doNotOptimizeAway(create(&pool, gpa, index));
     }
 }

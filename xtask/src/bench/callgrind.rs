@@ -1,7 +1,7 @@
 //! Instructions for one operation, counted by callgrind.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -74,7 +74,8 @@ impl Callgrind {
         let text = std::fs::read_to_string(&file).context("reading what callgrind counted")?;
         // A file that stays is overwritten or does no harm.
         let _ = std::fs::remove_file(&file);
-        let counts = parse(&text, &command.get_program().display().to_string());
+        let name = Path::new(command.get_program()).file_name().context("a program has a name")?;
+        let counts = parse(&text, &name.to_string_lossy());
         counts.context("callgrind's file says nothing of the program")
     }
 }
@@ -103,7 +104,7 @@ fn parse(text: &str, program: &str) -> Option<Instructions> {
             && !std::mem::take(&mut is_call)
         {
             counts.all += cost;
-            if names.get(object) == Some(&program) {
+            if names.get(object).is_some_and(|file| file.rsplit('/').next() == Some(program)) {
                 counts.own += cost;
             }
         }
@@ -128,7 +129,7 @@ mod tests {
         let text = "version: 1\nsummary: 17\nob=(1) /bin/us\nfl=(2) a.rs\nfn=(3) f\n10 5\n\
                     cob=(2) /lib/libc.so\ncfn=(4) memcpy\ncalls=2 0 \n* 8\n+1 1\n\n\
                     ob=(2)\nfn=(4)\n-3 8\nob=(1)\n* 3\n";
-        assert_eq!(parse(text, "/bin/us"), Some(Instructions { all: 17.0, own: 9.0 }));
-        assert_eq!(parse(text, "/bin/them"), None);
+        assert_eq!(parse(text, "us"), Some(Instructions { all: 17.0, own: 9.0 }));
+        assert_eq!(parse(text, "them"), None);
     }
 }

@@ -102,8 +102,9 @@ pub(super) fn measure(
         .cloned()
         .collect();
     let mut missing = Vec::new();
-    match tools.zig.as_ref() {
-        Ok(zig) => contenders = with_zig(contenders, subject, zig)?,
+    let zig = tools.zig.as_ref().map_err(|why| anyhow!("{why:#}"));
+    match zig.and_then(|zig| with_zig(&contenders, subject, zig)) {
+        Ok(more) => contenders = more,
         Err(why) => missing.push(format!("Zig's rows: {why:#}")),
     }
     let mut list = times(tools, subject, contenders)?;
@@ -122,7 +123,7 @@ pub(super) fn measure(
 }
 
 /// Puts Zig's contender behind those of each case that it has.
-fn with_zig(list: Vec<Contender>, subject: &Subject, zig: &Zig) -> Result<Vec<Contender>> {
+fn with_zig(list: &[Contender], subject: &Subject, zig: &Zig) -> Result<Vec<Contender>> {
     // What rustc builds for, and what valgrind knows.
     let program = zig.build(subject.zig.0, "ReleaseFast", Some("baseline"))?;
     let mut all: Vec<Contender> = Vec::new();

@@ -148,7 +148,11 @@ fn draw_panel<'f>(
             area.draw(&Rectangle::new([(MARGIN, y + 1), (end, y + BAR - 1)], colour(bar.series)))?;
             let is_cut = matches!(panel.scale, Scale::Ratio) && RATIO_MAX < bar.value;
             let label = if is_cut { format!("… {}", bar.label) } else { bar.label.clone() };
-            area.draw(&Text::new(label, (end + 5, y + BAR / 2), text(11, VPos::Center)))?;
+            // Not across the line.
+            let line = MARGIN + len(panel.scale, 1.0);
+            let crosses = (line - 7 * label.chars().count() as i32..line).contains(&end);
+            let x = if crosses { line + 5 } else { end + 5 };
+            area.draw(&Text::new(label, (x, y + BAR / 2), text(11, VPos::Center)))?;
             y += BAR;
         }
         y += GAP;
