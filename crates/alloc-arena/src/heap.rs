@@ -158,10 +158,17 @@ impl<A: Allocator> HeapArena<A> {
         }
     }
 
+    /// The head of a class's list.
+    #[inline]
+    fn list(&self, class: Class) -> &Cell<*mut Free> {
+        // SAFETY: a class is less than `CLASS_COUNT` (its invariant), which is the length.
+        unsafe { self.free.get_unchecked(class.index()) }
+    }
+
     /// Adds a block of a class, which nobody uses, to its list.
     #[inline]
     fn push(&self, block: NonNull<u8>, class: Class) {
-        let list = &self.free[class.index()];
+        let list = self.list(class);
         let free = block.cast::<Free>();
         // SAFETY: a block of a class has room for a pointer and its alignment, and is nobody else's.
         unsafe { free.write(Free { next: list.get() }) };
@@ -171,7 +178,7 @@ impl<A: Allocator> HeapArena<A> {
     /// Takes a block of a class from its list.
     #[inline]
     fn pop(&self, class: Class) -> Option<NonNull<u8>> {
-        let list = &self.free[class.index()];
+        let list = self.list(class);
         let free = NonNull::new(list.get())?;
         // SAFETY: the list's blocks hold this (invariant).
         list.set(unsafe { free.read() }.next);

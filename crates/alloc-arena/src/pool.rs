@@ -109,10 +109,18 @@ impl<A: Allocator, const N: usize> fmt::Debug for ArenaPool<A, N> {
 #[must_use = "the arena goes back to its pool when this is dropped, which is at once if it is not used"]
 pub struct PooledArena<'p, A: Allocator, const N: usize> {
     pool: &'p ArenaPool<A, N>,
-    /// Invariant: this owner cleared the bit.
+    /// Invariant: less than `N`, and this owner cleared the bit.
     index: usize,
     /// Not `Sync`, as the arena is not.
     _arena: PhantomData<Cell<()>>,
+}
+
+impl<A: Allocator, const N: usize> PooledArena<'_, A, N> {
+    /// Where the arena is.
+    fn place(&self) -> &UnsafeCell<Arena<A>> {
+        // SAFETY: the index is less than the length (invariant).
+        unsafe { self.pool.arenas.get_unchecked(self.index) }
+    }
 }
 
 impl<A: Allocator, const N: usize> Deref for PooledArena<'_, A, N> {
@@ -120,14 +128,14 @@ impl<A: Allocator, const N: usize> Deref for PooledArena<'_, A, N> {
 
     fn deref(&self) -> &Arena<A> {
         // SAFETY: whoever cleared the bit has the arena alone, and that is this owner.
-        self.pool.arenas[self.index].with(|arena| unsafe { &*arena })
+        self.place().with(|arena| unsafe { &*arena })
     }
 }
 
 impl<A: Allocator, const N: usize> DerefMut for PooledArena<'_, A, N> {
     fn deref_mut(&mut self) -> &mut Arena<A> {
         // SAFETY: as above, and this owner is borrowed uniquely.
-        self.pool.arenas[self.index].with_mut(|arena| unsafe { &mut *arena })
+        self.place().with_mut(|arena| unsafe { &mut *arena })
     }
 }
 

@@ -149,16 +149,15 @@ impl<A: Allocator, const ALIGN: usize> Deref for Buffer<'_, A, ALIGN> {
 }
 
 impl<A: Allocator, const ALIGN: usize> Clone for Buffer<'_, A, ALIGN> {
-    /// Makes another share.
-    ///
-    /// # Panics
-    ///
-    /// If there are 2^32 - 1 already, which takes leaking most of them.
+    /// Makes another share. Ends the process if there are 2^32 - 1 already, which takes leaking most of
+    /// them: one more would be counted as none.
     #[inline]
     fn clone(&self) -> Self {
         let count = self.count();
-        let more = count.get().checked_add(1).expect("fewer than 2^32 shares");
-        count.set(more);
+        match count.get().checked_add(1) {
+            Some(more) => count.set(more),
+            None => alloc_core::check_failed(format_args!("2^32 shares of buffer {}", self.index)),
+        }
         Self { ..*self }
     }
 }

@@ -1,11 +1,15 @@
-//! Arenas: values, strings and slices, blocks of any layout, resets and scopes.
+//! Arenas: values, strings and slices, blocks of any layout, resets and scopes; all forms of them.
 
 use core::alloc::Layout;
+use core::cell::Cell;
 use core::ptr::NonNull;
 
-use alloc_arena::{Arena, Growth, Reset, SharedArena};
-use alloc_core::{AllocError, Allocator, NeverAlloc};
-use alloc_fixed::FixedBuffer;
+use alloc_arena::{
+    Arena, ArenaBox, ArenaCell, ArenaPool, DropArena, Family, Growth, HeapArena, InArena, PooledArena,
+    RefState, Reset, SendBox, SharedArena,
+};
+use alloc_core::{AllocError, Allocator};
+use alloc_fixed::{FixedBuffer, SharedFixedBuffer};
 
 type Over<'a> = Arena<&'a FixedBuffer<'a>>;
 
@@ -99,6 +103,178 @@ pub fn scope(arena: &mut Over<'_>) -> usize {
 }
 
 #[inline(never)]
-pub fn shared(arena: &SharedArena<NeverAlloc>, value: u64) -> bool {
-    arena.put(value).is_ok() && arena.local_with_growth(Growth::exact()).put(value).is_ok()
+pub fn formatted<'a>(arena: &'a Over<'_>, number: u64, text: &str) -> Result<&'a mut str, AllocError> {
+    arena.put_fmt(format_args!("{number} of {text}"))
+}
+
+#[inline(never)]
+pub fn cloned<'a>(arena: &'a Over<'_>, items: &[u32]) -> Result<&'a mut [u32], AllocError> {
+    arena.put_slice_clone(items)
+}
+
+/// A value with a drop.
+pub struct Counted<'c>(&'c Cell<usize>);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().wrapping_add(1));
+    }
+}
+
+#[inline(never)]
+pub fn boxed<'a, 'c>(
+    arena: &'a Over<'_>,
+    count: &'c Cell<usize>,
+) -> Result<ArenaBox<'a, Counted<'c>>, AllocError> {
+    arena.put_box(Counted(count))
+}
+
+#[inline(never)]
+pub fn boxes<'a, 'c>(
+    arena: &'a Over<'_>,
+    counts: &'c [Cell<usize>],
+) -> Result<ArenaBox<'a, [Counted<'c>]>, AllocError> {
+    arena.put_box_iter(counts.iter().map(Counted))
+}
+
+#[inline(never)]
+pub fn unbox(value: ArenaBox<'_, [Counted<'_>]>) {
+    drop(value);
+}
+
+#[inline(never)]
+pub fn drops<'v>(arena: &mut DropArena<'v, &'v FixedBuffer<'v>>, count: &'v Cell<usize>) -> bool {
+    arena.put(Counted(count)).is_ok() && arena.reset(Reset::RetainCapacity)
+}
+
+#[inline(never)]
+pub fn rewind(arena: &mut Over<'_>) -> bool {
+    let mut point = arena.checkpoint();
+    let is_put = point.scope().put(1u64).is_ok();
+    point.rewind();
+    is_put
+}
+
+#[inline(never)]
+pub fn taken_apart<'b>(
+    arena: Arena<&'b FixedBuffer<'b>>,
+    backing: &'b FixedBuffer<'b>,
+) -> Result<Arena<&'b FixedBuffer<'b>>, RefState<'b, FixedBuffer<'b>>> {
+    arena.into_ref_state().promote(backing)
+}
+
+/// A borrowed text.
+pub struct Text;
+
+impl Family for Text {
+    type Of<'a> = &'a str;
+}
+
+#[inline(never)]
+pub fn together<'b>(
+    arena: Over<'b>,
+    text: &str,
+) -> Result<InArena<Text, &'b FixedBuffer<'b>>, AllocError> {
+    InArena::new(arena, |arena| arena.put_str(text).map(|text| &*text))
+}
+
+#[inline(never)]
+pub fn replaced<'b>(cell: &mut ArenaCell<Text, &'b FixedBuffer<'b>>, text: &str) -> Result<usize, AllocError> {
+    cell.replace(|arena| arena.put_str(text).map(|text| &*text))?;
+    Ok(cell.with(|text| text.map_or(0, |text| text.len())))
+}
+
+type Pool<'a> = ArenaPool<&'a FixedBuffer<'a>, 8>;
+
+#[inline(never)]
+pub fn preheat(pool: &mut Pool<'_>, bytes: usize) -> Result<(), AllocError> {
+    pool.preheat(bytes)
+}
+
+#[inline(never)]
+pub fn lend<'p, 'a>(pool: &'p Pool<'a>) -> Option<PooledArena<'p, &'a FixedBuffer<'a>, 8>> {
+    pool.take()
+}
+
+#[inline(never)]
+pub fn use_lent(arena: &mut PooledArena<'_, &FixedBuffer<'_>, 8>) -> bool {
+    arena.put(5u8).is_ok() && arena.reset(Reset::FreeAll)
+}
+
+#[inline(never)]
+pub fn bring_back(arena: PooledArena<'_, &FixedBuffer<'_>, 8>) {
+    drop(arena);
+}
+
+macro_rules! contract {
+    ($($name:ident: $type:ty;)+) => { $(pub mod $name {
+        use super::*;
+
+        #[inline(never)]
+        pub fn alloc(a: &$type, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+            a.raw_alloc(layout)
+        }
+
+        #[inline(never)]
+        pub fn alloc_zeroed(a: &$type, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+            a.raw_alloc_zeroed(layout)
+        }
+
+        /// # Safety
+        ///
+        /// As the function that it calls.
+        #[inline(never)]
+        pub unsafe fn remap(
+            a: &$type,
+            block: NonNull<u8>,
+            layout: Layout,
+            size: usize,
+        ) -> Option<NonNull<u8>> {
+            // SAFETY: the caller keeps the same contract.
+            unsafe { a.raw_remap(block, layout, size) }
+        }
+
+        /// # Safety
+        ///
+        /// As the function that it calls.
+        #[inline(never)]
+        pub unsafe fn free(a: &$type, block: NonNull<u8>, layout: Layout) {
+            // SAFETY: the caller keeps the same contract.
+            unsafe { a.raw_free(block, layout) }
+        }
+
+        #[inline(never)]
+        pub fn reset(a: &mut $type, limit: usize) -> bool {
+            a.reset(Reset::RetainWithLimit(limit))
+        }
+    })+ };
+}
+
+contract! {
+    heap: HeapArena<&FixedBuffer<'_>>;
+    shared: SharedArena<&SharedFixedBuffer<'_>>;
+}
+
+#[inline(never)]
+pub fn send<'h>(heap: &'h HeapArena<&FixedBuffer<'_>>, value: u64) -> Result<SendBox<'h, u64>, AllocError> {
+    heap.put_send(value)
+}
+
+#[inline(never)]
+pub fn let_go(value: SendBox<'_, u64>) {
+    drop(value);
+}
+
+#[inline(never)]
+pub fn put_shared(arena: &SharedArena<&SharedFixedBuffer<'_>>, value: u64) -> bool {
+    arena.set_limit(1 << 20);
+    arena.put(value).is_ok() && arena.put_fmt(format_args!("{value}")).is_ok()
+}
+
+#[inline(never)]
+pub fn local<'s, 'a>(
+    arena: &'s SharedArena<&'a SharedFixedBuffer<'a>>,
+    value: u64,
+) -> Result<&'s mut u64, AllocError> {
+    arena.local_with_growth(Growth::exact()).put(value)
 }

@@ -120,3 +120,53 @@ pub fn array(array: &mut BoundedArray<u32, 8>, index: usize) -> Option<u32> {
     array.truncate(index);
     array.pop()
 }
+
+#[inline(never)]
+pub fn create_or_return(pool: &Pool<Node, Backing<'_>>, node: Node) -> bool {
+    pool.create_or_return(node).is_ok()
+}
+
+#[inline(never)]
+pub fn alloc(pool: &Pool<Node, Backing<'_>>, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+    pool.raw_alloc(layout)
+}
+
+#[inline(never)]
+pub fn capacity(pool: &Pool<Node, Backing<'_>>) -> usize {
+    pool.capacity()
+}
+
+#[inline(never)]
+pub fn write<'b>(buffer: &'b mut Buffer<'_, Backing<'_>, 16>) -> Option<&'b mut [u8]> {
+    buffer.get_mut()
+}
+
+#[inline(never)]
+pub fn share<'p, 'a>(buffer: &Buffer<'p, Backing<'a>, 16>) -> Buffer<'p, Backing<'a>, 16> {
+    buffer.clone()
+}
+
+#[inline(never)]
+pub fn get_mut<'m>(map: &'m mut SlotMap<Node, Backing<'_>>, handle: Handle) -> Option<&'m mut Node> {
+    map.get_mut(handle)
+}
+
+#[inline(never)]
+pub fn room(map: &mut SlotMap<Node, Backing<'_>>, count: usize) -> Result<(), AllocError> {
+    map.reserve(count)
+}
+
+#[inline(never)]
+pub fn listed(map: &SlotMap<Node, Backing<'_>>) -> u64 {
+    map.iter().map(|(handle, node)| handle.to_bits() ^ node[0]).fold(0, |sum, bits| sum ^ bits)
+}
+
+#[inline(never)]
+pub fn names(names: &Interner<Backing<'_>>) -> usize {
+    names.iter().map(|(_, name)| name.len()).fold(0, usize::wrapping_add)
+}
+
+#[inline(never)]
+pub fn end(map: SlotMap<Node, Backing<'_>>, names: Interner<Backing<'_>>, buffers: BufferPool<Backing<'_>>) {
+    drop((map, names, buffers));
+}
