@@ -32,9 +32,11 @@
 //!
 //! # Under Miri, the sanitizers, loom, and fuzzers
 //!
-//! * **Miri**: nothing here makes a pointer from an integer, so `-Zmiri-strict-provenance` suits; the
-//!   defaults of [`Options`] are smaller there. It sees what the shadow cannot: a block that is too
-//!   short where nothing lies behind it, a write by way of a pointer that a later one has invalidated.
+//! * **Miri**: nothing here makes a pointer from an integer (nightly's lints for that pass), so
+//!   `-Zmiri-strict-provenance` suits; the defaults of [`Options`] are smaller there. It sees what the
+//!   shadow cannot: a block that is too short where nothing lies behind it, a write by way of a pointer
+//!   that a later one has invalidated. It stops where the system's heap refuses a size, so put the
+//!   allocator over a [`Backing`], which does not ask. Not run so far.
 //! * **Address sanitizer**: needs nothing but its flags. Set `ASAN_OPTIONS=allocator_may_return_null=1`
 //!   for allocators over the system's heap, of which sizes are asked that nobody has.
 //! * **Thread sanitizer**: as well, with a `std` that is built for it.

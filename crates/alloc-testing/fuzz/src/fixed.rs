@@ -13,6 +13,10 @@ use super::{backing, choose, passed, settled};
 /// Kinds of allocators.
 pub const KINDS: u8 = 8;
 
+/// Bytes beside the buffer on both sides, at least one, that nobody may write.
+const BESIDE: usize = 16;
+const CANARY: u8 = 0x5C;
+
 /// Bytes of a chunk of the bitmap heap.
 const CHUNK: usize = 16;
 
@@ -21,8 +25,18 @@ pub fn run(data: &[u8]) {
     let Some((kind, how, program)) = choose(data, KINDS) else { return };
     // Lengths that are no round numbers, at addresses that are none.
     let len = how * 67 + 1;
-    let mut memory = vec![MaybeUninit::<u8>::uninit(); len + 16];
-    let memory = &mut memory[how % 16..][..len];
+    let mut around = vec![MaybeUninit::new(CANARY); len + 2 * BESIDE + 1];
+    let range = how % BESIDE + 1..how % BESIDE + 1 + len;
+    in_memory(kind, how, program, &mut around[range.clone()]);
+    for (index, byte) in around.iter().enumerate().filter(|(index, _)| !range.contains(index)) {
+        // SAFETY: it was initialised above, and the heaps were lent the range alone.
+        let byte = unsafe { byte.assume_init() };
+        assert_eq!(byte, CANARY, "byte {index} was written, and the heap lies in {range:?}");
+    }
+}
+
+fn in_memory(kind: u8, how: usize, program: &[u8], memory: &mut [MaybeUninit<u8>]) {
+    let len = memory.len();
     let options = Options::new().capacity(len);
     match kind {
         0 => {
