@@ -101,6 +101,8 @@ pub struct FailingAllocator<A> {
     changes: Fail,
     resizes: Fail,
     remaps: Fail,
+    /// Requests are refused so often at most: then all are granted.
+    refusals_max: usize,
     state: Mutex<State>,
 }
 
@@ -110,6 +112,8 @@ struct State {
     /// The first failure of any kind, and of a request.
     first: Option<InducedFailure>,
     first_request: Option<InducedFailure>,
+    /// Requests that were made to fail.
+    refusals: usize,
     /// How many ask that nothing fails and no call is counted.
     pauses: usize,
 }
@@ -136,13 +140,14 @@ impl<A> FailingAllocator<A> {
             allocated_bytes: 0,
             freed_bytes: 0,
         };
-        let state = State { counts, first: None, first_request: None, pauses: 0 };
+        let state = State { counts, first: None, first_request: None, refusals: 0, pauses: 0 };
         Self {
             inner,
             requests: Fail::Never,
             changes: Fail::Never,
             resizes: Fail::Never,
             remaps: Fail::Never,
+            refusals_max: usize::MAX,
             state: Mutex::new(state),
         }
     }
@@ -193,6 +198,17 @@ impl<A> FailingAllocator<A> {
         fail.check();
         self.remaps = fail;
         self
+    }
+
+    /// Ends the shortage after so many refusals, so that code which asks until it is given ends, too.
+    pub(crate) const fn refusals_max(mut self, count: usize) -> Self {
+        self.refusals_max = count;
+        self
+    }
+
+    /// Whether the shortage was ended because the code did not stop asking.
+    pub(crate) fn has_given_in(&self) -> bool {
+        self.refusals_max <= self.state().refusals
     }
 
     /// Returns what was counted so far.
@@ -259,7 +275,8 @@ impl<A> FailingAllocator<A> {
         }
         let index = state.counts.requests;
         state.counts.requests += 1;
-        let fails = self.requests.hits(index, call.size);
+        let fails = state.refusals < self.refusals_max && self.requests.hits(index, call.size);
+        state.refusals += usize::from(fails);
         if fails && state.first_request.is_none() {
             let failure = call.failure(index, self.requests);
             state.first_request = Some(failure);

@@ -53,6 +53,8 @@ pub enum Verdict {
     Misused(u64),
     /// An operation under [`FailureAllocator::restores`] returned an error and left its state changed.
     Unrestored(Unrestored),
+    /// It asked again and again for memory that there was not, so often; then it was given some, to end it.
+    Endless(usize),
     /// It panicked.
     Panicked(String),
     /// It returned an error although nothing had been made to fail.
@@ -79,6 +81,9 @@ impl fmt::Display for Verdict {
                 f,
                 "state not restored by the operation at {site}\n  before: {before}\n  after:  {after}"
             ),
+            Self::Endless(refusals) => {
+                write!(f, "endless: the code asked {refusals} times for memory that there was not")
+            }
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Failed(error) => write!(f, "failed without an induced failure: {error}"),
         }
@@ -266,7 +271,8 @@ impl AllocFailures {
 
     /// Makes the [fail points](alloc_core::fail_point) that the code passes fail, too: each hit of one
     /// alone. The verdicts are the same. Those that a [`FailPoints`](crate::FailPoints) armed fail in
-    /// any case.
+    /// any case; with a rule about single hits, take [`check_in_order`](Self::check_in_order), as hits are
+    /// counted for all runs together.
     ///
     /// ```
     /// use alloc_core::{AllocError, AllocatorExt, fail_point};

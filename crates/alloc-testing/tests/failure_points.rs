@@ -39,6 +39,8 @@ fn told() {
 fn run(test: &str, point: Option<&str>, more: &[&str]) -> (bool, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture"]).args(more).env_remove(POINT);
+    // Nobody reads the stacks of their panics, and to print them takes long.
+    command.env("RUST_BACKTRACE", "0");
     command.envs(point.map(|point| (POINT, point)));
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();

@@ -177,6 +177,21 @@ fn growth_in_place_is_a_pass_of_its_own() {
     });
 }
 
+/// Code that asks until it is given never ends once memory has run out for good. The check ends it, and
+/// says so; where one request alone fails nothing is wrong.
+#[test]
+fn code_that_asks_for_ever_is_told() {
+    let check = AllocFailures::new().may_recover();
+    let points = check.run(|gpa| -> Outcome {
+        let _kept = gpa.create(1)?;
+        while gpa.create(2).is_err() {}
+        Ok(())
+    });
+    let points = points.unwrap_err();
+    let found: Vec<_> = points.iter().map(|point| (point.fail, &point.verdict)).collect();
+    assert_eq!(found, [(Fail::From(1), &Verdict::Endless(10_020))]);
+}
+
 /// The state after an error must be that before the operation; set-up is no point. Both passes of a
 /// list's insertion are tried; the verdict names the line of the operation, of the request, and what
 /// differs.

@@ -46,13 +46,14 @@ pub struct FailureAllocator {
 
 impl FailureAllocator {
     /// A fresh heap with these settings.
-    pub(super) fn new(heap: Builder, growth: Growth, requests: Fail) -> Self {
+    pub(super) fn new(heap: Builder, growth: Growth, requests: Fail, refusals_max: usize) -> Self {
         let changes = match growth {
             Growth::Refused => Fail::From(0),
             Growth::Granted => Fail::Never,
         };
         let roomy = Roomy { gpa: heap.quiet().build(), growth };
         let failing = FailingAllocator::new(roomy).requests(requests).changes(changes);
+        let failing = failing.refusals_max(refusals_max);
         Self { failing, unrestored: Mutex::new(None) }
     }
 
@@ -78,6 +79,11 @@ impl FailureAllocator {
     #[must_use]
     pub fn induced_request(&self) -> Option<InducedFailure> {
         self.failing.induced_request()
+    }
+
+    /// Whether the code did not stop asking.
+    pub(super) fn has_given_in(&self) -> bool {
+        self.failing.has_given_in()
     }
 
     /// Whether a resize or remap was refused because all are in this run.
@@ -270,7 +276,8 @@ mod tests {
     fn growth_is_granted_up_to_the_room() {
         for size in (1..300).chain([1000, 5000, 16_000, 70_000, 300_000]) {
             for align in [1, 8, 64, 4096] {
-                let alloc = FailureAllocator::new(Gpa::builder(), Growth::Granted, Fail::Never);
+                let heap = Gpa::builder();
+                let alloc = FailureAllocator::new(heap, Growth::Granted, Fail::Never, 1);
                 let room = Roomy::room(size).unwrap();
                 let mut block = RawBlock::new(&alloc, size, align).unwrap();
                 assert!(!block.resize(room + 1), "{size} {align}");

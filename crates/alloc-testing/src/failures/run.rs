@@ -15,6 +15,9 @@ use crate::failing::{Fail, FailingCounts};
 /// Reports that are written: resolving symbols takes long, and nobody reads hundreds.
 const REPORTS_MAX: usize = 32;
 
+/// Refusals of a run, beside ten for each request that the code makes without a failure.
+const REFUSALS: usize = 10_000;
+
 /// The code under a check, its error made a text.
 pub(super) type Code<'a> = dyn Fn(&FailureAllocator) -> Result<(), String> + 'a;
 
@@ -82,7 +85,7 @@ impl Setting<'_> {
             Stacks::None => Gpa::builder().stacks(0),
             Stacks::Kept => Gpa::builder(),
         };
-        let mut alloc = FailureAllocator::new(heap, growth, fail);
+        let mut alloc = FailureAllocator::new(heap, growth, fail, refusals_max(job));
         let outcome = catch_unwind(AssertUnwindSafe(|| code(&alloc)));
         let outcome = outcome.map_err(|payload| crate::panics::message(&*payload));
         let (counts, tripped) = (alloc.counts(), observed.tripped());
@@ -98,6 +101,7 @@ impl Setting<'_> {
         let by_heap = by_heap(alloc.end());
         let verdict = by_heap // First: it has stacks.
             .or_else(|| alloc.take_unrestored().map(Verdict::Unrestored))
+            .or_else(|| alloc.has_given_in().then(|| Verdict::Endless(refusals_max(job))))
             .or_else(|| self.by_result(outcome, has_failed, &alloc))
             .or_else(|| by_count(job, has_failed, counts.requests, observed.hits()));
         let wrong = verdict.map(|verdict| FailurePoint {
@@ -131,6 +135,11 @@ impl Setting<'_> {
             Ok(_) => None,
         }
     }
+}
+
+/// How often a run's requests are refused at most: more than any clean-up asks for.
+fn refusals_max(job: &Job) -> usize {
+    job.expected.unwrap_or(0).saturating_mul(10).saturating_add(REFUSALS)
 }
 
 /// What is wrong with the blocks that the code left.
