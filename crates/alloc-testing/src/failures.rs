@@ -300,7 +300,11 @@ impl AllocFailures {
         &self,
         code: impl Fn(&FailureAllocator) -> Result<(), E> + Sync,
     ) -> FailureSummary {
-        self.run(code).unwrap_or_else(|points| fail(&points))
+        // No closure: the panic shall have the caller's line.
+        match self.run(code) {
+            Ok(summary) => summary,
+            Err(points) => fail(&points),
+        }
     }
 
     /// As [`check`](Self::check), on this thread, for code that is not `Sync` or that looks at the
@@ -314,7 +318,10 @@ impl AllocFailures {
         &self,
         code: impl Fn(&FailureAllocator) -> Result<(), E>,
     ) -> FailureSummary {
-        self.run_in_order(code).unwrap_or_else(|points| fail(&points))
+        match self.run_in_order(code) {
+            Ok(summary) => summary,
+            Err(points) => fail(&points),
+        }
     }
 
     /// Runs the check on all cores and returns the verdicts instead of a panic.

@@ -26,7 +26,12 @@ pub(crate) fn of_stack(stack: StackId) -> String {
     let mut text = String::new();
     // A `String` takes all that is written to it.
     let _ = stack.write(&mut text);
-    trimmed(&text)
+    // A fail point asks through the standard library: what is inside that is no news.
+    let is_point =
+        |line: &str| line.trim_start_matches([' ', '<']).starts_with("alloc_core::fail_point");
+    let inside = text.lines().collect::<Vec<_>>().into_iter().rposition(is_point);
+    let lines = text.split_inclusive('\n').skip(inside.map_or(0, |last| last + 1));
+    trimmed(&lines.collect::<String>())
 }
 
 /// Functions of ours that call the code under test: they and their callers are no news.

@@ -69,7 +69,9 @@ fn a_point_fails_while_it_is_armed() {
     assert_eq!(points.tripped_count(), 2);
     let tripped = points.tripped().unwrap();
     assert_eq!(tripped.point.name(), "fail_points::load::load::header");
-    assert!(tripped.stack_text().contains("a_point_fails_while_it_is_armed"));
+    let stack = tripped.stack_text();
+    assert!(stack.starts_with("    fail_points::load::load at "), "{stack}");
+    assert!(stack.contains("a_point_fails_while_it_is_armed"), "{stack}");
     points.finish();
     assert_eq!(load(), Ok(3));
 }

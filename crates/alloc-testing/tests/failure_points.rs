@@ -60,6 +60,9 @@ fn again(text: &str) -> (String, String) {
 fn a_failing_point_can_be_run_alone() {
     let (passed, text) = run("planted", None, &[]);
     assert!(!passed && text.contains("1 points of failure are handled wrongly"), "{text}");
+    let line = include_str!("failure_points.rs").lines();
+    let line = line.take_while(|line| !line.contains("check(swallows_the_last)")).count() + 1;
+    assert!(text.contains(&format!("failure_points.rs:{line}:")), "panics at the check: {text}");
     let (point, command) = again(&text);
     assert_eq!(point, "planted:only 2");
     assert!(command.starts_with("cargo test") && command.ends_with(" planted"), "{command}");
