@@ -25,6 +25,7 @@
 pub mod clean_up;
 pub mod early_return;
 pub mod growth;
+pub mod hidden_global;
 pub mod partial_insert;
 pub mod short_read;
 pub mod state_first;

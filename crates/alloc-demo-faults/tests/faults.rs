@@ -8,8 +8,14 @@ use std::process::{Command, ExitCode, Output};
 use alloc_demo_faults as demo;
 use alloc_gpa::{Gpa, Guard};
 use alloc_testing::runner::Runner;
-use alloc_testing::{TestAllocator, alloc_test, check_all_alloc_failures, suites};
+use alloc_testing::{
+    Sentinel, TestAllocator, alloc_test, assert_no_alloc, check_all_alloc_failures, suites,
+};
 use serde_json::Value;
+
+/// What sees requests that the program's code does not show.
+#[global_allocator]
+static GLOBAL: Sentinel = Sentinel::new();
 
 /// Names what a child of this program runs.
 const CHILD: &str = "ALLOC_DEMO";
@@ -99,6 +105,13 @@ macro_rules! tests_of {
                 check_all_alloc_failures(|gpa| code(gpa));
             }
 
+            #[test]
+            fn hidden_global() {
+                let mut buffer = [0; 16];
+                let len = assert_no_alloc(|| demo::hidden_global::$twin(7, &mut buffer));
+                assert_eq!(buffer[..len], *b"<7>");
+            }
+
             #[alloc_test(settings = Gpa::builder().guard(Guard::Every))]
             fn write_after_free(gpa: &TestAllocator) {
                 assert_eq!(demo::write_after_free::$twin(gpa), 1);
@@ -148,6 +161,7 @@ const EXPECTED: &[Expected] = expected! {
     "thread_leak" "1 blocks leaked, 24 bytes"
     "thread_double_free" "double free"
     "growth" "leaked 1 blocks, 6 bytes"
+    "hidden_global" "in a region without; the first:"
     "write_after_free" "write after free"
 };
 

@@ -104,7 +104,8 @@ pub(crate) mod tests {
     #[test]
     fn the_order_is_that_of_the_seed() {
         let order = |seed| {
-            let output = child("golden", &["--format", "json", "--jobs", "1", "--seed", seed]);
+            let arguments = ["--format=json", "--jobs=1", "--skip=leaks", "--seed", seed];
+            let output = child("golden", &arguments);
             let names = events(&output).into_iter().map(|event| event["name"].clone());
             names.collect::<Vec<_>>()
         };
