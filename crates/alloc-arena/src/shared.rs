@@ -257,8 +257,9 @@ impl<A: Allocator> SharedArena<A> {
 
     /// Adds `len` to what is reserved, if the limit allows it.
     fn reserve(&self, len: usize) -> Result<(), AllocError> {
-        // Relaxed: the numbers alone count.
-        let sum = self.reserved.fetch_update(Relaxed, Relaxed, |sum| {
+        // Acquire: the chunks that made room are gone. Pairs with the Release in `free_chunk`.
+        // Relaxed: on failure only the number is used.
+        let sum = self.reserved.fetch_update(Acquire, Relaxed, |sum| {
             sum.checked_add(len).filter(|sum| *sum <= self.limit())
         });
         sum.map(drop).map_err(|_| AllocError)
@@ -297,9 +298,8 @@ impl<A: Allocator> SharedArena<A> {
     ///
     /// It is this arena's and in no list, no block in it is live, and it is not used again.
     unsafe fn free_chunk(&self, chunk: NonNull<Header>) {
-        // Relaxed, twice: nobody else has the chunk any more; and the number alone counts.
+        // Relaxed: nobody else has the chunk any more.
         let len = header(chunk).len.load(Relaxed);
-        self.reserved.fetch_sub(len, Relaxed);
         // SAFETY: this length was part of a valid layout when it was requested.
         let layout = unsafe { Layout::from_size_align_unchecked(len, CHUNK_ALIGN) };
         poison::allow(chunk.cast(), len);
@@ -307,6 +307,9 @@ impl<A: Allocator> SharedArena<A> {
         unsafe { chunk.drop_in_place() };
         // SAFETY: a live block of this backing that fits.
         unsafe { self.backing.raw_free(chunk.cast(), layout) };
+        // Not before, or other threads' chunks and this one could be more than the limit together.
+        // Release: who takes the room by `reserve` does so after the chunk is gone. Pairs with its Acquire.
+        self.reserved.fetch_sub(len, Release);
     }
 
     /// # Safety

@@ -142,6 +142,10 @@ fn blocked(alloc: &dyn Allocator, old: Layout) -> (NonNull<u8>, NonNull<u8>) {
             return (block, NonNull::new(end).unwrap());
         }
         // Another thread was faster.
+        if found != libc::MAP_FAILED {
+            // SAFETY: mapped just now, elsewhere.
+            unsafe { libc::munmap(found, page_size()) };
+        }
         // SAFETY: live, with this layout.
         unsafe { alloc.raw_free(block, old) };
     }
