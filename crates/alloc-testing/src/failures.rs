@@ -17,6 +17,8 @@ mod workers;
 
 pub use heap::{FailureAllocator, Growth, Unrestored};
 
+pub use point::POINT_VARIABLE;
+
 use point::Point;
 use run::Setting;
 
@@ -270,7 +272,8 @@ impl AllocFailures {
     }
 
     /// Makes the [fail points](alloc_core::fail_point) that the code passes fail, too: each hit of one
-    /// alone. The verdicts are the same. Those that a [`FailPoints`](crate::FailPoints) armed fail in
+    /// alone. The verdicts are the same. Hits on threads that the code starts count if their code is
+    /// [`carried`](crate::carried). Those that a [`FailPoints`](crate::FailPoints) armed fail in
     /// any case; with a rule about single hits, take [`check_in_order`](Self::check_in_order), as hits are
     /// counted for all runs together.
     ///
@@ -309,6 +312,32 @@ impl AllocFailures {
 
     /// As [`check`](Self::check), on this thread, for code that is not `Sync` or that looks at the
     /// thread it is on.
+    ///
+    /// ```
+    /// use alloc_core::AllocatorExt;
+    /// use alloc_testing::AllocFailures;
+    /// use std::cell::Cell;
+    ///
+    /// let runs = Cell::new(0);
+    /// let summary = AllocFailures::new().check_in_order(|gpa| {
+    ///     runs.set(runs.get() + 1);
+    ///     gpa.create(1).map(drop)
+    /// });
+    /// assert_eq!(summary.runs, runs.get());
+    /// ```
+    ///
+    /// On all cores such code does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # use alloc_core::AllocatorExt;
+    /// # use alloc_testing::AllocFailures;
+    /// # use std::cell::Cell;
+    /// let runs = Cell::new(0);
+    /// AllocFailures::new().check(|gpa| {
+    ///     runs.set(runs.get() + 1);
+    ///     gpa.create(1).map(drop)
+    /// });
+    /// ```
     ///
     /// # Panics
     ///

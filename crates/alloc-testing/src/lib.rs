@@ -61,6 +61,8 @@
 //!    and from the dead memory of the backing.
 //! 4. No lock that allocates is held during a call of an allocator under test.
 //! 5. No drop of a type here that implements `Allocator` unwinds: [`TestGuard`] is none.
+//! 6. What fails in a run of a check depends on the code alone: never on addresses, on the thread it is
+//!    on, or on what runs beside it.
 //!
 //! # Drawbacks
 //!
@@ -98,8 +100,8 @@ pub use alloc_testing_macros::{alloc_test, suite};
 pub use fail_point::{FAIL_POINTS_VARIABLE, FailPoints, TrippedPoint, carried};
 pub use failing::{Fail, FailingAllocator, FailingCounts, InducedFailure};
 pub use failures::{
-    AllocFailures, FailureAllocator, FailurePoint, FailureSummary, Growth, Unrestored, Verdict,
-    all_alloc_failures, check_all_alloc_failures,
+    AllocFailures, FailureAllocator, FailurePoint, FailureSummary, Growth, POINT_VARIABLE,
+    Unrestored, Verdict, all_alloc_failures, check_all_alloc_failures,
 };
 pub use ledger::Misuse;
 pub use outcome::TestResult;

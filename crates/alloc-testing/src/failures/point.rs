@@ -6,8 +6,9 @@ use core::fmt;
 use super::heap::Growth;
 use crate::failing::Fail;
 
-/// The environment variable that asks for one point of one check.
-pub(super) const POINT_VARIABLE: &str = "ALLOC_TESTING_POINT";
+/// The environment variable that asks for one point of one check, `CHECK:POINT`, as reports print it; see
+/// [`AllocFailures`](crate::AllocFailures).
+pub const POINT_VARIABLE: &str = "ALLOC_TESTING_POINT";
 
 /// What fails in one run, and whether blocks grow in place.
 #[derive(Clone, Copy, Debug, PartialEq)]
