@@ -66,19 +66,30 @@ pub(crate) fn reserve(place: Place, page: usize) -> Option<NonNull<u8>> {
 
 /// Where a page's alignment is not enough: finds a free range that is large enough, and asks for the
 /// aligned part of it.
+///
+/// A reservation begins at a multiple of 64 KiB (the allocation granularity), whatever address is asked for:
+/// a place behind a guard page, which is to be aligned itself, cannot be had.
 fn place_at(place: Place, page: usize, kind: u32, protect: u32) -> Option<NonNull<u8>> {
     if place.align <= page {
         return virtual_alloc(ptr::null_mut(), place.len, kind, protect);
     }
     let total = place.over_len(page)?;
-    (0..ATTEMPT_COUNT).find_map(|_| {
+    for _ in 0..ATTEMPT_COUNT {
         let found = virtual_alloc(ptr::null_mut(), total, MEM_RESERVE, PAGE_NOACCESS)?;
         let head = place.cut(found.addr().get(), total).head;
         // SAFETY: a reservation just made, which nobody uses.
         unsafe { unmap(found, total) };
         let wanted = found.as_ptr().wrapping_add(head);
-        virtual_alloc(wanted.cast(), place.len, kind, protect)
-    })
+        let Some(start) = virtual_alloc(wanted.cast(), place.len, kind, protect) else { continue };
+        if start.as_ptr() == wanted {
+            return Some(start);
+        }
+        // It begins before: the address was rounded down.
+        // SAFETY: as above.
+        unsafe { unmap(start, place.len) };
+        return None;
+    }
+    None
 }
 
 /// Locked; Windows' own dumps of a whole process hold it all the same.
