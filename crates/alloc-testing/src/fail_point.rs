@@ -12,6 +12,10 @@ use alloc_gpa::StackId;
 
 use crate::failing::Fail;
 
+#[cfg_attr(
+    not(all(target_os = "linux", not(miri))),
+    allow(dead_code, reason = "points are listed on Linux alone")
+)]
 mod listing;
 
 pub use listing::FAIL_POINTS_VARIABLE;

@@ -6,7 +6,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 
 /// The environment variable that asks a test program for its fail points at exit: `list` prints them to
-/// standard error; anything else is a file, to which a line is appended for each.
+/// standard error; anything else is a file, to which a line is appended for each. On Linux: elsewhere no
+/// program knows its points.
 pub const FAIL_POINTS_VARIABLE: &str = "ALLOC_TESTING_FAIL_POINTS";
 
 /// Runs when the program ends, after the tests.

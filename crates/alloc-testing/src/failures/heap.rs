@@ -289,6 +289,27 @@ mod tests {
         }
     }
 
+    /// The room to grow is no room to write: one byte past the end is found, at first and after a growth.
+    #[test]
+    fn a_write_into_the_room_is_found() {
+        for (size, past) in [(5, 5), (9, 9)] {
+            let alloc = FailureAllocator::new(Gpa::builder(), Growth::Granted, Fail::Never, 1);
+            let layout = Layout::from_size_align(5, 1).unwrap();
+            let block = alloc.raw_alloc(layout).unwrap();
+            // SAFETY: the block is live and has this layout; the size is not zero.
+            assert!(unsafe { alloc.raw_resize(block, layout, size) });
+            // SAFETY: the block lies in 16 bytes of the heap's.
+            let end = unsafe { block.add(past) };
+            // SAFETY: as above: the heap's byte, which it compares with what it wrote there.
+            unsafe { end.write(7) };
+            let layout = Layout::from_size_align(size, 1).unwrap();
+            // SAFETY: the block is live and has this layout.
+            unsafe { alloc.raw_free(block, layout) };
+            let check = alloc.gpa().check();
+            assert!(matches!(check, Check::Misuse { findings: 1, .. }), "{size}: {check:?}");
+        }
+    }
+
     #[test]
     fn a_difference_is_shown_with_what_is_around_it() {
         let long = "x".repeat(1000);
