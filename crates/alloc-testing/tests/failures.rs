@@ -313,6 +313,22 @@ fn a_panic_for_lack_of_memory_is_told() {
     assert!(message.contains("there is always memory"), "{message}");
 }
 
+/// A panic that leaks is told as a leak, with its stack, and what the panic said beside it.
+#[test]
+fn a_panic_that_leaks_is_told_as_both() {
+    let points = points(|gpa| {
+        let first = ManuallyDrop::new(gpa.create(1u32)?);
+        drop(gpa.create(2).expect("there is always memory"));
+        drop(ManuallyDrop::into_inner(first));
+        Ok(())
+    });
+    assert_eq!(points.len(), 1);
+    assert!(matches!(points[0].verdict, Verdict::Leaked(totals) if totals.bytes == 4));
+    let text = points[0].to_string();
+    assert!(text.contains("beside that: panicked: there is always memory"), "{text}");
+    assert!(text.contains("1 leaked, 4 bytes, allocated at"), "{text}");
+}
+
 /// Code that asks for more from run to run cannot be tried at every point.
 #[test]
 fn a_count_that_changes_is_told() {

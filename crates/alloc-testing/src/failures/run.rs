@@ -90,7 +90,7 @@ impl Setting<'_> {
         let outcome = outcome.map_err(|payload| crate::panics::message(&*payload));
         let (counts, tripped) = (alloc.counts(), observed.tripped());
         let has_failed = alloc.induced_request().is_some() || tripped.is_some();
-        let report = match stacks {
+        let mut report = match stacks {
             Stacks::None => String::new(),
             Stacks::Kept => {
                 // What is damaged is known once it was looked for; the verdict asks again.
@@ -99,10 +99,14 @@ impl Setting<'_> {
             }
         };
         let by_heap = by_heap(alloc.end());
+        let by_result = self.by_result(outcome, has_failed, &alloc);
+        if let (Some(_), Some(second)) = (&by_heap, &by_result) {
+            report += &format!("beside that: {second}\n");
+        }
         let verdict = by_heap // First: it has stacks.
             .or_else(|| alloc.take_unrestored().map(Verdict::Unrestored))
             .or_else(|| alloc.has_given_in().then(|| Verdict::Endless(refusals_max(job))))
-            .or_else(|| self.by_result(outcome, has_failed, &alloc))
+            .or(by_result)
             .or_else(|| by_count(job, has_failed, counts.requests, observed.hits()));
         let wrong = verdict.map(|verdict| FailurePoint {
             fail,
