@@ -24,7 +24,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
 
 use crate::heap::{Heap, map};
-use crate::lock::Lock;
+use crate::lock::{Guard, Lock};
 use crate::stack::{self, thread};
 use crate::sys::presence;
 
@@ -143,6 +143,25 @@ pub(crate) fn wait_for_lookers() -> bool {
         }
         quiet
     })
+}
+
+/// The list, locked: no explicit heap begins or ends meanwhile. The thread is inside the allocator.
+pub(crate) struct All(#[expect(dead_code, reason = "held")] Guard<'static, First>);
+
+/// Locks the list.
+pub(crate) fn all() -> All {
+    All(FIRST.lock())
+}
+
+impl All {
+    /// Calls `visit` for every explicit heap but this one.
+    pub(crate) fn for_each_but(&self, heap: &Heap, mut visit: impl FnMut(&Heap)) {
+        for_each(|other| {
+            if !ptr::eq(other, heap) {
+                visit(other);
+            }
+        });
+    }
 }
 
 /// Calls `visit` for every heap of the list, which the caller has locked.

@@ -16,7 +16,7 @@
 //! * Pages that were never touched are not read, nor made; nor are devices.
 //! * Nothing is allocated but mappings of the search's own, which are no roots.
 //! * A forked child does not judge its parent's blocks: they count as roots.
-//! * Blocks of explicit `Gpa`s belong to other heaps: memory like any other.
+//! * Blocks of other heaps, explicit `Gpa`s, are roots; at the exit, all memory of those is.
 //!
 //! What it cannot see: pointers that are hidden (stored inverted, in files, with the upper bits
 //! used), and those that stand only in another thread's registers. What is only by chance equal to an
@@ -118,13 +118,15 @@ pub(super) fn search(
     if has_none_of_its_own(heap) {
         return Search::begin(heap)?.end(Judgement::Searched);
     }
+    // A thread that keeps still may hold the list's lock: then other heaps are memory like any other.
+    let list = (others == Others::Run).then(registry::all);
     // After all locks were taken, which a thread that keeps still may hold.
     let stopped = (others == Others::Stop).then(stop::stop);
     let mut search = Search::begin(heap)?;
     let Search { marker, reader, .. } = &mut search;
     let stack_pointer = core::ptr::from_ref(registers).addr();
     let exclusions = [reader.range(), marker.range()];
-    let roots = Roots::new(heap, stack_pointer, &exclusions).ok_or(NO_MEMORY)?;
+    let roots = Roots::new(heap, list.as_ref(), stack_pointer, &exclusions).ok_or(NO_MEMORY)?;
     if !roots.is_complete() {
         return Err("leaks: not counted: /proc/self/maps cannot be read");
     }
@@ -145,6 +147,17 @@ pub(super) fn search(
         marker.drain(reader);
     }
     drop(roots);
+    if let Some(list) = &list {
+        list.for_each_but(heap, |other| {
+            other.for_each_slot(|block, word| {
+                if word.is_allocated() && !marker.is_done() {
+                    marker.inherited(block, reader);
+                }
+            });
+            marker.drain(reader);
+        });
+    }
+    drop(list);
     let is_still = stopped.as_ref().is_none_or(Stopped::is_complete);
     let mut leaks = search.end(if is_still { Judgement::Searched } else { Judgement::Doubted })?;
     if stopped.is_none() && !crate::sys::tasks::is_alone() {

@@ -2,8 +2,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use alloc_gpa::process::SearchError;
 use alloc_gpa::{Finding, LeakKind, Leaks};
 
 use super::region::{self, Region};
@@ -162,14 +164,14 @@ fn verdict(region: &Region) -> Option<String> {
 /// # Errors
 ///
 /// Why it could not look.
-fn search(region: &Region) -> Result<Option<Leaks>, alloc_gpa::process::SearchError> {
+fn search(region: &Region) -> Result<Option<Leaks>, SearchError> {
     let start = Instant::now();
     let mut count = 0;
     loop {
         if region.heap().detect_leaks().count == 0 {
             return Ok(None);
         }
-        let leaks = region.heap().find_lost()?;
+        let leaks = find_lost(region)?;
         if leaks.is_empty() {
             return Ok(None);
         }
@@ -182,6 +184,18 @@ fn search(region: &Region) -> Result<Option<Leaks>, alloc_gpa::process::SearchEr
         drop(leaks);
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Looks once. One thread at a time, which wipes its stack before the next one begins: a search leaves
+/// addresses there of all the blocks that it has seen, those that others lost among them.
+fn find_lost(region: &Region) -> Result<Leaks, SearchError> {
+    static SEARCH: Mutex<()> = Mutex::new(());
+    // A search that panicked has left nothing behind.
+    let turn = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let leaks = region.heap().find_lost();
+    wipe_stack();
+    drop(turn);
+    leaks
 }
 
 /// The mark of a region of [`check_leaks`], to be handed to threads that were not started by it: those of

@@ -2,7 +2,7 @@
 //! frames of other calls lie over it, or another thread has got the stack.
 
 /// What libc keeps of an ended thread's stack, and the frames of a search, lie in these bytes.
-const WIPED_LEN: usize = 24 << 10;
+const WIPED_LEN: usize = 64 << 10;
 /// What must be left of a stack to wipe that much of it.
 const ROOM_LEN: usize = WIPED_LEN + (16 << 10);
 

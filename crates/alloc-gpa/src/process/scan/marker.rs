@@ -198,7 +198,7 @@ impl<'h> Marker<'h> {
         self.unseen == 0
     }
 
-    /// Reads a block that the process got from its parent: as a root.
+    /// Reads a block that the process got from its parent, or one of another heap: as a root.
     pub(super) fn inherited(&mut self, block: &BlockRef<'_>, reader: &mut Reader) {
         let (start, size) = (block.start().addr().get(), block.size());
         if !reader.counts(start, size) {

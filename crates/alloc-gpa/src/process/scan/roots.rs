@@ -4,6 +4,7 @@ use crate::fault;
 use core::ops::Range;
 
 use crate::heap::Heap;
+use crate::registry;
 use crate::stack::{self, bounds};
 use crate::sys::ended::Ended;
 use crate::sys::mapped::{Mapped, Zeroed};
@@ -43,17 +44,27 @@ pub(super) struct Roots {
 const RANGE_COUNT_MAX: usize = 1 << 18;
 
 impl Roots {
-    /// Lists the roots, without `exclusions` and without what lies below `stack_pointer` on this
-    /// thread's stack. `None` without memory.
+    /// Lists the roots, without `exclusions`, without what lies below `stack_pointer` on this thread's
+    /// stack, and without the memory of `others`, whose live blocks the caller reads. `None` without
+    /// memory.
     pub(super) fn new(
         heap: &Heap,
+        others: Option<&registry::All>,
         stack_pointer: usize,
         exclusions: &[(usize, usize)],
     ) -> Option<Self> {
         let ranges = Mapped::new(RANGE_COUNT_MAX)?;
+        let for_each_heap = |visit: &mut dyn FnMut(&Heap)| {
+            visit(heap);
+            if let Some(others) = others {
+                others.for_each_but(heap, visit);
+            }
+        };
         let mut chunk_count = 0;
-        heap.for_each_chunk(|_| chunk_count += 1);
-        heap.for_each_region(|_| chunk_count += 1);
+        for_each_heap(&mut |heap| {
+            heap.for_each_chunk(|_| chunk_count += 1);
+            heap.for_each_region(|_| chunk_count += 1);
+        });
         // Other threads may add some.
         let mut excluded = Mapped::<(usize, usize)>::new(2 * chunk_count + 4096)?;
         let mut count = 0;
@@ -65,14 +76,16 @@ impl Roots {
         };
         exclusions.iter().for_each(|range| exclude(*range));
         exclude(ranges.range());
-        exclude(heap.findings.range());
         stack::for_each_mapping(&mut exclude);
-        exclude((heap.id(), Heap::MAP_LEN));
         exclude(dead_stack(stack_pointer));
         fault::stop::for_each_dead_stack(&mut exclude);
         fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
-        heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
-        heap.for_each_region(&mut exclude);
+        for_each_heap(&mut |heap| {
+            exclude(heap.findings.range());
+            exclude((heap.id(), Heap::MAP_LEN));
+            heap.for_each_chunk(|chunk| chunk.ranges().into_iter().for_each(&mut exclude));
+            heap.for_each_region(&mut exclude);
+        });
         let excluded = &mut excluded[..count];
         excluded.sort_unstable();
         let mut roots = Self { ranges, len: 0, complete: true };
