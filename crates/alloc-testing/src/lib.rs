@@ -48,6 +48,17 @@
 //!                   (proptest makes and shrinks them)       their bytes                    canaries
 //! ```
 //!
+//! Code that uses the global allocator is watched by a [`Sentinel`], one for each program:
+//!
+//! ```text
+//!  Box, Vec, format! --> Sentinel --nothing is watched: a load, a branch--> System
+//!                           |
+//!                           +--> regions of this thread: assert_no_alloc, permit_alloc, count
+//!                           +--> watchers of all threads: count_all, forbid_after
+//!                           +--> check_leaks: blocks come from a Gpa of the region, to which threads
+//!                                belong that it starts (`pthread_create`), or that adopt its `Tag`
+//! ```
+//!
 //! Failures that no allocator makes have names in the program, [`alloc_core::fail_point!`], and happen
 //! where a test has armed them: [`FailPoints`].
 //!
@@ -66,8 +77,9 @@
 //!
 //! # Drawbacks
 //!
-//! * What is allocated through the global allocator is not seen: [`TestAllocator`] checks what is
-//!   allocated through it.
+//! * [`TestAllocator`] checks what is allocated through it. The global allocator is seen by a
+//!   [`Sentinel`] only, and what is lost of it is found on Linux on x86-64 only: elsewhere
+//!   [`check_leaks`] fails and says so if a block is left.
 //! * The kit runs the allocator under test in its own process: a broken one may corrupt that.
 //! * It needs unwinding: with `panic = "abort"` an allocator that panics ends the test program.
 //! * That an allocator does not *read* live blocks (half of promise 5) cannot be seen from outside.

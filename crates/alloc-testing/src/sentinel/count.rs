@@ -173,17 +173,6 @@ pub fn count<R>(code: impl FnOnce() -> R) -> (R, Counts) {
 /// meanwhile. In a test binary, other tests are among them, unless it runs with `--test-threads=1` or each
 /// test is a process, as under `cargo nextest`.
 ///
-/// ```
-/// # #[global_allocator]
-/// # static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();
-/// # fn main() {
-/// let ((), counts) = alloc_testing::count_all(|| {
-///     std::thread::spawn(|| drop(vec![0u8; 1000])).join().unwrap();
-/// });
-/// assert!(1000 <= counts.peak_bytes);
-/// # }
-/// ```
-///
 /// # Panics
 ///
 /// If the program's global allocator is no [`Sentinel`](super::Sentinel), or 64 such regions of all threads

@@ -65,18 +65,7 @@ impl Scope {
     }
 }
 
-/// A region in which nothing may be allocated: how strict it is.
-///
-/// ```
-/// # #[global_allocator]
-/// # static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();
-/// # fn main() {
-/// use alloc_testing::NoAlloc;
-///
-/// let name = String::from("freed in the region");
-/// NoAlloc::new().allow_frees().check(|| drop(name));
-/// # }
-/// ```
+/// A region in which nothing may be allocated: how strict it is. [`assert_no_alloc`] is the usual one.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct NoAlloc {
@@ -202,11 +191,14 @@ impl<F: Fn() -> (u64, Option<Offence>)> Drop for Told<F> {
 /// # fn main() {
 /// use std::fmt::Write;
 ///
-/// use alloc_testing::assert_no_alloc;
+/// use alloc_testing::{NoAlloc, assert_no_alloc, permit_alloc};
 ///
-/// let mut line = String::with_capacity(80);
-/// assert_no_alloc(|| write!(line, "{} + {}", 1, 2).unwrap());
-/// assert_eq!(line, "1 + 2");
+/// let (mut line, name) = (String::with_capacity(80), String::from("a name"));
+/// assert_no_alloc(|| {
+///     write!(line, "{} + {}", 1, 2).unwrap();
+///     permit_alloc(|| println!("{}", line.clone()));
+/// });
+/// NoAlloc::new().allow_frees().check(|| drop(name));
 /// # }
 /// ```
 ///
@@ -222,21 +214,7 @@ pub fn assert_no_alloc<R>(code: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `code`, in which this thread may allocate although it is in a region without, or the program in a
-/// phase without; returns what it returns.
-///
-/// ```
-/// # #[global_allocator]
-/// # static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();
-/// # fn main() {
-/// use alloc_testing::{assert_no_alloc, permit_alloc};
-///
-/// let answer = assert_no_alloc(|| {
-///     permit_alloc(|| println!("a message, which may need memory"));
-///     42
-/// });
-/// assert_eq!(answer, 42);
-/// # }
-/// ```
+/// phase without; returns what it returns. [`assert_no_alloc`] has an example.
 pub fn permit_alloc<R>(code: impl FnOnce() -> R) -> R {
     Scope::new(Kind::Permits).run(code)
 }
