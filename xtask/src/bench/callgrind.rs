@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::tools::{install, missing_tools, target_dir};
+use crate::tools::{install, missing_tools, succeeds, target_dir};
 
 /// Two runs: what starting, preparing and ending cost is in both.
 const COUNTS: [u64; 2] = [20_000, 60_000];
@@ -42,6 +42,9 @@ impl Callgrind {
     /// Installs valgrind where it is missing and that is possible.
     pub(super) fn find() -> Result<Self> {
         install(&missing_tools([("valgrind", "valgrind")]))?;
+        let mut probe = Command::new("valgrind");
+        probe.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "true"]);
+        ensure!(succeeds(&mut probe), "valgrind is there, but runs no program here");
         let dir = target_dir()?.join("bench-callgrind");
         std::fs::create_dir_all(&dir)?;
         Ok(Self { dir })
@@ -66,8 +69,8 @@ impl Callgrind {
         let file = self.dir.join(format!("{}-{number}.out", std::process::id()));
         let mut valgrind = Command::new("valgrind");
         valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", file.display()));
-        // Threads take turns in the same order in each run.
-        valgrind.arg("--fair-sched=yes").arg(command.get_program()).args(command.get_args());
+        // Threads take turns, where that is known.
+        valgrind.arg("--fair-sched=try").arg(command.get_program()).args(command.get_args());
         let output = valgrind.output().context("starting valgrind")?;
         let log = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {}", output.status, log.trim_end());

@@ -77,7 +77,7 @@ impl Tools {
         let is_of = |one: &&Contender| subjects.iter().any(|subject| subject.has(&one.case));
         let count = self.contenders.iter().filter(is_of).count() as f64;
         let Effort { rounds, seconds } = self.effort;
-        let each = rounds as f64 * (2.5 * seconds + 0.5) + 1.5;
+        let each = rounds as f64 * (3.0 * seconds + 0.3) + 1.0;
         (count * each + 30.0 * subjects.len() as f64) / 60.0
     }
 }

@@ -14,7 +14,7 @@ use crate::bench::{machine, write_record};
 pub(super) fn report(sides: &Sides, programs: &Programs, is_recorded: bool) -> Result<()> {
     let mut text = format!(
         "# What checking costs\n\n\
-         Written by `cargo xtask bench gpa`: medians of interleaved runs, each a process of its own; \
+         Written by `cargo xtask bench gpa --record`: medians of interleaved runs, each a process of its own; \
          time is the processors', user and system. Read ratios: the machine is shared.\n\n{}\n\
          ![Time for one operation](gpa.svg)\n",
         machine()?
