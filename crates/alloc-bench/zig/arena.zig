@@ -9,7 +9,6 @@ const round = tape.round;
 const keep = tape.keep;
 
 const text = "the quick brown fox jumps over the lazy dog";
-const thread_round = 100_000;
 
 const Workload = enum {
     values,
@@ -21,7 +20,6 @@ const Workload = enum {
     blocks,
     grow,
     vectors,
-    threads,
     @"dyn-pair",
     @"dyn-lifo",
     @"dyn-blocks",
@@ -90,22 +88,6 @@ fn vectors(a: Allocator) !void {
     all.deinit(a);
 }
 
-fn values(a: Allocator, count: usize) void {
-    for (0..count) |index| operation(.values, a, index) catch @panic("out of memory");
-}
-
-fn threads(arena: *Arena, count: usize) !void {
-    var left = count;
-    while (left != 0) {
-        const each = @min((left + 1) / 2, thread_round);
-        var both: [2]std.Thread = undefined;
-        for (&both) |*thread| thread.* = try .spawn(.{}, values, .{ arena.allocator(), each });
-        for (both) |thread| thread.join();
-        _ = arena.reset(.retain_capacity);
-        left -|= 2 * each;
-    }
-}
-
 /// Items of the long list.
 const long = 1_000_000;
 
@@ -137,7 +119,6 @@ fn one(comptime workload: Workload, count: usize) !void {
     var a = arena.allocator();
     if (is_dyn) keep(&a);
     switch (workload) {
-        .threads => return threads(&arena, count),
         .@"dyn-pair" => return tape.pairs(a, 64, count),
         .@"dyn-lifo" => return tape.lifo(a, &sizes, count),
         .@"dyn-grow" => return longList(&arena, a, count),
@@ -148,7 +129,7 @@ fn one(comptime workload: Workload, count: usize) !void {
         switch (workload) {
             .grow => try grow(a),
             .vectors => try vectors(a),
-            .threads, .@"dyn-pair", .@"dyn-lifo", .@"dyn-grow", .@"dyn-large" => comptime unreachable,
+            .@"dyn-pair", .@"dyn-lifo", .@"dyn-grow", .@"dyn-large" => comptime unreachable,
             else => for (0..round) |index| try operation(workload, a, index),
         }
         _ = arena.reset(.retain_capacity);

@@ -39,7 +39,7 @@ const ARENA: Subject = Subject {
     title: "alloc-arena",
     zig: (
         "arena",
-        "values triples slices fills strings texts blocks grow vectors threads \
+        "values triples slices fills strings texts blocks grow vectors \
          dyn-pair dyn-lifo dyn-blocks dyn-grow dyn-large",
     ),
     rules: &[
