@@ -56,7 +56,8 @@ pub use scope::{NoAlloc, assert_no_alloc, permit_alloc};
 /// # }
 /// ```
 ///
-/// While nothing is watched, a call costs a load and a branch more than the system's own.
+/// While nothing is watched, a call costs a load, a compare and a branch more than the system's own: 7
+/// instructions for an allocation and its free, of 159 (callgrind, `examples/sentinel_cost.rs`).
 ///
 /// On Linux with glibc (x86-64, AArch64) a program with a `Sentinel`, and no other, gets a
 /// `pthread_create` that passes a region of [`check_leaks`] on to new threads; elsewhere they are
