@@ -28,9 +28,9 @@ mod tracing {
 
     use std::time::Duration;
 
-    use alloc_bench::{Heap, adversary};
+    use alloc_bench::adversary;
 
-    use crate::contenders::fixed::{rlsf, talc, tlsf};
+    use crate::contenders::fixed::{TryHeap, rlsf, talc, tlsf};
 
     /// A stop that the tracer sees.
     #[inline(always)]
@@ -40,18 +40,18 @@ mod tracing {
     }
 
     /// Runs the adversary over a heap, with a mark before and after each call.
-    fn run(heap: &impl Heap) -> Duration {
+    fn run(heap: &impl TryHeap) -> Duration {
         let mut blocks: Vec<Option<(NonNull<u8>, Layout)>> = Vec::with_capacity(1000);
         let blocks = std::cell::RefCell::new(&mut blocks);
         adversary(
             |size, align| {
                 let layout = Layout::from_size_align(size, align).expect("the adversary's sizes");
                 mark();
-                let block = heap.take(layout);
+                let block = heap.try_take(layout);
                 mark();
                 let mut blocks = blocks.borrow_mut();
-                blocks.push(Some((block, layout)));
-                blocks.len() as u64 - 1
+                blocks.push(Some((block?, layout)));
+                Some(blocks.len() as u64 - 1)
             },
             |number| {
                 let taken = blocks.borrow_mut()[number as usize].take();

@@ -1,6 +1,5 @@
 //! Workloads for allocators over a given buffer.
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -128,23 +127,35 @@ pub fn two_threads(count: u64, pairs: impl Fn(u64) + Sync) -> Duration {
 }
 
 /// An adversary for general heaps: each call makes one operation, and together they bring about every
-/// path through a heap that splits and joins. `take` makes a block of this many bytes and returns its
-/// number, `give` frees the block of a number.
-pub fn adversary(mut take: impl FnMut(usize, usize) -> u64, mut give: impl FnMut(u64)) {
-    let calls = Cell::new(0u64);
-    let mut take = |size, align| {
-        calls.set(calls.get() + 1);
-        take(size, align)
-    };
+/// path through a heap that splits and joins. `take` makes a block of this many bytes and alignment and
+/// returns its number, or `None` if there is no memory; `give` frees the block of a number.
+///
+/// # Panics
+///
+/// If there is no memory where every heap has some.
+pub fn adversary(mut take: impl FnMut(usize, usize) -> Option<u64>, mut give: impl FnMut(u64)) {
+    let mut must = |size, align| take(size, align).expect("a heap that is almost empty");
     // Neighbours of every size, freed so that each free joins none, the left, the right, or both.
     for size in [1, 8, 24, 25, 100, 500, 1000, 1009, 3000, 40_000] {
-        let blocks: Vec<u64> = (0..9).map(|_| take(size, 8)).collect();
+        let blocks: Vec<u64> = (0..9).map(|_| must(size, 8)).collect();
         for index in [0, 2, 1, 4, 6, 5, 8, 7, 3] {
             give(blocks[index]);
         }
     }
-    // Holes of every size between blocks that stay; then each size once more, and a byte more, which
-    // fits in a larger hole only, or in none.
+    holes(&mut must, &mut give);
+    // Two holes that are alone of their kind, and what lies between them: lists become empty, and one
+    // that was empty does not stay so.
+    let sizes = [40, 3000, 100_000, 300_000, 1_200_000];
+    for (left, right) in sizes.iter().flat_map(|left| sizes.map(|right| (*left, right))) {
+        let [left, middle, right, guard] = [left, 100, right, 1].map(|size| must(size, 8));
+        [left, right, middle, guard].into_iter().for_each(&mut give);
+    }
+    full(&mut take, &mut give);
+}
+
+/// Holes of every size between blocks that stay; then each size once more, and a byte more, which fits in a
+/// larger hole only, or in none; then alignments, which leave holes before the block.
+fn holes(take: &mut impl FnMut(usize, usize) -> u64, give: &mut impl FnMut(u64)) {
     let (mut holes, mut guards) = (Vec::new(), Vec::new());
     for size in (16..2000).step_by(48).chain((2000..60_000).step_by(3000)) {
         holes.push((take(size, 8), size));
@@ -158,7 +169,6 @@ pub fn adversary(mut take: impl FnMut(usize, usize) -> u64, mut give: impl FnMut
         again.push(take(*size, 8));
         again.push(take(*size + 1, 8));
     }
-    // Alignments, which leave holes before the block.
     for shift in 4..13 {
         again.push(take(100, 1 << shift));
     }
@@ -175,5 +185,59 @@ pub fn adversary(mut take: impl FnMut(usize, usize) -> u64, mut give: impl FnMut
     for guard in guards {
         give(guard);
     }
-    assert!(200 < calls.get());
+}
+
+/// A heap with nothing left but holes of about one size, of which one is large enough for what is asked of
+/// it then: the first that was freed, or the last but one. Searches that end there, or find none.
+fn full(take: &mut impl FnMut(usize, usize) -> Option<u64>, give: &mut impl FnMut(u64)) {
+    for (size, align, fits) in [(1110, 8, 0), (1060, 32, 0), (1110, 8, 6), (1060, 32, 6)] {
+        let (mut holes, mut rest) = (Vec::new(), Vec::new());
+        for hole in 0..8 {
+            holes.extend(take(if hole == fits { 1120 } else { 1040 }, 8));
+            rest.extend(take(1, 1));
+        }
+        for shift in (0..21).rev().step_by(2) {
+            while let Some(block) = take(1 << shift, 8) {
+                rest.push(block);
+            }
+        }
+        holes.into_iter().for_each(&mut *give);
+        for (size, align) in
+            [(size, align), (1130, 8), (2000, 8), (1 << 22, 8), (2000, 64), (1, 4096)]
+        {
+            rest.extend(take(size, align));
+        }
+        rest.into_iter().for_each(&mut *give);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// The adversary frees each block once, and all of them, also in a heap that is soon full.
+    #[test]
+    fn the_adversary_frees_what_it_takes() {
+        let live = std::cell::RefCell::new(Vec::new());
+        let calls = Cell::new(0u64);
+        adversary(
+            |size, _| {
+                calls.set(calls.get() + 1);
+                let used: usize = live.borrow().iter().map(|(_, size)| *size).sum();
+                let fits = used + size <= 5 << 20;
+                fits.then(|| {
+                    live.borrow_mut().push((calls.get(), size));
+                    calls.get()
+                })
+            },
+            |number| {
+                let at = live.borrow().iter().position(|(live, _)| *live == number);
+                live.borrow_mut().swap_remove(at.expect("a live block"));
+            },
+        );
+        assert!(400 < calls.get());
+        assert!(live.borrow().is_empty());
+    }
 }

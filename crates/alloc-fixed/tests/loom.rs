@@ -1,4 +1,5 @@
-//! The shared buffer under every interleaving of two threads with at most two preemptions. Run with
+//! The shared buffer, and the collections for a `static`, under every interleaving of their threads with at
+//! most two preemptions. Run with
 //! `RUSTFLAGS="--cfg loom" cargo test -p alloc-fixed --test loom --release`.
 #![cfg(loom)]
 
@@ -10,6 +11,9 @@ use alloc_testing::conformance::Strand;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
+
+#[path = "loom/statics.rs"]
+mod statics;
 
 const LEN: usize = 40;
 

@@ -12,7 +12,7 @@ use alloc_bench::{
     Buffer, Heap, SHARED_LEN, blocks, lifo, list, lists, mixed, pair, random, shared_rounds,
     slices, texts, two_threads, values, words,
 };
-use alloc_core::{AllocatorExt, Owned};
+use alloc_core::{Allocator, AllocatorExt, Owned};
 use alloc_fixed::{SharedFixedBuffer, TlsfHeap};
 use allocator_api2_02::vec::Vec as VecIn;
 
@@ -83,6 +83,38 @@ fn memory() -> Vec<MaybeUninit<u8>> {
     vec![MaybeUninit::uninit(); HEAP_LEN]
 }
 
+/// A heap that may have no memory left.
+pub(crate) trait TryHeap: Heap {
+    /// As `take`, or `None`.
+    fn try_take(&self, layout: Layout) -> Option<NonNull<u8>>;
+}
+
+impl TryHeap for TlsfHeap<'_> {
+    #[inline]
+    fn try_take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        self.raw_alloc(layout).ok()
+    }
+}
+
+impl TryHeap for Talc {
+    #[inline]
+    fn try_take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: one thread, and no call of this type is inside another.
+        let talc = unsafe { &mut *self.0.get() };
+        // SAFETY: no workload asks for zero bytes.
+        unsafe { talc.allocate(layout) }
+    }
+}
+
+impl TryHeap for Rlsf<'_> {
+    #[inline]
+    fn try_take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        // SAFETY: one thread, and no call of this type is inside another.
+        let rlsf = unsafe { &mut *self.0.get() };
+        rlsf.allocate(layout)
+    }
+}
+
 /// Calls `run` with ours.
 pub(crate) fn tlsf(run: impl FnOnce(&TlsfHeap<'_>) -> Duration) -> Duration {
     run(&TlsfHeap::new(&mut memory()))
@@ -94,10 +126,7 @@ pub(crate) struct Talc(UnsafeCell<talc::base::Talc<talc::source::Manual, talc::D
 impl Heap for Talc {
     #[inline]
     fn take(&self, layout: Layout) -> NonNull<u8> {
-        // SAFETY: one thread, and no call of this type is inside another.
-        let talc = unsafe { &mut *self.0.get() };
-        // SAFETY: no workload asks for zero bytes.
-        unsafe { talc.allocate(layout) }.expect(ENOUGH)
+        self.try_take(layout).expect(ENOUGH)
     }
 
     #[inline]
@@ -123,9 +152,7 @@ pub(crate) struct Rlsf<'pool>(UnsafeCell<rlsf::Tlsf<'pool, u32, u32, 20, 8>>);
 impl Heap for Rlsf<'_> {
     #[inline]
     fn take(&self, layout: Layout) -> NonNull<u8> {
-        // SAFETY: one thread, and no call of this type is inside another.
-        let rlsf = unsafe { &mut *self.0.get() };
-        rlsf.allocate(layout).expect(ENOUGH)
+        self.try_take(layout).expect(ENOUGH)
     }
 
     #[inline]

@@ -4,9 +4,9 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
+use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use alloc_core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
 
 /// A list of up to `N` items that do not move, for a `static`; threads may push and read at once.
@@ -49,10 +49,22 @@ unsafe impl<T: Send + Sync, const N: usize> Send for StaticList<T, N> {}
 
 impl<T, const N: usize> StaticList<T, N> {
     /// Makes an empty list.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
         Self {
             slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
             is_ready: [const { AtomicBool::new(false) }; N],
+            claimed: AtomicUsize::new(0),
+            overflow: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Makes an empty list.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            slots: UnsafeCell::new([const { MaybeUninit::uninit() }; N]),
+            is_ready: core::array::from_fn(|_| AtomicBool::new(false)),
             claimed: AtomicUsize::new(0),
             overflow: AtomicPtr::new(ptr::null_mut()),
         }

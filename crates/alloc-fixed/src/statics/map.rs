@@ -3,10 +3,11 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
-use core::hint;
 use core::mem::MaybeUninit;
-use core::sync::atomic::AtomicU8;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use alloc_core::sync::atomic::AtomicU8;
+use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use alloc_core::sync::hint;
 
 /// What a [`StaticMap`] says of a key: also that it is known not to be there, for what is dear to look
 /// up a second time in vain.
@@ -61,12 +62,9 @@ struct Slot<K, V> {
 }
 
 impl<K, V> Slot<K, V> {
-    const fn new() -> Self {
-        Self {
-            state: AtomicU8::new(EMPTY),
-            key: UnsafeCell::new(MaybeUninit::uninit()),
-            value: UnsafeCell::new(MaybeUninit::uninit()),
-        }
+    const fn with_state(state: AtomicU8) -> Self {
+        let key = UnsafeCell::new(MaybeUninit::uninit());
+        Self { state, key, value: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
     /// The state, when nobody is writing the key.
@@ -111,15 +109,29 @@ unsafe impl<K: Send + Sync, V: Send + Sync, const N: usize, S: Sync> Sync
 
 impl<K, V, const N: usize> StaticMap<K, V, N> {
     /// Makes an empty map.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
+        Self::with_hasher(BuildHasherDefault::new())
+    }
+
+    /// Makes an empty map.
+    #[cfg(loom)]
+    pub fn new() -> Self {
         Self::with_hasher(BuildHasherDefault::new())
     }
 }
 
 impl<K, V, const N: usize, S> StaticMap<K, V, N, S> {
     /// Makes an empty map with a hasher.
+    #[cfg(not(loom))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { slots: [const { Slot::new() }; N], hasher }
+        Self { slots: [const { Slot::with_state(AtomicU8::new(EMPTY)) }; N], hasher }
+    }
+
+    /// Makes an empty map with a hasher.
+    #[cfg(loom)]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self { slots: core::array::from_fn(|_| Slot::with_state(AtomicU8::new(EMPTY))), hasher }
     }
 }
 

@@ -4,10 +4,10 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::AtomicUsize;
-use core::sync::atomic::Ordering::Relaxed;
 
 use alloc_core::AllocError;
+use alloc_core::sync::atomic::AtomicUsize;
+use alloc_core::sync::atomic::Ordering::Relaxed;
 
 /// Texts of `N` bytes together, that do not move, for a `static`; threads may add at once.
 ///
@@ -36,7 +36,14 @@ unsafe impl<const N: usize> Sync for StaticStrings<N> {}
 
 impl<const N: usize> StaticStrings<N> {
     /// Makes an empty collection.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
+        Self { bytes: UnsafeCell::new([MaybeUninit::uninit(); N]), used: AtomicUsize::new(0) }
+    }
+
+    /// Makes an empty collection.
+    #[cfg(loom)]
+    pub fn new() -> Self {
         Self { bytes: UnsafeCell::new([MaybeUninit::uninit(); N]), used: AtomicUsize::new(0) }
     }
 

@@ -25,7 +25,7 @@ impl TlsfHeap<'_> {
             Some((chunk, found_len)) => unsafe {
                 self.place(chunk, found_len, len, layout.align())
             },
-            None => self.place_at_top(len, wish, layout.align()).ok_or(AllocError)?,
+            None => self.place_at_top(len, layout.align()).ok_or(AllocError)?,
         };
         // SAFETY: a chunk.
         Ok(unsafe { chunk.block() })
@@ -81,12 +81,12 @@ impl TlsfHeap<'_> {
         unsafe { self.lists.insert(chunk, len) };
     }
 
-    /// As [`place`](Self::place), in the top; as a last resort in a chunk of `wish` bytes.
-    fn place_at_top(&self, len: usize, wish: usize, align: usize) -> Option<Chunk> {
+    /// As [`place`](Self::place), in the top.
+    fn place_at_top(&self, len: usize, align: usize) -> Option<Chunk> {
         let top = self.top.get();
         let front_len = Self::front_len(top, align);
         if !bump::fits(front_len, len, self.room()) {
-            return self.place_rest(len, wish, align);
+            return self.place_in_reserve(len, align);
         }
         // SAFETY: so many bytes lie between the top and the end (T3).
         let chunk = unsafe { top.after(front_len) };
@@ -103,15 +103,11 @@ impl TlsfHeap<'_> {
         Some(chunk)
     }
 
-    /// As [`take_rest`](Self::take_rest), for an alignment.
+    /// The last resort: the buffer that was not taken yet. Holes that might do, and might not, are left
+    /// alone, so that no call takes longer than one that finds a hole.
     #[cold]
     #[inline(never)]
-    fn place_rest(&self, len: usize, wish: usize, align: usize) -> Option<Chunk> {
-        if self.settle_reserve() {
-            return self.place_at_top(len, wish, align);
-        }
-        let (chunk, found_len) = self.lists.scan(wish)?;
-        // SAFETY: a free chunk of `found_len` bytes that is in no list any more; it has `wish` bytes.
-        Some(unsafe { self.place(chunk, found_len, len, align) })
+    fn place_in_reserve(&self, len: usize, align: usize) -> Option<Chunk> {
+        if self.settle_reserve() { self.place_at_top(len, align) } else { None }
     }
 }

@@ -7,8 +7,9 @@ use super::bins::{
 };
 use super::chunk::{Back, Chunk};
 
-/// How many chunks of one bin are looked at when the map of bits knows none that surely fits.
-const SCAN_MAX: usize = 8;
+/// How many chunks of one bin are looked at when the map of bits knows none that surely fits. With one more
+/// such a call would be the longest of all.
+const SCAN_MAX: usize = 2;
 
 pub(super) struct Lists {
     /// A bit for each bin that is not empty. Invariant T5.
