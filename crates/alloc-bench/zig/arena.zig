@@ -120,7 +120,7 @@ fn one(comptime workload: Workload, count: usize) !void {
     if (is_dyn) keep(&a);
     switch (workload) {
         .@"dyn-pair" => return tape.pairs(a, 64, count),
-        .@"dyn-lifo" => return tape.lifo(a, &sizes, count),
+        .@"dyn-lifo" => return tape.lifo(.@"1", a, &sizes, count),
         .@"dyn-grow" => return longList(&arena, a, count),
         .@"dyn-large" => return tape.pairs(a, 1 << 20, count),
         else => {},

@@ -44,7 +44,7 @@ fn one(comptime workload: Workload, count: usize) !void {
         .pair => try tape.pairs(c, 64, count),
         .lifo => {
             tape.draw(&sizes, 1, 16, 497);
-            try tape.lifo(c, &sizes, count);
+            try tape.lifo(.@"8", c, &sizes, count);
         },
         .random => try random(c, count),
     }

@@ -40,11 +40,11 @@ pub fn pairs(a: std.mem.Allocator, size: usize, count: usize) !void {
 }
 
 /// Takes a block of each size, then gives them back in reverse.
-pub fn lifo(a: std.mem.Allocator, sizes: *const [round]usize, count: usize) !void {
-    var blocks: [round][]align(8) u8 = undefined;
+pub fn lifo(comptime alignment: std.mem.Alignment, a: std.mem.Allocator, sizes: *const [round]usize, count: usize) !void {
+    var blocks: [round][]align(alignment.toByteUnits()) u8 = undefined;
     for (0..(count + round - 1) / round) |_| {
         for (&blocks, sizes) |*block, size| {
-            block.* = try a.alignedAlloc(u8, .@"8", size);
+            block.* = try a.alignedAlloc(u8, alignment, size);
             block.*[0] = 1;
         }
         var left: usize = round;

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use alloc_arena::{Reset, SharedArena};
 use alloc_bench::arenas::{self, Arena, Shared, threads};
-use alloc_bench::{erased, lifo, megabytes, pair};
+use alloc_bench::{erased, megabytes, pair};
 use alloc_core::Allocator;
 use alloc_page::PageAllocator;
 use bump_scope::traits::BumpAllocatorTyped as _;
@@ -295,7 +295,7 @@ pub(super) const CASES: &[Case] = &[
         "alloc-arena one chunk" => |count| threads(&mut Together(SharedArena::new()), count),
     ),
     case!("arena/dyn-pair": "alloc-arena" => |count| pair(&behind_dyn(&over_pages()), count)),
-    case!("arena/dyn-lifo": "alloc-arena" => |count| lifo(&behind_dyn(&over_pages()), count)),
+    case!("arena/dyn-lifo": "alloc-arena" => |count| erased::lifo(&over_pages(), count)),
     case!("arena/dyn-blocks":
         "alloc-arena" => |count| erased::blocks(&mut over_pages(), count, reset_pages),
     ),
