@@ -76,6 +76,18 @@ fn items_are_written_before_they_are_seen() {
     });
 }
 
+/// Who finds an item at an index finds it written.
+#[test]
+fn an_item_at_an_index_is_written() {
+    model(StaticList::<Watched, 1>::new, |list| {
+        let pusher = thread::spawn(move || list.push(Watched::new(1)).is_ok());
+        if let Some(item) = list.get(0) {
+            assert_eq!(item.look(), 1);
+        }
+        assert!(pusher.join().unwrap());
+    });
+}
+
 /// The last slot goes to one of two; the other has its item back.
 #[test]
 fn the_last_slot_goes_to_one_thread() {
