@@ -143,6 +143,23 @@ fn the_last_fitting_hole_is_found() {
     assert_eq!(heap.stats().top, heap.capacity());
 }
 
+/// What `largest` says can be had, also where a longer hole lies behind others of its bin, which no search
+/// looks at.
+#[test]
+fn the_largest_block_can_be_had() {
+    let mut memory = buffer(LEN);
+    let heap = TlsfHeap::new(&mut memory);
+    let blocks = [1100, 1040, 1030]
+        .map(|size| (RawBlock::new(&heap, size, 8).unwrap(), RawBlock::new(&heap, 1, 1).unwrap()));
+    let _rest = RawBlock::new(&heap, heap.stats().largest, 8).unwrap();
+    // The longest first, so it is the last one of its list.
+    let _guards = blocks.map(|(_, guard)| guard);
+    assert_eq!(heap.stats().hole_count, 3);
+    let largest = heap.stats().largest;
+    assert!(1040 <= largest);
+    assert!(RawBlock::new(&heap, largest, 8).is_ok());
+}
+
 /// The last block grows and shrinks in place at the top; one below a hole grows into it; a shrink
 /// gives back what it can.
 #[test]

@@ -71,10 +71,13 @@ impl Model<'_, '_> {
         }
     }
 
-    /// A refusal is right if the longest free piece is not long enough for the bin above the request's,
-    /// which is at most an eighth longer, wherever an aligned block lies in it.
+    /// A refusal is right if the request is for more than can be had. An aligned block may lie anywhere in
+    /// a piece of the bin above, which is at most an eighth longer.
     fn assert_no_room(&self, size: usize, align: usize) {
         let longest = self.heap.stats().largest;
+        if align <= 2 * size_of::<usize>() {
+            assert!(longest < size, "{size} refused, the longest piece is {longest}");
+        }
         let wanted = size.max(24) + if 16 < align { align + 16 } else { 0 };
         assert!(longest < (wanted + 32) * 9 / 8, "{size} refused, the longest piece is {longest}");
     }

@@ -237,6 +237,24 @@ impl Lists {
         None
     }
 
+    /// The length of the longest chunk that a request is certain to find; 0 if there is none. A longer one
+    /// may lie in the last bin, behind those that are looked at.
+    pub(super) fn longest(&self) -> usize {
+        let Some(word) = (0..WORD_COUNT).rev().find(|word| self.map[*word].get() != 0) else {
+            return 0;
+        };
+        let bin = word * WORD_BITS + self.map[word].get().ilog2() as usize;
+        let (mut longest, mut next) = (0, self.heads[bin].get());
+        for _ in 0..SCAN_MAX {
+            let Some(chunk) = next else { break };
+            // SAFETY: in a list, so a free chunk (T4).
+            longest = longest.max(unsafe { chunk.header() }.len());
+            // SAFETY: as above.
+            next = unsafe { chunk.next() };
+        }
+        longest
+    }
+
     /// The first chunk of a bin, and whether the map of bits says that there is one.
     pub(super) fn bin(&self, bin: usize) -> (Option<Chunk>, bool) {
         let (word, bit) = (bin / WORD_BITS, bin % WORD_BITS);

@@ -29,7 +29,9 @@ pub struct TlsfStats {
     pub holes: usize,
     /// What was never used, or came back in one piece with it.
     pub top: usize,
-    /// The largest block that certainly can be had: that of the top or of the largest hole.
+    /// The largest block that certainly can be had, at an alignment of 16 (8 on 32 bits): that of the top,
+    /// or of the largest hole that a search of bounded time finds. One that is larger by less than an eighth
+    /// may lie behind it.
     pub largest: usize,
 }
 
@@ -37,7 +39,6 @@ impl TlsfHeap<'_> {
     /// Walks over all chunks and tells what they are; takes time for each.
     pub fn stats(&self) -> TlsfStats {
         let mut stats = TlsfStats { top: self.room(), ..TlsfStats::default() };
-        let mut longest = stats.top;
         let mut chunk = self.base.get();
         while chunk != self.top.get() {
             // SAFETY: before the top, so a chunk (T2).
@@ -45,7 +46,6 @@ impl TlsfHeap<'_> {
             if header.is_free() {
                 stats.hole_count += 1;
                 stats.holes += header.len();
-                longest = longest.max(header.len());
             } else {
                 stats.block_count += 1;
                 stats.used += header.len();
@@ -53,7 +53,7 @@ impl TlsfHeap<'_> {
             // SAFETY: a chunk ends in the buffer (T2).
             chunk = unsafe { chunk.after(header.len()) };
         }
-        stats.largest = longest.saturating_sub(HEADER_LEN);
+        stats.largest = stats.top.max(self.lists.longest()).saturating_sub(HEADER_LEN);
         stats
     }
 
