@@ -16,20 +16,9 @@ use crate::local::{LOCAL_CHUNK_LEN, LocalArena};
 use crate::values::{Source, impl_values};
 use crate::{ArenaBox, Reset, poison};
 
-/// What stands at the start of each chunk.
-struct Header {
-    /// The chunk that was the newest one before this. Written before the chunk is published, never after.
-    older: Cell<*mut Header>,
-    /// Length of the chunk in bytes, this header included. Grows; changed only by who set `is_extending`.
-    len: AtomicUsize,
-    /// Offset of the first free byte.
-    end: AtomicUsize,
-    /// Whether a thread is making the chunk longer. Nobody waits for it.
-    is_extending: AtomicBool,
-}
+mod chunk;
 
-const HEADER_LEN: usize = size_of::<Header>();
-const CHUNK_ALIGN: usize = align_of::<Header>();
+use chunk::{CHUNK_ALIGN, HEADER_LEN, Header, at, bump, first_byte, header, layout};
 
 /// An arena that many threads use at once, without a lock: a request moves the end of the newest chunk by
 /// one atomic operation.
@@ -70,10 +59,6 @@ unsafe impl<A: Allocator + Send> Send for SharedArena<A> {}
 // SAFETY: what threads share are atomics, headers that do not change once they are published, and the
 // backing, which may be shared by the bound.
 unsafe impl<A: Allocator + Sync> Sync for SharedArena<A> {}
-
-fn layout(len: usize) -> Result<Layout, AllocError> {
-    Layout::from_size_align(len, CHUNK_ALIGN).map_err(|_| AllocError)
-}
 
 #[cfg(feature = "alloc")]
 impl SharedArena {
@@ -458,50 +443,6 @@ impl<A: Allocator> SharedArena<A> {
         // them. Acquire: that is what a growth needs. Pair with those in `bump` and here.
         // Relaxed: on failure nothing is read.
         header.end.compare_exchange(from, to, AcqRel, Relaxed).is_ok()
-    }
-}
-
-/// The header of a chunk of this arena, which is live as long as anybody has the arena.
-fn header<'h>(chunk: NonNull<Header>) -> &'h Header {
-    // SAFETY: a live chunk starts with its header, which is initialised; shared only. It is private, and
-    // every caller uses it only while the chunk is in the list or its own.
-    unsafe { chunk.as_ref() }
-}
-
-/// The first byte that blocks can have.
-fn first_byte(chunk: NonNull<Header>) -> NonNull<u8> {
-    at(chunk, HEADER_LEN)
-}
-
-/// The byte at an offset in a chunk, which is at most its length.
-fn at(chunk: NonNull<Header>, offset: usize) -> NonNull<u8> {
-    // SAFETY: within the chunk, or its end (the sentence above, at each caller).
-    unsafe { chunk.cast::<u8>().add(offset) }
-}
-
-/// Takes a block from a chunk, if that has room.
-#[inline]
-fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>> {
-    let header = header(chunk);
-    let base = chunk.addr().get();
-    // Acquire: what was added to the chunk is there. Pairs with the Release in `resize`.
-    let limit = base.wrapping_add(header.len.load(Acquire));
-    // Relaxed: only the number is used until it is taken.
-    let mut end = header.end.load(Relaxed);
-    loop {
-        let start = growth::place(base.wrapping_add(end), limit, layout.size(), layout.align())?;
-        let offset = start.wrapping_sub(base);
-        // Acquire: the bytes may have been given back by another thread, and what that did to them has
-        // happened. Pairs with the Release in `move_end`; requests in between are of its sequence.
-        // Relaxed: on failure only the number is used.
-        match header.end.compare_exchange_weak(end, offset + layout.size(), Acquire, Relaxed) {
-            Ok(_) => {
-                let block = at(chunk, offset);
-                poison::allow(block, layout.size());
-                return Some(block);
-            }
-            Err(now) => end = now,
-        }
     }
 }
 

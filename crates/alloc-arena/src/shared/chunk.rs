@@ -1,0 +1,79 @@
+//! A chunk of a shared arena in memory, and how threads take blocks of it.
+
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::ptr::NonNull;
+
+use alloc_core::AllocError;
+use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed};
+use alloc_core::sync::atomic::{AtomicBool, AtomicUsize};
+
+use crate::{growth, poison};
+
+/// What stands at the start of each chunk.
+pub(super) struct Header {
+    /// The chunk that was the newest one before this. Written before the chunk is published, never after.
+    pub(super) older: Cell<*mut Header>,
+    /// Length of the chunk in bytes, this header included. Grows; changed only by who set `is_extending`.
+    pub(super) len: AtomicUsize,
+    /// Offset of the first free byte.
+    pub(super) end: AtomicUsize,
+    /// Whether a thread is making the chunk longer. Nobody waits for it.
+    pub(super) is_extending: AtomicBool,
+}
+
+pub(super) const HEADER_LEN: usize = size_of::<Header>();
+pub(super) const CHUNK_ALIGN: usize = align_of::<Header>();
+
+/// The layout of a chunk.
+///
+/// # Errors
+///
+/// [`AllocError`] if no layout has so many bytes.
+pub(super) fn layout(len: usize) -> Result<Layout, AllocError> {
+    Layout::from_size_align(len, CHUNK_ALIGN).map_err(|_| AllocError)
+}
+
+/// The header of a chunk of this arena, which is live as long as anybody has the arena.
+pub(super) fn header<'h>(chunk: NonNull<Header>) -> &'h Header {
+    // SAFETY: a live chunk starts with its header, which is initialised; shared only. It is private, and
+    // every caller uses it only while the chunk is in the list or its own.
+    unsafe { chunk.as_ref() }
+}
+
+/// The first byte that blocks can have.
+pub(super) fn first_byte(chunk: NonNull<Header>) -> NonNull<u8> {
+    at(chunk, HEADER_LEN)
+}
+
+/// The byte at an offset in a chunk, which is at most its length.
+pub(super) fn at(chunk: NonNull<Header>, offset: usize) -> NonNull<u8> {
+    // SAFETY: within the chunk, or its end (the sentence above, at each caller).
+    unsafe { chunk.cast::<u8>().add(offset) }
+}
+
+/// Takes a block from a chunk, if that has room.
+#[inline]
+pub(super) fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>> {
+    let header = header(chunk);
+    let base = chunk.addr().get();
+    // Acquire: what was added to the chunk is there. Pairs with the Release in `resize`.
+    let limit = base.wrapping_add(header.len.load(Acquire));
+    // Relaxed: only the number is used until it is taken.
+    let mut end = header.end.load(Relaxed);
+    loop {
+        let start = growth::place(base.wrapping_add(end), limit, layout.size(), layout.align())?;
+        let offset = start.wrapping_sub(base);
+        // Acquire: the bytes may have been given back by another thread, and what that did to them has
+        // happened. Pairs with the Release in `move_end`; requests in between are of its sequence.
+        // Relaxed: on failure only the number is used.
+        match header.end.compare_exchange_weak(end, offset + layout.size(), Acquire, Relaxed) {
+            Ok(_) => {
+                let block = at(chunk, offset);
+                poison::allow(block, layout.size());
+                return Some(block);
+            }
+            Err(now) => end = now,
+        }
+    }
+}
