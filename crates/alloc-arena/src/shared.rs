@@ -107,6 +107,9 @@ impl<A: Allocator> SharedArena<A> {
     /// `usize::MAX` is no limit. Chunks that are there already stay, also if they are more. Local arenas take
     /// their chunks from these.
     ///
+    /// A chunk counts from when a thread begins to make it. Nobody waits for that: where the limit leaves no
+    /// other, another thread's request is refused in the meantime, also if the chunk will have room for it.
+    ///
     /// ```
     /// use alloc_arena::SharedArena;
     ///
@@ -309,15 +312,33 @@ impl<A: Allocator> SharedArena<A> {
         }
     }
 
-    /// Takes a block where there is no room for it yet: in the newest chunk, made longer, or in another one; as
-    /// long as the arena likes, or, where the backing refuses that, as long as the block needs.
+    /// Takes a block where there is no room for it yet.
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let needed = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, layout.size(), layout.align());
         let needed = needed.ok_or(AllocError)?;
-        // Acquire: pairs with the Release in `publish`: the header is written.
-        let newest = NonNull::new(self.newest.load(Acquire));
+        // Acquire, also below: pairs with the Release in `publish`: the header is written.
+        let mut newest = NonNull::new(self.newest.load(Acquire));
+        loop {
+            let block = self.alloc_beyond(newest, needed, layout);
+            let now = NonNull::new(self.newest.load(Acquire));
+            // What was refused to this thread may have been given to another one, which has made room.
+            if block.is_ok() || now == newest {
+                return block;
+            }
+            newest = now;
+        }
+    }
+
+    /// Takes a block with more memory of the backing: in the newest chunk, made longer, or in another one; as
+    /// long as the arena likes, or, where the backing refuses that, as long as the block needs.
+    fn alloc_beyond(
+        &self,
+        newest: Option<NonNull<Header>>,
+        needed: usize,
+        layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
         if let Some(block) = newest.and_then(|chunk| self.extend(chunk, layout, self.growth)) {
             return Ok(block);
         }

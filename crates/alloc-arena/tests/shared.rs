@@ -2,11 +2,12 @@
 #![cfg(all(feature = "alloc", not(loom)))]
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use alloc_arena::{Growth, Reset, SharedArena};
-use alloc_core::{AllocError, Allocator, AllocatorExt, Counting, Layout, Limited, forward};
+use alloc_core::{AllocError, Allocator, AllocatorExt, Counting, Global, Layout, Limited, forward};
 use alloc_fixed::SharedFixedBuffer;
 use alloc_testing::hostile::Backing;
 use std::ptr::NonNull;
@@ -134,6 +135,39 @@ fn threads_keep_the_limit_together() {
     });
     assert!(9_800 < arena.reserved() && arena.reserved() <= 10_000, "{arena:?}");
     assert_eq!(arena.reserved(), watched.used());
+}
+
+/// A backing that gives memory once, to the second of two requests at once, and refuses the first when the
+/// other thread is done. There is one thread here: the other one is the backing itself.
+struct Faster(Global);
+
+static CONTENDED: LazyLock<SharedArena<Faster>> =
+    LazyLock::new(|| SharedArena::over(Faster(Global)).with_growth(Growth::fixed(1000)));
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all promises by forwarding to one that keeps them; a request may be refused.
+unsafe impl Allocator for Faster {
+    forward!(self.0; except raw_alloc);
+
+    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        match REQUESTS.fetch_add(1, Relaxed) {
+            0 => {
+                assert_eq!(*CONTENDED.put(1u64).unwrap(), 1);
+                Err(AllocError)
+            }
+            1 => self.0.raw_alloc(layout),
+            _ => Err(AllocError),
+        }
+    }
+}
+
+/// A thread that the backing refuses a chunk takes its block of the one that another thread has got.
+#[test]
+fn a_refused_thread_looks_for_what_others_got() {
+    assert_eq!(*CONTENDED.put(2u64).unwrap(), 2);
+    assert_eq!((CONTENDED.used(), CONTENDED.reserved()), (16, 1000));
+    assert!(CONTENDED.put([0u8; 1000]).is_err());
+    assert_eq!(CONTENDED.reserved(), 1000);
 }
 
 /// A backing that can be switched off.
