@@ -5,7 +5,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 use alloc_core::AllocError;
-use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed};
+use alloc_core::sync::atomic::Ordering::{AcqRel, Acquire};
 use alloc_core::sync::atomic::{AtomicBool, AtomicUsize};
 
 use crate::{growth, poison};
@@ -57,17 +57,22 @@ pub(super) fn at(chunk: NonNull<Header>, offset: usize) -> NonNull<u8> {
 pub(super) fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>> {
     let header = header(chunk);
     let base = chunk.addr().get();
-    // Acquire: what was added to the chunk is there. Pairs with the Release in `resize`.
-    let limit = base.wrapping_add(header.len.load(Acquire));
-    // Relaxed: only the number is used until it is taken.
-    let mut end = header.end.load(Relaxed);
+    // Acquire, also on failure below: who moved the end there had seen a chunk so long, and so does this thread
+    // by the next load: the end never lies behind `limit`. Pairs with the Release in `move_end` and below.
+    let mut end = header.end.load(Acquire);
     loop {
-        let start = growth::place(base.wrapping_add(end), limit, layout.size(), layout.align())?;
+        // Acquire: what was added to the chunk is there. Pairs with the Release in `resize`.
+        let limit = base.wrapping_add(header.len.load(Acquire));
+        let cursor = base.wrapping_add(end);
+        // What `place` needs. The models check it.
+        #[cfg(loom)]
+        assert!(cursor <= limit, "the end lies behind the chunk: {end}");
+        let start = growth::place(cursor, limit, layout.size(), layout.align())?;
         let offset = start.wrapping_sub(base);
         // Acquire: the bytes may have been given back by another thread, and what that did to them has
         // happened. Pairs with the Release in `move_end`; requests in between are of its sequence.
-        // Relaxed: on failure only the number is used.
-        match header.end.compare_exchange_weak(end, offset + layout.size(), Acquire, Relaxed) {
+        // Release: of the length; pairs with the Acquire above.
+        match header.end.compare_exchange_weak(end, offset + layout.size(), AcqRel, Acquire) {
             Ok(_) => {
                 let block = at(chunk, offset);
                 poison::allow(block, layout.size());
