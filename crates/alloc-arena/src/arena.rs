@@ -528,7 +528,10 @@ unsafe impl<A: Allocator> Allocator for Arena<A> {
             unsafe { self.lower(end) };
         } else {
             self.cursor.set(end);
-            poison::allow(block, new_size);
+            // SAFETY: the old end of the block.
+            let added = unsafe { block.add(layout.size()) };
+            // No more: the block may be a chunk of another arena, which forbids what it likes of it.
+            poison::allow(added, new_size - layout.size());
         }
         true
     }

@@ -502,7 +502,10 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
         let is_grown = self.move_end(start.wrapping_add(layout.size()), end)
             || self.grow_last_slow(block, layout.size(), new_size);
         if is_grown {
-            poison::allow(block, new_size);
+            // SAFETY: the old end of the block.
+            let added = unsafe { block.add(layout.size()) };
+            // No more: the block may be a chunk of a local arena, which forbids what it likes of it.
+            poison::allow(added, new_size - layout.size());
         }
         is_grown
     }

@@ -8,7 +8,7 @@ mod address {
     use std::env;
     use std::process::Command;
 
-    use alloc_arena::{Arena, Reset, SharedArena};
+    use alloc_arena::{Arena, Growth, Reset, SharedArena};
     use alloc_core::AllocatorExt;
 
     const FAULT: &str = "ALLOC_ARENA_FAULT";
@@ -56,6 +56,17 @@ mod address {
                 let text = shared.put_str("text").unwrap();
                 read(text.as_ptr().wrapping_add(text.len()));
             }
+            "local, freed" => {
+                let local = shared.local_with_growth(Growth::fixed(100));
+                let freed = (&local).create(1u64).unwrap();
+                let addr = (&raw const *freed).cast();
+                let last = (&local).create(2u64).unwrap();
+                drop(freed);
+                // The chunk, which is the shared arena's last block, grows where it is.
+                local.put([0u8; 200]).unwrap();
+                drop(last);
+                read(addr);
+            }
             "none" => {
                 for round in 0..50 {
                     let items = arena.put_iter(0..round * 7).unwrap();
@@ -79,7 +90,7 @@ mod address {
         if let Ok(which) = env::var(FAULT) {
             return fault(&which);
         }
-        let shared = ["shared, freed", "shared, reset", "shared, behind"];
+        let shared = ["shared, freed", "shared, reset", "shared, behind", "local, freed"];
         for which in ["freed", "reset", "rewound", "behind", "none"].into_iter().chain(shared) {
             let mut child = Command::new(env::current_exe().unwrap());
             child.args(["--exact", "address::late_uses_are_reported"]).env(FAULT, which);
