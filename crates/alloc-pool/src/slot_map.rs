@@ -25,8 +25,8 @@ impl Handle {
         (self.generation.get() as u64) << 32 | self.index as u64
     }
 
-    /// Returns the handle that became this number; `None` if none did. A number that was made up is a
-    /// stale handle at worst.
+    /// Returns the handle that became this number; `None` if none can have. One of a number that was made up
+    /// leads to nothing, or to a value that is there, as another map's handle does.
     #[inline]
     pub const fn from_bits(bits: u64) -> Option<Self> {
         match NonZero::new((bits >> 32) as u32) {
