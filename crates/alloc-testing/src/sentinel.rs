@@ -13,6 +13,11 @@ mod scope;
 mod watch;
 mod count;
 mod frozen;
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "threads belong to regions by themselves on Linux alone")
+)]
+mod ending;
 mod region;
 mod wipe;
 mod leaks;

@@ -140,6 +140,8 @@ unsafe extern "C-unwind" fn begin(package: *mut c_void) -> *mut c_void {
     let memory = unsafe { Box::from_raw(package.cast::<core::mem::MaybeUninit<Package>>()) };
     thread::aside(|| drop(black_box(memory)));
     thread::with(|thread| thread.region.set(Some(region)));
+    // SAFETY: no preconditions.
+    region.known.enter(unsafe { libc::gettid() });
     if let Some(key) = KEY.get() {
         // SAFETY: a key that is never deleted.
         unsafe { libc::pthread_setspecific(*key, ptr::from_ref(region).cast()) };
@@ -173,13 +175,16 @@ unsafe extern "C" fn end(region: *mut c_void) {
     // SAFETY: set by `begin`; regions are never freed.
     let region = unsafe { &*region.cast_const().cast::<Region>() };
     thread::with(|thread| thread.region.set(None));
+    // SAFETY: no preconditions.
+    region.known.leave(unsafe { libc::gettid() });
     wipe_stack();
     leave(region);
 }
 
 /// A thread belongs to the region no more.
 fn leave(region: &Region) {
-    // Release: what the thread did comes before; pairs with nothing that relies on it but `users`.
+    // Release: what the thread did comes before, the wipe of its stack, too; pairs with the Acquire of
+    // `ending::await_threads`.
     region.threads.fetch_sub(1, Release);
     region.remove_user();
 }

@@ -1,13 +1,13 @@
 //! What code leaks that allocates from the global allocator, with the threads that it starts.
 
 use core::sync::atomic::Ordering::Relaxed;
-use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use alloc_gpa::process::SearchError;
 use alloc_gpa::{Finding, LeakKind, Leaks};
 
+use super::ending::{PATIENCE, PAUSE, await_threads};
 use super::region::{self, Region};
 use super::wipe::wipe_stack;
 use super::{require, text, thread};
@@ -116,9 +116,6 @@ impl Drop for LeakCheck {
 
 /// How often leaks are looked for, at least, before any is told.
 const SEARCH_COUNT: u32 = 2;
-/// How long threads of the region that are ending have for it.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// What there is to say against the code of a region, if anything. The thread is aside.
 #[inline(never)]
@@ -165,6 +162,10 @@ fn verdict(region: &Region) -> Option<String> {
 ///
 /// Why it could not look.
 fn search(region: &Region) -> Result<Option<Leaks>, SearchError> {
+    if region.heap().detect_leaks().count == 0 {
+        return Ok(None);
+    }
+    await_threads(region);
     let start = Instant::now();
     let mut count = 0;
     loop {

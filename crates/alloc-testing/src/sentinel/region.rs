@@ -26,6 +26,7 @@ use alloc_core::{Allocator, UnsizedFree};
 use alloc_gpa::Gpa;
 
 use super::armed::Fill;
+use super::ending::Known;
 use super::{ARMED, thread};
 
 /// A region, open or to be used again.
@@ -38,6 +39,7 @@ pub(super) struct Region {
     users: AtomicUsize,
     /// Threads that belong to it, without the test's own.
     pub(super) threads: AtomicUsize,
+    pub(super) known: Known,
     /// Who works on a block without being a user.
     helpers: AtomicUsize,
     has_ended: AtomicBool,
@@ -109,6 +111,7 @@ fn push() -> &'static Region {
         id: AtomicUsize::new(0),
         users: AtomicUsize::new(0),
         threads: AtomicUsize::new(0),
+        known: Known::new(),
         helpers: AtomicUsize::new(0),
         has_ended: AtomicBool::new(false),
         heap: UnsafeCell::new(None),
