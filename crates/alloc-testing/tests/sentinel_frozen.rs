@@ -24,6 +24,8 @@ fn main() -> ExitCode {
         Trial::test("what_keeps_to_it_ends_well", keeps_to_it),
         Trial::test("threads_are_frozen_too", freezes_threads),
         Trial::test("a_panic_is_told_as_ever", panics),
+        Trial::test("a_region_of_all_threads_asks_other_threads", asks_other_threads),
+        Trial::test("a_region_of_all_threads_is_in_no_outer_hole", is_in_no_hole),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -79,6 +81,20 @@ fn run_program(program: &str) {
             let _frozen = forbid_after("the start-up", OnAlloc::Exit(80));
             panic!("the program's own {}", 1);
         }
+        "others" => {
+            let (start, wait) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                wait.recv().unwrap();
+                serve(6)
+            });
+            NoAlloc::new().all_threads().check(|| {
+                permit_alloc(|| start.send(()).unwrap());
+                permit_alloc(|| thread.join().unwrap());
+            });
+        }
+        "hole" => permit_alloc(|| {
+            NoAlloc::new().all_threads().check(|| drop(black_box(Box::new([1u8; 9]))));
+        }),
         other => panic!("no program {other}"),
     }
 }
@@ -143,4 +159,19 @@ fn panics() -> Result<(), Failed> {
     let (output, text) = run("panic");
     check(output.status.code() == Some(101), "the status is a panic's", &text)?;
     check(text.contains("the program's own 1"), "it is told", &text)
+}
+
+/// Among other tests' threads this could not be seen.
+fn asks_other_threads() -> Result<(), Failed> {
+    let (output, text) = run("others");
+    check(output.status.code() == Some(101), "the status is a panic's", &text)?;
+    check(text.contains(" in a region without; the first: "), "it is told", &text)
+}
+
+/// The innermost region decides, whatever surrounds it.
+fn is_in_no_hole() -> Result<(), Failed> {
+    let (output, text) = run("hole");
+    check(output.status.code() == Some(101), "the status is a panic's", &text)?;
+    let says = "2 heap operations in a region without; the first: an allocation of 9 bytes";
+    check(text.contains(says), "it says what", &text)
 }

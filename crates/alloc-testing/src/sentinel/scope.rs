@@ -129,7 +129,8 @@ impl NoAlloc {
                 let what = watch::What::Forbid { frees: self.frees, phase, policy };
                 let watched = watch::Watched::begin(what);
                 let told = Told(|| watched.offences());
-                let result = code();
+                // The calling thread may be in a hole of an outer region: the innermost one decides.
+                let result = Scope::new(Kind::Forbids(self.frees)).run(code);
                 told.tell();
                 result
             }
