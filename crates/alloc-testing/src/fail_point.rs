@@ -50,9 +50,24 @@ impl TrippedPoint {
 /// Which points an arming is about.
 #[derive(Debug)]
 enum Which {
-    /// Those whose full name is this one or ends in it, behind `::`.
-    Named(String),
+    Named(Name),
     Any,
+}
+
+/// A name that a test wrote.
+#[derive(Debug)]
+struct Name {
+    written: String,
+    /// The full name; none where points are not known: then all those are meant that it is the end of.
+    full: Option<&'static str>,
+}
+
+impl Name {
+    /// Whether it may mean this point: it is the full name, or its end behind `::`.
+    fn may_mean(written: &str, point: &FailPoint) -> bool {
+        let rest = point.name().strip_suffix(written);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
+    }
 }
 
 /// What is armed.
@@ -100,10 +115,8 @@ impl Which {
     fn is_about(&self, point: &FailPoint) -> bool {
         match self {
             Self::Any => true,
-            Self::Named(name) => {
-                let rest = point.name().strip_suffix(name.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("::"))
-            }
+            Self::Named(Name { full: Some(full), .. }) => point.name() == *full,
+            Self::Named(Name { written, full: None }) => Name::may_mean(written, point),
         }
     }
 }
@@ -208,14 +221,17 @@ impl FailPoints {
     #[track_caller]
     pub fn and_with(mut self, name: &str, rule: Fail) -> Self {
         let is_sized = matches!(rule, Fail::Size(_) | Fail::SizeAtLeast(_));
-        let is_known =
+        let found =
             if is_sized { Err("a fail point asks for no bytes".into()) } else { find(name) };
-        if let Err(why) = is_known {
-            // What else is armed shall not be told to be idle, too.
-            self.armings.drain(..).for_each(|arming| remove(&arming));
-            panic!("{why}");
-        }
-        let arming = Arming::new(Which::Named(name.to_owned()), rule);
+        let full = match found {
+            Ok(full) => full,
+            Err(why) => {
+                // What else is armed shall not be told to be idle, too.
+                self.armings.drain(..).for_each(|arming| remove(&arming));
+                panic!("{why}");
+            }
+        };
+        let arming = Arming::new(Which::Named(Name { written: name.to_owned(), full }), rule);
         push(&arming);
         self.armings.push(arming);
         self
@@ -253,7 +269,9 @@ impl FailPoints {
         }
         self.armings.iter().for_each(remove);
         let idle = self.armings.iter().find(|arming| arming.tripped_count.load(Relaxed) == 0)?;
-        let (Which::Named(name), hits) = (&idle.which, idle.hits.load(Relaxed)) else {
+        let (Which::Named(Name { written: name, .. }), hits) =
+            (&idle.which, idle.hits.load(Relaxed))
+        else {
             return None;
         };
         Some(match hits {
@@ -354,23 +372,30 @@ fn remove(arming: &Arc<Arming>) {
     });
 }
 
-/// Notes all points of this name as armed by a test; why it names none, or several.
-fn find(name: &str) -> Result<(), String> {
-    let which = Which::Named(name.to_owned());
-    let found: Vec<&FailPoint> =
-        alloc_core::fail_points().filter(|point| which.is_about(point)).collect();
-    let mut names: Vec<&str> = found.iter().map(|point| point.name()).collect();
+/// Notes all points of this name as armed by a test, and returns its full form, where points are known;
+/// why it names none, or several.
+fn find(name: &str) -> Result<Option<&'static str>, String> {
+    let mut names: Vec<&'static str> = alloc_core::fail_points()
+        .filter(|point| Name::may_mean(name, point))
+        .map(FailPoint::name)
+        .collect();
     names.sort_unstable();
     names.dedup();
-    if 1 < names.len() && !names.contains(&name) {
-        return Err(format!("fail point {name}: it may be any of {}", names.join(", ")));
-    }
-    if found.is_empty() && cfg!(all(target_os = "linux", not(miri))) {
-        let mut known: Vec<&str> = alloc_core::fail_points().map(FailPoint::name).collect();
-        known.sort_unstable();
-        known.dedup();
-        return Err(format!("no fail point is called {name}; there are: {}", known.join(", ")));
-    }
-    found.iter().for_each(|point| point.note_armed());
-    Ok(())
+    // A full name means itself, though it be the end of another one.
+    let exact = names.iter().copied().find(|full| *full == name);
+    let full = match (exact, &names[..]) {
+        (Some(full), _) | (None, &[full]) => full,
+        (None, []) if cfg!(all(target_os = "linux", not(miri))) => {
+            let mut known: Vec<&str> = alloc_core::fail_points().map(FailPoint::name).collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(format!("no fail point is called {name}; there are: {}", known.join(", ")));
+        }
+        (None, []) => return Ok(None),
+        (None, _) => {
+            return Err(format!("fail point {name}: it may be any of {}", names.join(", ")));
+        }
+    };
+    alloc_core::fail_points().filter(|point| point.name() == full).for_each(FailPoint::note_armed);
+    Ok(Some(full))
 }

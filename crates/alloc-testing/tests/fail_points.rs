@@ -168,6 +168,26 @@ fn a_name_is_that_of_one_point() {
     assert_eq!(store::store(), Err(Error::Header));
 }
 
+/// Points by hand, one of whose full names is the end of the other's.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn a_full_name_means_itself_alone() {
+    use alloc_core::FailPoint;
+    static SHORT: FailPoint = FailPoint::new("parts::read", "", 1);
+    static LONG: FailPoint = FailPoint::new("whole::parts::read", "", 2);
+    // SAFETY: the section holds references of this type.
+    #[used]
+    #[unsafe(link_section = "alloc_fail_points")]
+    static ENTRIES: [&FailPoint; 2] = [&SHORT, &LONG];
+    let hits = || ENTRIES.map(FailPoint::hit);
+    let points = FailPoints::arm("parts::read");
+    assert_eq!(hits(), [true, false]);
+    points.finish();
+    assert!(
+        message(|| drop(FailPoints::arm("read"))).contains("it may be any of parts::read, whole")
+    );
+}
+
 /// Code that leaks if a fail point fails, and if nothing else does.
 fn leaks_at_a_point(gpa: &FailureAllocator) -> Result<(), Error> {
     let buffer = ManuallyDrop::new(gpa.alloc_fill(16, 0u8)?);
@@ -237,7 +257,7 @@ fn points_that_no_test_arms_are_listed_at_exit() {
         String::from_utf8(output.stderr).unwrap()
     };
     let text = run("list");
-    assert!(text.contains("5 fail points, 3 armed by a test\n"), "{text}");
+    assert!(text.contains("7 fail points, 3 armed by a test\n"), "{text}");
     assert!(text.contains("no test arms fail_points::store::store::forgotten at "), "{text}");
     assert!(text.contains("fail_points.rs:") && text.contains("(never reached)\n"), "{text}");
     assert!(!text.contains("no test arms fail_points::load"), "{text}");
@@ -247,7 +267,7 @@ fn points_that_no_test_arms_are_listed_at_exit() {
     assert_eq!(run(file.to_str().unwrap()), "");
     run(file.to_str().unwrap());
     let lines = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(lines.lines().count(), 10, "appended: {lines}");
+    assert_eq!(lines.lines().count(), 14, "appended: {lines}");
     let armed = lines.lines().find(|line| line.starts_with("fail_points::load::load::body\t"));
     assert!(armed.is_some_and(|line| line.ends_with("\tarmed\treached")), "{lines}");
     assert!(lines.contains("store::forgotten\t") && lines.contains("\tunarmed\tunreached\n"));
