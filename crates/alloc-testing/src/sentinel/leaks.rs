@@ -25,6 +25,10 @@ use super::{require, text, thread};
 /// that the code was first to use does not count. The search looks at all memory for words that are
 /// addresses of blocks; it asks again until it is sure, as threads that are just ending still hold some.
 ///
+/// What another thread holds in nothing but its registers is not seen: in optimised builds a thread that waits in a
+/// system call may keep its only pointer to a block there, and the block counts as lost. Let threads end before the
+/// code returns, or hand the block to `core::hint::black_box` by reference.
+///
 /// What goes wrong with the region's blocks fails the test, too: double frees, wrong layouts, writes past
 /// the end or after the free, with their stacks.
 ///
