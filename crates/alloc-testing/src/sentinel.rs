@@ -14,8 +14,13 @@ mod watch;
 mod count;
 mod frozen;
 #[cfg_attr(
-    not(target_os = "linux"),
-    allow(dead_code, reason = "threads belong to regions by themselves on Linux alone")
+    not(all(
+        target_os = "linux",
+        target_env = "gnu",
+        not(target_feature = "crt-static"),
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "elsewhere threads belong to no region by themselves")
 )]
 mod ending;
 mod region;
@@ -25,12 +30,14 @@ mod text;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
+    not(target_feature = "crt-static"),
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod inherit;
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
+    not(target_feature = "crt-static"),
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 #[path = "sentinel/elsewhere.rs"]
@@ -64,7 +71,7 @@ pub use scope::{NoAlloc, assert_no_alloc, permit_alloc};
 /// While nothing is watched, a call costs a load, a compare and a branch more than the system's own: 7
 /// instructions for an allocation and its free, of 159 (callgrind, `examples/sentinel_cost.rs`).
 ///
-/// On Linux with glibc (x86-64, AArch64) a program with a `Sentinel`, and no other, gets a
+/// On Linux with glibc as a shared library (x86-64, AArch64) a program with a `Sentinel`, and no other, gets a
 /// `pthread_create` that passes a region of [`check_leaks`] on to new threads; elsewhere they are
 /// outside of it, unless they [`adopt`](Tag::adopt) its tag.
 ///
