@@ -65,7 +65,8 @@ impl Growth {
         Self { rule: Rule::Exact, len_max: usize::MAX }
     }
 
-    /// The same rule, but no chunk is longer than `len` bytes, unless a request needs it.
+    /// The same rule, but no chunk is made longer than `len` bytes, unless a request needs it. One that the
+    /// backing makes longer where it is grows past that by what the request lacks.
     #[must_use]
     pub const fn at_most(self, len: usize) -> Self {
         Self { len_max: len, ..self }

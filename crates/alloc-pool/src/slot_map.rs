@@ -59,7 +59,7 @@ const NONE: u32 = u32::MAX;
 /// leads to nothing.
 ///
 /// Costs: all constant, but `insert` when the map is full, which moves all values. An entry whose
-/// generations are used up (2^31 values later) is never used again.
+/// generations are used up (2^31 values later) is never used again; `capacity` and `reserve` still count it.
 ///
 /// ```
 /// use alloc_core::Global;
@@ -155,7 +155,10 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     #[cold]
     #[inline(never)]
     fn grow_slow(&mut self) -> Result<(), AllocError> {
-        self.grow(self.capacity().saturating_mul(2).max(8))
+        /// `NONE` is no index. With so many entries `grow` refuses.
+        const CAPACITY_MAX: usize = NONE as usize - 1;
+        let doubled = self.capacity().saturating_mul(2).max(8);
+        self.grow(doubled.min(CAPACITY_MAX.max(self.capacity() + 1)))
     }
 
     /// Makes room for `capacity` entries in all, which is more than there are.
