@@ -240,6 +240,46 @@ impl Gpa {
         NonZeroUsize::new(self.heap_or_map()?.id()).ok_or(AllocError)
     }
 
+    /// Gives a block another size, and may move it, as [`realloc_unsized`](UnsizedFree::realloc_unsized),
+    /// and tells if `layout` is not the block's: what a global allocator over this one needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`realloc_unsized`](UnsizedFree::realloc_unsized).
+    ///
+    /// # Safety
+    ///
+    /// As [`realloc_unsized`](UnsizedFree::realloc_unsized).
+    #[doc(hidden)]
+    pub unsafe fn realloc_claimed(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        new_layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        // SAFETY: this function's contract.
+        unsafe { self.realloc_as(block, Some(layout), new_layout) }
+    }
+
+    /// Gives a block another size. `claimed` is the layout that the caller says it has, if it says one.
+    ///
+    /// # Safety
+    ///
+    /// As [`realloc_unsized`](UnsizedFree::realloc_unsized).
+    unsafe fn realloc_as(
+        &self,
+        block: NonNull<u8>,
+        claimed: Option<Layout>,
+        new_layout: Layout,
+    ) -> Result<NonNull<u8>, AllocError> {
+        if self.is_systems(block) {
+            // SAFETY: live, by the caller's contract, and in no heap: the system's.
+            return unsafe { Self::realloc_systems(block, new_layout) };
+        }
+        let heap = self.heap_or_map()?;
+        with_stack(heap, |here| heap.realloc(block, claimed, new_layout, here))
+    }
+
     /// Counts what is live now by the stack that allocated it: the difference of two snapshots says
     /// what grew in between. See [`Snapshot`] for an example.
     ///
@@ -495,12 +535,8 @@ unsafe impl UnsizedFree for Gpa {
         block: NonNull<u8>,
         new_layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
-        if self.is_systems(block) {
-            // SAFETY: live, by the caller's contract, and in no heap: the system's.
-            return unsafe { Self::realloc_systems(block, new_layout) };
-        }
-        let heap = self.heap_or_map()?;
-        with_stack(heap, |here| heap.realloc(block, None, new_layout, here))
+        // SAFETY: this function's contract.
+        unsafe { self.realloc_as(block, None, new_layout) }
     }
 }
 
