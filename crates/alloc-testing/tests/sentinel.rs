@@ -1,5 +1,6 @@
 //! The global sentinel: each verb with a fault that it must tell, and the same without the fault.
 
+use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
@@ -366,6 +367,40 @@ fn misuse_is_told() {
         })
     });
     assert!(report.contains("write past the end"), "{report}");
+}
+
+/// A layout that the block does not have is told by `realloc`, too, which takes the block for what it is.
+#[test]
+fn a_wrong_layout_is_told() {
+    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+    let (right, wrong) = (layout(24), layout(20));
+    let mut line = 0;
+    let mut resize = |claimed, new_size| {
+        check_leaks(|| {
+            // SAFETY: the size is not zero.
+            let block = unsafe { alloc(right) };
+            // SAFETY: as many bytes as were asked for.
+            unsafe { block.write_bytes(7, right.size()) };
+            line = line!() + 2;
+            // SAFETY: of no consequence if wrong: the region's heap knows the block's own layout.
+            let block = unsafe { realloc(black_box(block), claimed, new_size) };
+            let kept_len = right.size().min(new_size);
+            // SAFETY: as many bytes as were kept.
+            let kept = unsafe { std::slice::from_raw_parts(block, kept_len) };
+            assert!(kept.iter().all(|byte| *byte == 7), "{kept:?}");
+            // SAFETY: the layout that it has now.
+            unsafe { dealloc(black_box(block), layout(new_size)) };
+        });
+        line
+    };
+    // In its slot, and as another block.
+    for new_size in [16, 4000] {
+        resize(right, new_size);
+        let report = failure(|| resize(wrong, new_size));
+        assert!(report.starts_with("check_leaks: 1 finding\nwrong size given"), "{report}");
+        assert!(report.contains("the caller says size 20 align 8"), "{report}");
+        has_line(&report, resize(right, new_size));
+    }
 }
 
 /// A leak and a panic: the panic stays, the leak is printed beside it; the region is over.

@@ -22,7 +22,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 
-use alloc_core::{Allocator, UnsizedFree};
+use alloc_core::Allocator;
 use alloc_gpa::Gpa;
 
 use super::armed::Fill;
@@ -159,7 +159,7 @@ impl Helped {
         unsafe { self.0.heap().raw_free(block, layout) };
     }
 
-    /// Gives a block another size.
+    /// Gives a block another size, and notes a layout that it does not have, or why that cannot be.
     ///
     /// # Safety
     ///
@@ -174,7 +174,7 @@ impl Helped {
             return ptr::null_mut();
         };
         // SAFETY: the caller's contract.
-        let block = unsafe { self.0.heap().realloc_unsized(block, new) };
+        let block = unsafe { self.0.heap().realloc_claimed(block, layout, new) };
         block.map_or(ptr::null_mut(), NonNull::as_ptr)
     }
 }
