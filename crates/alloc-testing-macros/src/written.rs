@@ -74,7 +74,9 @@ impl Test {
         }
         let name = &function.sig.ident;
         let call = match (&arguments.block_on, &function.sig.asyncness) {
-            (Some(block_on), Some(_)) => quote!(#block_on(#name(alloc))),
+            (Some(block_on), Some(_)) => {
+                quote!(#block_on(::alloc_testing::__private::driven(alloc, #name(alloc))))
+            }
             (None, None) => quote!(#name(alloc)),
             (None, Some(token)) => {
                 let message = "an async test needs what runs it: `#[alloc_test(block_on = PATH)]`; \
@@ -192,7 +194,7 @@ mod tests {
                     ::alloc_testing::__private::outcome(
                         ::alloc_testing::__private::settings(mine()).live_bytes(1 << 12).requests(3),
                         ::alloc_testing::__private::Awaited::Panic("boo"),
-                        |alloc| rt::block_on(name(alloc))
+                        |alloc| rt::block_on(::alloc_testing::__private::driven(alloc, name(alloc)))
                     )
                 })
             }

@@ -133,6 +133,7 @@ pub use validated::Validated;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::outcome::{Awaited, Outcome, judge, outcome, plain_outcome};
+    pub use crate::test_allocator::driven;
 
     /// The settings that a test names.
     pub fn settings(given: impl Into<crate::Settings>) -> crate::Settings {

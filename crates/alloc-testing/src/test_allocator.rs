@@ -283,7 +283,7 @@ pub fn run_with<R>(settings: impl Into<Settings>, test: impl FnOnce(&TestAllocat
 /// As [`run`], for a test that is a future: whatever drives it, in whichever thread.
 ///
 /// Tasks that the test spawns own a [`SharedTestAllocator`]; await them, or they are told to be still
-/// running. If the future is dropped before it is done, its allocator is judged then.
+/// running. One that panics fails the test as a thread does. If the future is dropped before it is done, its allocator is judged then.
 ///
 /// ```
 /// use alloc_core::AllocatorExt;
@@ -323,7 +323,12 @@ pub async fn run_async_with<R>(
     test: impl AsyncFnOnce(&TestAllocator) -> R,
 ) -> R {
     let guard = TestGuard::with(settings);
-    let result = test(&guard).await;
+    let result = guard.alloc.book.drive(test(&guard)).await;
     guard.finish();
     result
+}
+
+/// Drives a test that is a future, as [`run_async`] does, for what `#[alloc_test(block_on = ..)]` writes.
+pub async fn driven<R>(alloc: &TestAllocator, test: impl Future<Output = R>) -> R {
+    alloc.book.drive(test).await
 }

@@ -1,11 +1,15 @@
 //! Threads and tasks of a test: what they do fails the test that started them.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use alloc_core::{Allocator, AllocatorExt, Layout, Owned};
+use alloc_testing::__private::driven;
 use alloc_testing::{Settings, TestAllocator, alloc_test, run, run_async, run_with};
 
 /// The message with which `test` fails under these settings.
@@ -152,6 +156,63 @@ fn what_a_task_does_fails_its_test() {
         runtime.spawn(async move { drop(shared.create(1u32)) });
     });
     assert!(message.contains("1 handles in use by threads"), "{message}");
+}
+
+/// Polls a future once, in a thread of its own; the message of its panic, if it did.
+fn polled_elsewhere<F: Future + Send>(mut future: Pin<&mut F>) -> Result<Poll<F::Output>, String>
+where
+    F::Output: Send,
+{
+    let poll = || {
+        let mut context = Context::from_waker(Waker::noop());
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)))
+    };
+    let polled = thread::scope(|scope| scope.spawn(poll).join().expect("caught"));
+    polled.map_err(|payload| (*payload.downcast_ref::<&str>().expect("a text")).to_owned())
+}
+
+/// Yields until the count of polls is reached.
+async fn polls(mut count: u32) {
+    poll_fn(|_| {
+        count -= 1;
+        if count == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// A future that moves to another thread and panics there has panicked as the test, not as a thread.
+#[test]
+fn a_test_that_moves_panics_for_itself() {
+    let message = failure(Settings::new(), |gpa| {
+        let mut test = Box::pin(driven(gpa, async {
+            let _handle = gpa.shared();
+            polls(2).await;
+            panic!("the test's own reason");
+        }));
+        assert_eq!(polled_elsewhere(test.as_mut()), Ok(Poll::Pending));
+        let told: Result<Poll<()>, _> = polled_elsewhere(test.as_mut());
+        assert_eq!(told, Err("the test's own reason".to_owned()));
+        drop(test);
+        Owned::leak(gpa.create(1u8).unwrap());
+    });
+    assert!(message.contains("was left with 1 blocks leaked, 1 bytes:"), "{message}");
+}
+
+/// A task that panics between two polls of the test is charged, even in the thread that runs the test.
+#[test]
+fn a_task_that_panics_fails_the_test() {
+    let test = catch_unwind(|| {
+        block_on(run_async(async |gpa| {
+            let shared = gpa.shared();
+            let task = tokio::spawn(async move {
+                let _handle = shared;
+                panic!("the task's own reason");
+            });
+            assert!(task.await.is_err());
+        }));
+    });
+    let message = *test.expect_err("the test fails").downcast::<String>().expect("the report");
+    assert!(message.contains("left with 1 threads panicked:"), "{message}");
 }
 
 /// A future that is dropped before its end is judged then.

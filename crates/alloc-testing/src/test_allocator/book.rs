@@ -1,6 +1,8 @@
 //! What speaks against a test beside leaks and findings: budgets and threads.
 #![forbid(unsafe_code)]
 
+use core::future::poll_fn;
+use core::pin::pin;
 use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -55,15 +57,17 @@ impl ChargeKind {
 /// Its lock is held for a few instructions, and never during a call of an allocator under test.
 #[derive(Debug)]
 pub(super) struct Book {
-    owner: ThreadId,
     grace: Duration,
     thread_panics: ThreadPanics,
     entries: Mutex<Entries>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entries {
+    /// The thread that runs the test itself: its panic is known otherwise. None between two polls of a
+    /// test that is a future; the next may be in another thread.
+    owner: Option<ThreadId>,
     /// The number of each handle that is in use, and where it was made.
     handles: Vec<(u64, StackId)>,
     handle_count: u64,
@@ -73,13 +77,27 @@ struct Entries {
 impl Book {
     pub(super) fn new(settings: &Settings) -> Self {
         let Settings { grace, thread_panics, .. } = *settings;
-        Self {
-            owner: thread::current().id(),
-            grace,
-            thread_panics,
-            entries: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        let entries = Entries {
+            owner: Some(thread::current().id()),
+            handles: Vec::new(),
+            handle_count: 0,
+            charges: Vec::new(),
+        };
+        Self { grace, thread_panics, entries: Mutex::new(entries), changed: Condvar::new() }
+    }
+
+    /// Drives a test that is a future. Its own panic is one in its poll, or in its drop, whichever
+    /// thread that is in; what else panics there is not the test.
+    pub(super) async fn drive<F: Future>(&self, test: F) -> F::Output {
+        let mut test = pin!(test);
+        let _dropped_first = OwnerAtDrop(self);
+        poll_fn(|context| {
+            self.entries().owner = Some(thread::current().id());
+            let poll = test.as_mut().poll(context);
+            self.entries().owner = None;
+            poll
+        })
+        .await
     }
 
     /// Enters a handle and returns its number.
@@ -97,7 +115,7 @@ impl Book {
     pub(super) fn give_back(&self, number: u64) {
         let panicked = thread::panicking()
             && self.thread_panics == ThreadPanics::Fail
-            && thread::current().id() != self.owner;
+            && self.entries().owner != Some(thread::current().id());
         let charge = panicked.then(|| {
             let thread = thread::current();
             let name = thread.name().unwrap_or("without a name");
@@ -137,5 +155,14 @@ impl Book {
     /// Nothing panics while the lock is held, and if it did, the entries would still be whole.
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says at its drop that the test's end is in this thread.
+struct OwnerAtDrop<'a>(&'a Book);
+
+impl Drop for OwnerAtDrop<'_> {
+    fn drop(&mut self) {
+        self.0.entries().owner = Some(thread::current().id());
     }
 }
