@@ -4,7 +4,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Path, Result, Token};
+use syn::{
+    Attribute, Error, Expr, ExprLit, Ident, Lit, LitBool, LitStr, Meta, Path, Result, Token,
+};
 
 /// What stands behind `#[alloc_test`.
 #[derive(Default)]
@@ -13,13 +15,24 @@ pub(crate) struct Arguments {
     requests: Option<Expr>,
     settings: Option<Expr>,
     pub(crate) block_on: Option<Path>,
-    /// The name of the function that a suite calls; `#[suite]` writes this one.
-    pub(crate) run: Option<Ident>,
+    /// Set by `#[suite]`.
+    pub(crate) entry: Option<Entry>,
+    /// Whether it stands in for a `#[test]` of a suite, whose function takes nothing; set by `#[suite]`.
+    pub(crate) is_plain: bool,
+}
+
+/// What the entry of a test in its suite names.
+pub(crate) struct Entry {
+    /// The function that the runner calls.
+    pub(crate) run: Ident,
+    /// The constant that says whether the test is skipped, and why.
+    pub(crate) ignored: Ident,
 }
 
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut arguments = Self::default();
+        let (mut run, mut ignored) = (None, None);
         while !input.is_empty() {
             let name: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
@@ -27,7 +40,11 @@ impl Parse for Arguments {
                 "live_bytes" => arguments.live_bytes.replace(input.parse()?).is_some(),
                 "requests" => arguments.requests.replace(input.parse()?).is_some(),
                 "settings" => arguments.settings.replace(input.parse()?).is_some(),
-                "__run" => arguments.run.replace(input.parse()?).is_some(),
+                "__run" => run.replace(input.parse()?).is_some(),
+                "__ignored" => ignored.replace(input.parse()?).is_some(),
+                "__plain" => {
+                    std::mem::replace(&mut arguments.is_plain, input.parse::<LitBool>()?.value)
+                }
                 "block_on" => arguments.block_on.replace(input.parse()?).is_some(),
                 _ => {
                     let message = "`#[alloc_test]` takes `live_bytes`, `requests`, `settings` and \
@@ -42,6 +59,7 @@ impl Parse for Arguments {
                 input.parse::<Token![,]>()?;
             }
         }
+        arguments.entry = run.zip(ignored).map(|(run, ignored)| Entry { run, ignored });
         Ok(arguments)
     }
 }

@@ -10,9 +10,10 @@
 //!
 //! #[suite]                                   mod tests {
 //! mod tests {                                    fn __run_parses() -> Outcome { .. outcome(..) }
-//!     #[alloc_test]                    =>        #[test] fn parses() { judge(__run_parses()) }
-//!     fn parses(gpa: &TestAllocator) {}          pub const SUITE: Suite = Suite { tests: &[ .. ] };
-//! }                                          }     (the first two by `#[alloc_test(__run = ..)]`)
+//!     #[alloc_test]                    =>        const __ignored_parses: Option<&str> = None;
+//!     fn parses(gpa: &TestAllocator) {}          #[test] fn parses() { judge(__run_parses()) }
+//! }                                              pub const SUITE: Suite = Suite { tests: &[ .. ] };
+//!                                            }     (the first three by `#[alloc_test(__run = .., ..)]`)
 //! ```
 //!
 //! # Drawbacks
@@ -60,7 +61,7 @@ pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Tests are the functions with `#[alloc_test]` and those with `#[test]`, in the module and in the
 /// modules that are written inside it. Under the harness of `rustc --test` they are tests as without
-/// the attribute.
+/// the attribute; `#[ignore]` and `#[should_panic]` mean the same to both, also in a `#[cfg_attr(..)]`.
 ///
 /// ```text
 /// #[suite]

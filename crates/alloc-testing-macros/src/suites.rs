@@ -3,10 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Error, Item, ItemFn, ItemMod, Meta, Result, parse_quote};
+use syn::{Error, Item, ItemFn, ItemMod, Meta, MetaList, Result, parse_quote};
 
-use crate::arguments;
-use crate::written::{Test, conditions};
+use crate::written::conditions;
 
 /// What `#[suite]` writes.
 pub(crate) fn suite(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -28,7 +27,7 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
     for item in items {
         match item {
             Item::Fn(function) if kind(&function).is_some() => {
-                let (test, entry) = test(function)?;
+                let (test, entry) = test(function);
                 written.push(test);
                 tests.push(entry);
             }
@@ -75,16 +74,13 @@ fn holds_tests(module: &ItemMod) -> bool {
 }
 
 /// What is written for a test, and its entry in the suite.
-fn test(mut function: ItemFn) -> Result<(TokenStream, TokenStream)> {
+fn test(mut function: ItemFn) -> (TokenStream, TokenStream) {
     let place = kind(&function).expect("asked for before");
     let name = function.sig.ident.clone();
     let text = name.unraw().to_string();
     let run = format_ident!("__run_{text}");
+    let ignored = format_ident!("__ignored_{text}");
     let conditions = conditions(&function.attrs);
-    let ignored = match arguments::ignored(&function.attrs)? {
-        Some(reason) => quote!(::core::option::Option::Some(#reason)),
-        None => quote!(::core::option::Option::None),
-    };
     // The line of the function, not that of `#[suite]`.
     let line = quote_spanned!(name.span()=> ::core::line!());
     let entry = quote! {
@@ -97,18 +93,23 @@ fn test(mut function: ItemFn) -> Result<(TokenStream, TokenStream)> {
             run: #run,
         }
     };
+    // `#[alloc_test]` stays, or stands in for `#[test]`, and writes what the entry names: it is called once
+    // the compiler has resolved `#[cfg_attr(..)]`, so it sees what the harness sees.
     let attribute = &mut function.attrs[place];
-    if attribute.path().segments.last().is_some_and(|last| last.ident == "test") {
-        function.attrs.remove(place);
-        return Ok((Test::plain(function)?.with_run(&run), entry));
-    }
-    // `#[alloc_test]` stays, and writes the function that the entry names.
-    let (path, given) = match &attribute.meta {
-        Meta::List(list) => (&list.path, list.tokens.clone()),
-        other => (other.path(), TokenStream::new()),
+    let is_plain = attribute.path().segments.last().is_some_and(|last| last.ident == "test");
+    attribute.meta = match &attribute.meta {
+        _ if is_plain => parse_quote! {
+            ::alloc_testing::alloc_test(__run = #run, __ignored = #ignored, __plain = true)
+        },
+        Meta::List(MetaList { path, tokens, .. }) => {
+            parse_quote!(#path(__run = #run, __ignored = #ignored, #tokens))
+        }
+        other => {
+            let path = other.path();
+            parse_quote!(#path(__run = #run, __ignored = #ignored))
+        }
     };
-    attribute.meta = parse_quote!(#path(__run = #run, #given));
-    Ok((function.into_token_stream(), entry))
+    (function.into_token_stream(), entry)
 }
 
 #[cfg(test)]
@@ -131,12 +132,12 @@ mod tests {
         for part in [
             "use a :: b ;",
             "\"::\" , \"one\")",
-            "Some (\"why\")",
+            "ignored : __ignored_one",
             "suites : & [self :: inner :: SUITE]",
             "# [cfg (unix)] :: alloc_testing :: runner :: Test",
             "\"::\" , \"two\")",
-            "plain_outcome",
-            "# [alloc_test (__run = __run_one , requests = 3)]",
+            "# [alloc_test (__run = __run_one , __ignored = __ignored_one , requests = 3)]",
+            "alloc_test (__run = __run_two , __ignored = __ignored_two , __plain = true)",
             "mod other { }",
             "fn helper () { }",
         ] {
@@ -148,13 +149,7 @@ mod tests {
     /// What is no module of tests says why.
     #[test]
     fn what_is_no_suite_is_refused() {
-        for (item, part) in [
-            ("fn f() {}", "stands on a module"),
-            ("mod tests;", "in braces"),
-            ("mod tests { #[test] fn f(x: u8) {} }", "takes nothing"),
-            ("mod tests { #[test] async fn f() {} }", "no `async fn`"),
-            ("mod tests { #[test] const fn f() {} }", "no `const fn`"),
-        ] {
+        for (item, part) in [("fn f() {}", "stands on a module"), ("mod tests;", "in braces")] {
             let error = written(item).expect_err(item);
             assert!(error.contains(part), "{item}: {error}");
         }

@@ -4,16 +4,16 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Result, ReturnType, Visibility};
 
-use crate::arguments::{self, Arguments};
+use crate::arguments::{self, Arguments, Entry};
 
 /// A test: the function, taken apart.
-pub(crate) struct Test {
+struct Test {
     /// What goes to the test that is written, `#[should_panic]` left out.
-    pub(crate) attributes: Vec<Attribute>,
-    pub(crate) visibility: Visibility,
-    pub(crate) name: Ident,
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    name: Ident,
     /// A block whose value is the outcome.
-    pub(crate) outcome: TokenStream,
+    outcome: TokenStream,
 }
 
 /// What `#[alloc_test]` writes.
@@ -26,9 +26,12 @@ pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<To
         return Err(Error::new_spanned(attribute, message));
     }
     let arguments = syn::parse2::<Arguments>(arguments)?;
-    let test = Test::with_allocator(&arguments, function)?;
-    Ok(match &arguments.run {
-        Some(run) => test.with_run(run),
+    let test = match arguments.is_plain {
+        true => Test::plain(function)?,
+        false => Test::with_allocator(&arguments, function)?,
+    };
+    Ok(match &arguments.entry {
+        Some(entry) => test.with_entry(entry)?,
         None => {
             let outcome = &test.outcome;
             test.harnessed(outcome)
@@ -49,21 +52,28 @@ impl Test {
         }
     }
 
-    /// The test for a harness, and the function `run` for a suite.
-    pub(crate) fn with_run(&self, run: &Ident) -> TokenStream {
+    /// The test for a harness, and the items that the suite's entry names.
+    fn with_entry(&self, Entry { run, ignored }: &Entry) -> Result<TokenStream> {
         let conditions = conditions(&self.attributes);
         let outcome = &self.outcome;
         let test = self.harnessed(&quote!(#run()));
-        quote! {
+        let reason = match arguments::ignored(&self.attributes)? {
+            Some(reason) => quote!(::core::option::Option::Some(#reason)),
+            None => quote!(::core::option::Option::None),
+        };
+        Ok(quote! {
             #(#conditions)*
             #[allow(dead_code, non_snake_case, reason = "the runner calls it")]
             fn #run() -> ::alloc_testing::__private::Outcome #outcome
+            #(#conditions)*
+            #[allow(dead_code, non_upper_case_globals, reason = "the runner reads it")]
+            const #ignored: ::core::option::Option<&'static ::core::primitive::str> = #reason;
             #test
-        }
+        })
     }
 
     /// The test of a function that takes an allocator.
-    pub(crate) fn with_allocator(arguments: &Arguments, function: ItemFn) -> Result<Self> {
+    fn with_allocator(arguments: &Arguments, function: ItemFn) -> Result<Self> {
         check_signature(&function)?;
         let message = "an `#[alloc_test]` has one parameter, its allocator: `gpa: &TestAllocator`";
         match function.sig.inputs.iter().collect::<Vec<_>>().as_slice() {
@@ -95,7 +105,7 @@ impl Test {
     }
 
     /// The test of a function that takes nothing.
-    pub(crate) fn plain(function: ItemFn) -> Result<Self> {
+    fn plain(function: ItemFn) -> Result<Self> {
         check_signature(&function)?;
         if let Some(input) = function.sig.inputs.first() {
             return Err(Error::new_spanned(input, "a `#[test]` takes nothing"));
@@ -206,6 +216,21 @@ mod tests {
         }
     }
 
+    /// For a suite there are the outcome and the reason to skip it, for both kinds of tests.
+    #[test]
+    fn a_suite_gets_what_its_entry_names() {
+        for (plain, item) in [("", "fn name(gpa: &T) {}"), (", __plain = true", "fn name() {}")] {
+            let arguments = format!("__run = run, __ignored = ignored {plain}");
+            let ignored = written(&arguments, &format!("#[ignore = \"why\"] {item}")).expect(item);
+            for part in ["fn run ()", "const ignored", "Some (\"why\")", "judge (run ())"] {
+                assert!(ignored.contains(part), "{part}: {ignored}");
+            }
+            assert_eq!(ignored.contains("plain_outcome"), !plain.is_empty(), "{ignored}");
+            let text = written(&arguments, item).expect(item);
+            assert!(text.contains("Option :: None"), "{text}");
+        }
+    }
+
     /// Each thing that cannot be a test says why.
     #[test]
     fn what_is_no_test_is_refused() {
@@ -223,6 +248,9 @@ mod tests {
             ("", "fn f<A: Allocator>(gpa: A) {}", "is not generic"),
             ("", "#[test] fn f(gpa: &T) {}", "makes it a `#[test]` by itself"),
             ("", "#[should_panic] fn f(gpa: &T) -> R {}", "returns nothing"),
+            ("__plain = true", "fn f(x: u8) {}", "takes nothing"),
+            ("__plain = true", "async fn f() {}", "no `async fn`"),
+            ("__plain = true", "const fn f() {}", "no `const fn`"),
             ("", "#[should_panic(why = \"\")] fn f(gpa: &T) {}", "it takes `expected"),
         ];
         for (arguments, item, part) in cases {

@@ -51,3 +51,37 @@ pub(crate) mod strays {
         std::thread::spawn(|| log::error!("of a thread")).join().unwrap();
     }
 }
+
+/// Attributes that the compiler resolves: `unix` holds, `any()` does not.
+#[alloc_testing::suite]
+pub(crate) mod conditional {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(unix, ignore = "plain")]
+    fn skipped_plain() {
+        panic!("never run");
+    }
+
+    #[alloc_test]
+    #[cfg_attr(unix, ignore)]
+    fn skipped(_: &TestAllocator) {
+        panic!("never run");
+    }
+
+    #[test]
+    #[cfg_attr(all(), cfg_attr(unix, should_panic(expected = "of sums")))]
+    fn panics_plain() {
+        panic!("of sums");
+    }
+
+    #[cfg_attr(unix, should_panic)]
+    #[alloc_test]
+    fn panics(_: &TestAllocator) {
+        panic!("of sums");
+    }
+
+    #[test]
+    #[cfg_attr(any(), ignore, should_panic)]
+    fn passes() {}
+}

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Some("golden") => Runner::new(suites![golden::suite]).run(),
         Some("many") => Runner::new(suites![many::suite]).run(),
         Some("own leak") => Runner::new(suites![many::suite]).with_leak_of_its_own().run(),
+        Some("conditional") => Runner::new(suites![golden::conditional]).run(),
         Some("strays") => Runner::new(suites![golden::strays]).run(),
         Some(other) => panic!("no suite {other}"),
     }

@@ -52,6 +52,16 @@ pub(crate) mod tests {
         assert!(stdout(&output).contains("golden.rs"), "the stack of the leak");
     }
 
+    /// What `cfg_attr` says of a test holds as under the harness.
+    #[test]
+    fn conditional_attributes() {
+        let output = child("conditional", &["--jobs=1", "--seed=1"]);
+        let text = stdout(&output);
+        assert!(text.contains("result: ok. 3 passed; 0 failed; 2 ignored;"), "{text}");
+        assert!(text.contains("skipped_plain ... ignored, plain\n"), "{text}");
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
+
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
     #[test]
     fn records() {
