@@ -99,12 +99,23 @@ impl LeakCheck {
     /// Leaves the region and returns what there is to say against the code, if anything.
     fn end(&self) -> Option<String> {
         thread::with(|thread| thread.region.set(self.outer));
-        let report = thread::aside(|| verdict(self.region));
-        self.region.end();
-        self.region.remove_user();
-        thread::aside(|| self.region.end_if_unused());
-        report
+        judged(self.region, verdict)
     }
+}
+
+/// Returns what `verdict` says of a region, which ends for its test, also if that panics. The thread has
+/// left it.
+fn judged<R>(region: &Region, verdict: impl FnOnce(&Region) -> R) -> R {
+    struct Ending<'r>(&'r Region);
+    impl Drop for Ending<'_> {
+        fn drop(&mut self) {
+            self.0.end();
+            self.0.remove_user();
+            thread::aside(|| self.0.end_if_unused());
+        }
+    }
+    let _ending = Ending(region);
+    thread::aside(|| verdict(region))
 }
 
 impl Drop for LeakCheck {
@@ -288,5 +299,26 @@ impl Tag {
 impl Clone for Tag {
     fn clone(&self) -> Self {
         Self(self.0.as_ref().map(|user| User::new(user.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::*;
+
+    /// Whether a region is open after its verdict.
+    fn is_open_after(verdict: impl FnOnce(&Region)) -> bool {
+        let region = region::open().expect("memory");
+        assert!(region.is_open());
+        let _ = catch_unwind(AssertUnwindSafe(|| judged(region, verdict)));
+        region.is_open()
+    }
+
+    #[test]
+    fn a_region_ends_though_its_verdict_panics() {
+        assert!(!is_open_after(|_| ()));
+        assert!(!is_open_after(|_| resume_unwind(Box::new("the verdict's own"))));
     }
 }

@@ -213,6 +213,12 @@ impl Region {
         self.has_ended.store(true, Release);
     }
 
+    /// Whether it has a heap, and is not about to end.
+    #[cfg(test)]
+    pub(super) fn is_open(&self) -> bool {
+        self.state.load(Relaxed) == OPEN
+    }
+
     /// Adds a user; for users.
     pub(super) fn add_user(&self) {
         self.users.fetch_add(1, Relaxed);
