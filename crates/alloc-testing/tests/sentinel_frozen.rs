@@ -10,6 +10,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 #[global_allocator]
 static ALLOC: Sentinel = Sentinel::new();
 
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    not(target_feature = "crt-static"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+#[path = "sentinel/keyless.rs"]
+mod keyless;
+
 const CHILD: &str = "ALLOC_TESTING_FROZEN_CHILD";
 
 fn main() -> ExitCode {
@@ -26,6 +35,13 @@ fn main() -> ExitCode {
         Trial::test("a_panic_is_told_as_ever", panics),
         Trial::test("a_region_of_all_threads_asks_other_threads", asks_other_threads),
         Trial::test("a_region_of_all_threads_is_in_no_outer_hole", is_in_no_hole),
+        #[cfg(all(
+            target_os = "linux",
+            target_env = "gnu",
+            not(target_feature = "crt-static"),
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        Trial::test("a_region_ends_where_the_system_tells_no_ends_of_threads", keyless::ends),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -95,6 +111,13 @@ fn run_program(program: &str) {
         "hole" => permit_alloc(|| {
             NoAlloc::new().all_threads().check(|| drop(black_box(Box::new([1u8; 9]))));
         }),
+        #[cfg(all(
+            target_os = "linux",
+            target_env = "gnu",
+            not(target_feature = "crt-static"),
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        "keyless" => keyless::run(),
         other => panic!("no program {other}"),
     }
 }

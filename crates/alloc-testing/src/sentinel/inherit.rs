@@ -142,13 +142,20 @@ unsafe extern "C-unwind" fn begin(package: *mut c_void) -> *mut c_void {
     thread::with(|thread| thread.region.set(Some(region)));
     // SAFETY: no preconditions.
     region.known.enter(unsafe { libc::gettid() });
-    if let Some(key) = KEY.get() {
+    let own = ptr::from_ref(region).cast_mut().cast();
+    let is_told = KEY.get().is_some_and(|key| {
         // SAFETY: a key that is never deleted.
-        unsafe { libc::pthread_setspecific(*key, ptr::from_ref(region).cast()) };
-    }
+        unsafe { libc::pthread_setspecific(*key, own) == 0 }
+    });
     // SAFETY: what the caller of `create` passed, together.
     let result = unsafe { start(argument) };
     wipe_stack();
+    if !is_told {
+        // The system had no memory for it: nobody else tells the end. (Who leaves by `pthread_exit` then keeps
+        // the region open.)
+        // SAFETY: the region.
+        unsafe { end(own) };
+    }
     result
 }
 
@@ -166,13 +173,13 @@ pub(super) fn prepare() {
     });
 }
 
-/// The end of a thread, after the destructors of its thread-local values.
+/// The end of a thread, as a rule after the destructors of its thread-local values.
 ///
 /// # Safety
 ///
-/// `region` is what `begin` set.
+/// `region` is one, which the calling thread belongs to.
 unsafe extern "C" fn end(region: *mut c_void) {
-    // SAFETY: set by `begin`; regions are never freed.
+    // SAFETY: a region, by the contract; they are never freed.
     let region = unsafe { &*region.cast_const().cast::<Region>() };
     thread::with(|thread| thread.region.set(None));
     // SAFETY: no preconditions.
