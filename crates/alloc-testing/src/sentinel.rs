@@ -25,6 +25,7 @@ mod frozen;
 mod ending;
 mod region;
 mod wipe;
+mod turn;
 mod leaks;
 mod text;
 #[cfg(all(

@@ -1,7 +1,7 @@
 //! What code leaks that allocates from the global allocator, with the threads that it starts.
 
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use alloc_gpa::process::SearchError;
@@ -9,6 +9,7 @@ use alloc_gpa::{Finding, LeakKind, Leaks};
 
 use super::ending::{PATIENCE, PAUSE, await_threads};
 use super::region::{self, Region};
+use super::turn::Turn;
 use super::wipe::wipe_stack;
 use super::{require, text, thread};
 
@@ -205,9 +206,8 @@ fn search(region: &Region) -> Result<Option<Leaks>, SearchError> {
 /// Looks once. One thread at a time, which wipes its stack before the next one begins: a search leaves
 /// addresses there of all the blocks that it has seen, those that others lost among them.
 fn find_lost(region: &Region) -> Result<Leaks, SearchError> {
-    static SEARCH: Mutex<()> = Mutex::new(());
-    // A search that panicked has left nothing behind.
-    let turn = SEARCH.lock().unwrap_or_else(PoisonError::into_inner);
+    static SEARCHER: AtomicU32 = AtomicU32::new(0);
+    let turn = Turn::wait(&SEARCHER);
     let leaks = region.heap().find_lost();
     wipe_stack();
     drop(turn);
