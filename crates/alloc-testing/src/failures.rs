@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::panic::Location;
-use std::sync::atomic::AtomicUsize;
 
 use alloc_gpa::LeakTotals;
 
@@ -106,7 +105,7 @@ pub struct FailurePoint {
     pub tripped: Option<TrippedPoint>,
     /// What is wrong.
     pub verdict: Verdict,
-    /// What the allocator found, with stacks, and what else is wrong; empty if nothing, or if dozens of other points have one.
+    /// What the allocator found, with stacks, and what else is wrong; empty if nothing, or if dozens of points before this one have one.
     /// It is that of a second run of the point: the first keeps no stacks.
     pub report: String,
     /// The command that runs this point alone.
@@ -403,11 +402,7 @@ impl AllocFailures {
         let names: Vec<&str> =
             [self.name.as_deref(), test, Some(&line)].into_iter().flatten().collect();
         let command = |point: Point| point::command(names[0], test, point);
-        let setting = Setting {
-            may_recover: self.may_recover,
-            command: &command,
-            reports: AtomicUsize::new(0),
-        };
+        let setting = Setting { may_recover: self.may_recover, command: &command };
         let run = |jobs: &[run::Job]| run(&setting, names[0], jobs);
         match point::wanted(&names) {
             Some(point) => plan::one_point(&run, point),

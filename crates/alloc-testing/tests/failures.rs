@@ -40,6 +40,34 @@ fn good_code_passes() {
     check_all_alloc_failures(|gpa| init(gpa as &dyn Allocator).map(drop));
 }
 
+/// Where hundreds of points are wrong, those that are shown first have the report of their heap, however
+/// late they were tried and on however many cores: here those with request 0 fail, pairs too.
+#[test]
+fn the_first_of_many_points_have_reports() {
+    let check = AllocFailures::new().may_recover();
+    let leaks = |gpa: &FailureAllocator| -> Outcome {
+        let blocks: Vec<_> = (0..40).map(|_| gpa.create(1u64)).collect();
+        if gpa.induced_request().is_some() {
+            blocks.into_iter().flatten().map(Owned::leak).for_each(|_| ());
+        }
+        Ok(())
+    };
+    for points in [check.run(leaks), check.run_in_order(leaks)] {
+        let points = points.expect_err("a verdict");
+        assert!(100 < points.len(), "{}", points.len());
+        assert!(points[1..5].iter().all(|point| matches!(point.fail, Fail::Pair(0, _))));
+        let has_report: Vec<_> = points.iter().map(|point| !point.report.is_empty()).collect();
+        let count = has_report.iter().filter(|has| **has).count();
+        assert!(has_report[..count].iter().all(|has| *has), "{has_report:?}");
+        assert!(5 < count && count < 100, "{count}");
+        assert!(
+            points[4].report.contains("the_first_of_many_points_have_reports"),
+            "{}",
+            points[4]
+        );
+    }
+}
+
 /// Growth is a request each time: resizes are refused, so it does not depend on what lies where.
 /// As Zig's test of two lists that grow by turns.
 #[test]

@@ -3,12 +3,15 @@
 
 use super::heap::Growth;
 use super::point::Point;
-use super::run::{Job, Outcome, base};
+use super::run::{Job, Outcome, Stacks, Wrong, base};
 use super::{FailurePoint, FailureSummary};
 use crate::failing::Fail;
 
 /// Runs jobs; the outcomes are in their order.
 type Run<'a> = &'a dyn Fn(&[Job]) -> Vec<Outcome>;
+
+/// Reports that are written: resolving symbols takes long, and nobody reads hundreds.
+const REPORTS_MAX: usize = 32;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug)]
@@ -39,17 +42,33 @@ pub(super) fn all_points(
             break;
         }
     }
-    if wrong.is_empty() { Ok(summary) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(summary) } else { Err(reported(run, wrong)) }
 }
 
 /// Runs one point.
 pub(super) fn one_point(run: Run<'_>, point: Point) -> Result<FailureSummary, Vec<FailurePoint>> {
-    let outcome = run(&[Job { point, expected: None }]).remove(0);
+    let outcome = run(&[Job { point, expected: None, stacks: Stacks::None }]).remove(0);
     let requests = outcome.requests;
     match outcome.wrong {
         None => Ok(FailureSummary { requests, points: 1, runs: 1, ..FailureSummary::default() }),
-        Some(wrong) => Err(vec![wrong]),
+        Some(wrong) => Err(reported(run, vec![wrong])),
     }
+}
+
+/// Gives the first of those whose heap found something their reports; each is of the same run once more.
+fn reported(run: Run<'_>, mut wrong: Vec<Wrong>) -> Vec<FailurePoint> {
+    let mut first: Vec<_> =
+        wrong.iter_mut().filter(|wrong| wrong.is_by_heap()).take(REPORTS_MAX).collect();
+    let jobs: Vec<_> =
+        first.iter().map(|wrong| Job { stacks: Stacks::Kept, ..wrong.job }).collect();
+    for (wrong, again) in first.iter_mut().zip(run(&jobs)) {
+        // Code that is not the same each time may do something else now: then what was found stands.
+        match again.wrong {
+            Some(again) if again.told.verdict == wrong.told.verdict => wrong.told = again.told,
+            _ => {}
+        }
+    }
+    wrong.into_iter().map(|wrong| wrong.told).collect()
 }
 
 /// All points with one rule of growth.
@@ -59,14 +78,14 @@ struct Pass<'a> {
     /// Requests of the code if none fails.
     requests: usize,
     summary: &'a mut FailureSummary,
-    wrong: &'a mut Vec<FailurePoint>,
+    wrong: &'a mut Vec<Wrong>,
 }
 
 impl Pass<'_> {
     /// Runs the points; returns how many changes the code asks for, or nothing if it is bad without a
     /// failure.
     fn all(&mut self, extent: Extent) -> Option<usize> {
-        let first = (self.run)(&[base(self.growth, None)]).remove(0);
+        let first = (self.run)(&[base(self.growth)]).remove(0);
         self.summary.runs += 1;
         if let Some(wrong) = first.wrong {
             self.wrong.push(wrong);
@@ -84,7 +103,7 @@ impl Pass<'_> {
         wrong.extend(self.wrong_of(&from));
         let (pairs, possible) = pairs(&ends, extent.pairs_max);
         wrong.extend(self.wrong_of(&pairs));
-        wrong.sort_by_key(|wrong| Point::requests(wrong.growth, wrong.fail).order());
+        wrong.sort_by_key(|wrong| wrong.job.point.order());
         let hits = if extent.has_fail_points { first.hits } else { 0 };
         let points: Vec<_> = (0..hits).map(|hit| Point::hit(self.growth, hit)).collect();
         wrong.extend(self.outcomes(&points).into_iter().filter_map(|outcome| outcome.wrong));
@@ -101,12 +120,16 @@ impl Pass<'_> {
     }
 
     fn outcomes(&mut self, points: &[Point]) -> Vec<Outcome> {
-        let job = |point: &Point| Job { point: *point, expected: Some(self.requests) };
+        let job = |point: &Point| Job {
+            point: *point,
+            expected: Some(self.requests),
+            stacks: Stacks::None,
+        };
         self.summary.runs += points.len();
         (self.run)(&points.iter().map(job).collect::<Vec<_>>())
     }
 
-    fn wrong_of(&mut self, fails: &[Fail]) -> Vec<FailurePoint> {
+    fn wrong_of(&mut self, fails: &[Fail]) -> Vec<Wrong> {
         self.outcomes(&self.points(fails)).into_iter().filter_map(|outcome| outcome.wrong).collect()
     }
 }

@@ -1,8 +1,6 @@
 //! One run of the code under a check, and what is to be said of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 
 use alloc_gpa::{Check, Gpa};
 
@@ -11,9 +9,6 @@ use super::point::Point;
 use super::{FailurePoint, Verdict};
 use crate::fail_point::Observed;
 use crate::failing::{Fail, FailingCounts};
-
-/// Reports that are written: resolving symbols takes long, and nobody reads hundreds.
-const REPORTS_MAX: usize = 32;
 
 /// Refusals of a run, beside ten for each request that the code makes without a failure.
 const REFUSALS: usize = 10_000;
@@ -27,12 +22,35 @@ pub(super) struct Job {
     pub(super) point: Point,
     /// The number of requests if none fails; none: this run is to find it.
     pub(super) expected: Option<usize>,
+    pub(super) stacks: Stacks,
+}
+
+/// Whether a run's heap keeps stacks, and the run has a report. Most runs find nothing, so they keep none;
+/// where the heap finds something, a second run makes the report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stacks {
+    None,
+    Kept,
+}
+
+/// A run that went wrong.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) job: Job,
+    pub(super) told: FailurePoint,
+}
+
+impl Wrong {
+    /// Whether the heap found what is wrong.
+    pub(super) const fn is_by_heap(&self) -> bool {
+        matches!(self.told.verdict, Verdict::Leaked(_) | Verdict::Misused(_))
+    }
 }
 
 /// What a run came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    pub(super) wrong: Option<FailurePoint>,
+    pub(super) wrong: Option<Wrong>,
     /// Requests that the code made, with those that failed.
     pub(super) requests: usize,
     /// Resizes and remaps that it asked for.
@@ -41,45 +59,18 @@ pub(super) struct Outcome {
     pub(super) hits: usize,
 }
 
-/// Whether a run's heap keeps stacks.
-#[derive(Clone, Copy)]
-enum Stacks {
-    None,
-    Kept,
-}
-
 /// What is the same for all runs of a check.
 pub(super) struct Setting<'a> {
     /// Whether the code may return `Ok` after a failure.
     pub(super) may_recover: bool,
     /// Makes the command that runs a point again.
     pub(super) command: &'a (dyn Fn(Point) -> String + Sync),
-    /// Reports written so far.
-    pub(super) reports: AtomicUsize,
 }
 
 impl Setting<'_> {
-    /// Runs the code, with a fresh allocator. Most runs find nothing, so the heap keeps no stacks; where it
-    /// finds something, the same run once more, with stacks, makes the report.
+    /// Runs the code, with a fresh allocator.
     pub(super) fn run(&self, code: &Code<'_>, job: &Job) -> Outcome {
-        let outcome = self.run_once(code, job, Stacks::None);
-        let by_heap = outcome
-            .wrong
-            .as_ref()
-            .is_some_and(|wrong| matches!(wrong.verdict, Verdict::Leaked(_) | Verdict::Misused(_)));
-        // Relaxed: only a number.
-        if !by_heap || REPORTS_MAX <= self.reports.fetch_add(1, Relaxed) {
-            return outcome;
-        }
-        let again = self.run_once(code, job, Stacks::Kept);
-        // Code that is not the same each time may do something else now: then what was found stands.
-        let is_same = again.wrong.as_ref().map(|wrong| &wrong.verdict)
-            == outcome.wrong.as_ref().map(|wrong| &wrong.verdict);
-        if is_same { again } else { outcome }
-    }
-
-    fn run_once(&self, code: &Code<'_>, job: &Job, stacks: Stacks) -> Outcome {
-        let Point { growth, fail, hit } = job.point;
+        let Job { point: Point { growth, fail, hit }, stacks, .. } = *job;
         let observed = Observed::new(hit.map_or(Fail::Never, Fail::Only));
         let heap = match stacks {
             Stacks::None => Gpa::builder().stacks(0),
@@ -108,7 +99,7 @@ impl Setting<'_> {
             .or_else(|| alloc.has_given_in().then(|| Verdict::Endless(refusals_max(job))))
             .or(by_result)
             .or_else(|| by_count(job, has_failed, counts.requests, observed.hits()));
-        let wrong = verdict.map(|verdict| FailurePoint {
+        let told = verdict.map(|verdict| FailurePoint {
             fail,
             growth,
             // A refused resize is no failure of memory: only requests count.
@@ -118,6 +109,7 @@ impl Setting<'_> {
             report,
             again: (self.command)(job.point),
         });
+        let wrong = told.map(|told| Wrong { job: *job, told });
         let FailingCounts { requests, changes, .. } = counts;
         Outcome { wrong, requests, changes, hits: observed.hits() }
     }
@@ -158,7 +150,7 @@ fn by_heap(check: Check) -> Option<Verdict> {
 /// What is wrong with how much the code asked for: a point that it did not come to, or another count
 /// where nothing failed.
 fn by_count(job: &Job, has_failed: bool, requests: usize, hits: usize) -> Option<Verdict> {
-    let Job { point, expected } = *job;
+    let Job { point, expected, .. } = *job;
     let verdict = |expected, found| Verdict::Nondeterministic { expected, found };
     match (point.hit, point.fail) {
         _ if has_failed => None,
@@ -171,6 +163,6 @@ fn by_count(job: &Job, has_failed: bool, requests: usize, hits: usize) -> Option
 }
 
 /// The run in which nothing fails.
-pub(super) const fn base(growth: Growth, expected: Option<usize>) -> Job {
-    Job { point: Point::requests(growth, Fail::Never), expected }
+pub(super) const fn base(growth: Growth) -> Job {
+    Job { point: Point::requests(growth, Fail::Never), expected: None, stacks: Stacks::None }
 }
