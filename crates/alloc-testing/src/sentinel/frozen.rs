@@ -88,11 +88,7 @@ impl Frozen {
 
     fn report(&self) -> Option<String> {
         let (count, first) = self.watched.offences();
-        let (first, phase) = (first?, self.phase);
-        Some(thread::aside(|| {
-            let operations = text::number(count, "heap operation");
-            format!("{operations} after {phase}; the first: {first}")
-        }))
+        thread::aside(|| text::offences(count, first, format_args!("after {}", self.phase)))
     }
 }
 

@@ -155,11 +155,7 @@ struct Told<F: Fn() -> (u64, Option<Offence>)>(F);
 impl<F: Fn() -> (u64, Option<Offence>)> Told<F> {
     fn report(&self) -> Option<String> {
         let (count, first) = (self.0)();
-        let first = first?;
-        Some(thread::aside(|| {
-            let operations = text::number(count, "heap operation");
-            format!("{operations} in a region without; the first: {first}")
-        }))
+        thread::aside(|| text::offences(count, first, format_args!("in a region without")))
     }
 
     #[track_caller]

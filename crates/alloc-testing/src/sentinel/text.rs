@@ -1,15 +1,34 @@
 //! What reports say.
 
+use core::fmt;
 use std::fmt::Write;
 
 use alloc_gpa::{Finding, StackId};
 
+use super::operation::Offence;
 use crate::report;
 
 /// Returns a number of things in words.
 pub(super) fn number(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {thing}{plural}")
+}
+
+/// Returns what there is to say of so many operations that were not allowed, if there were any; `place` says
+/// where. Who makes the first may have counted it and not taken its stack yet.
+pub(super) fn offences(
+    count: u64,
+    first: Option<Offence>,
+    place: fmt::Arguments<'_>,
+) -> Option<String> {
+    if count == 0 {
+        return None;
+    }
+    let operations = number(count, "heap operation");
+    Some(match first {
+        Some(first) => format!("{operations} {place}; the first: {first}"),
+        None => format!("{operations} {place}; no stack yet, another thread is just at the first"),
+    })
 }
 
 /// Returns a finding as a paragraph.
@@ -61,4 +80,27 @@ pub(super) fn exit_now(status: i32) -> ! {
     }
     #[cfg(not(unix))]
     std::process::exit(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use core::alloc::Layout;
+
+    use super::super::operation::Operation;
+    use super::*;
+
+    #[test]
+    fn an_offence_is_told_before_its_stack_is_there() {
+        assert_eq!(offences(0, None, format_args!("here")), None);
+        let operation = Operation::Alloc(Layout::new::<u64>());
+        let first = Offence { operation, stack: StackId::NONE };
+        let text = offences(2, Some(first), format_args!("here")).expect("two");
+        assert!(
+            text.starts_with("2 heap operations here; the first: an allocation of 8 bytes"),
+            "{text}"
+        );
+        let text = offences(1, None, format_args!("here")).expect("one");
+        assert!(text.starts_with("1 heap operation here; "), "{text}");
+        assert!(text.contains("no stack"), "{text}");
+    }
 }
