@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use alloc_core::{AllocatorExt, Owned, UnsizedFree};
-use alloc_testing::{Settings, TestAllocator, run, run_with};
+use alloc_testing::{Budget, Settings, TestAllocator, run, run_with};
 
 /// The message with which `test` fails under these settings.
 fn failure(settings: Settings, test: impl FnOnce(&TestAllocator)) -> String {
@@ -86,6 +86,30 @@ fn a_part_that_does_not_return_its_budget_fails_the_test() {
     });
     assert!(message.contains("1 blocks leaked, 8 bytes, 1 budgets not kept"), "{message}");
     assert!(message.contains("tag cache"), "{message}");
+}
+
+/// Takes a block apart, and frees it through the test's own handle.
+fn free_elsewhere(gpa: &TestAllocator, block: Owned<u64, &Budget<'_>>) {
+    let block = Owned::into_raw_parts(block).0;
+    // SAFETY: its owner was taken apart, so it is live, and freed here alone.
+    unsafe { gpa.free_unsized(block.cast()) };
+}
+
+/// A block that goes back through another handle has come back; one that does not is told, alone.
+#[test]
+fn a_block_may_come_back_another_way() {
+    run(|gpa| {
+        let part = gpa.budget("another way");
+        free_elsewhere(gpa, part.create(1u64).unwrap());
+        drop(part.create(2u64));
+    });
+    let message = failure(Settings::new(), |gpa| {
+        let part = gpa.budget("another way");
+        free_elsewhere(gpa, part.create(1u64).unwrap());
+        Owned::leak(part.create(2u16).unwrap());
+    });
+    let returned = "budget \"another way\" not returned: 1 blocks, 2 bytes, were live at its end";
+    assert!(message.contains(returned), "{message}");
 }
 
 /// What a part asks for counts for the test as well.
