@@ -206,53 +206,19 @@ pub fn bring_back(arena: PooledArena<'_, &FixedBuffer<'_>, 8>) {
     drop(arena);
 }
 
-macro_rules! contract {
-    ($($name:ident: $type:ty;)+) => { $(pub mod $name {
-        use super::*;
-
-        #[inline(never)]
-        pub fn alloc(a: &$type, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-            a.raw_alloc(layout)
-        }
-
-        #[inline(never)]
-        pub fn alloc_zeroed(a: &$type, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-            a.raw_alloc_zeroed(layout)
-        }
-
-        /// # Safety
-        ///
-        /// As the function that it calls.
-        #[inline(never)]
-        pub unsafe fn remap(
-            a: &$type,
-            block: NonNull<u8>,
-            layout: Layout,
-            size: usize,
-        ) -> Option<NonNull<u8>> {
-            // SAFETY: the caller keeps the same contract.
-            unsafe { a.raw_remap(block, layout, size) }
-        }
-
-        /// # Safety
-        ///
-        /// As the function that it calls.
-        #[inline(never)]
-        pub unsafe fn free(a: &$type, block: NonNull<u8>, layout: Layout) {
-            // SAFETY: the caller keeps the same contract.
-            unsafe { a.raw_free(block, layout) }
-        }
-
-        #[inline(never)]
-        pub fn reset(a: &mut $type, limit: usize) -> bool {
-            a.reset(Reset::RetainWithLimit(limit))
-        }
-    })+ };
-}
-
 contract! {
     heap: HeapArena<&FixedBuffer<'_>>;
     shared: SharedArena<&SharedFixedBuffer<'_>>;
+}
+
+#[inline(never)]
+pub fn reset_heap(arena: &mut HeapArena<&FixedBuffer<'_>>, limit: usize) -> bool {
+    arena.reset(Reset::RetainWithLimit(limit))
+}
+
+#[inline(never)]
+pub fn reset_shared(arena: &mut SharedArena<&SharedFixedBuffer<'_>>, limit: usize) -> bool {
+    arena.reset(Reset::RetainWithLimit(limit))
 }
 
 #[inline(never)]
