@@ -5,7 +5,7 @@ use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Error, Expr, ExprLit, Ident, Lit, LitBool, LitStr, Meta, Path, Result, Token,
+    Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, LitBool, LitStr, Meta, Path, Result, Token,
 };
 
 /// What stands behind `#[alloc_test`.
@@ -65,6 +65,24 @@ impl Parse for Arguments {
 }
 
 impl Arguments {
+    /// What is said of the test's own allocator, if anything.
+    pub(crate) fn first_setting(&self) -> Option<&Expr> {
+        self.live_bytes.as_ref().or(self.requests.as_ref()).or(self.settings.as_ref())
+    }
+
+    /// What runs the test, if that is a future.
+    pub(crate) fn runs(&self, function: &ItemFn) -> Result<Option<&Path>> {
+        match (&self.block_on, &function.sig.asyncness) {
+            (None, Some(token)) => {
+                let message = "an async test needs what runs it: `#[alloc_test(block_on = PATH)]`; \
+                               or call `alloc_testing::run_async` in a test of your runtime";
+                Err(Error::new_spanned(token, message))
+            }
+            (Some(path), None) => Err(Error::new_spanned(path, "`block_on` is for an `async fn`")),
+            (block_on, _) => Ok(block_on.as_ref()),
+        }
+    }
+
     /// The expression for the settings of the test.
     pub(crate) fn settings(&self) -> TokenStream {
         let base = match &self.settings {

@@ -27,7 +27,7 @@ mod written;
 
 use proc_macro::TokenStream;
 
-/// Makes a function with one parameter a test, and hands it a fresh checked allocator.
+/// Makes a function a test that fails if it leaks; one with a parameter is handed a fresh checked allocator.
 ///
 /// A leak, any misuse that the allocator finds, a budget that is not kept and a thread that is not
 /// joined fail the test, also when it panics for another reason, or as it should.
@@ -41,15 +41,17 @@ use proc_macro::TokenStream;
 /// ```
 ///
 /// The parameter's type is `&TestAllocator`, or what that turns into: `&dyn Allocator`,
-/// `impl Allocator + Copy`. The function may return what a `#[test]` may. Other attributes stay:
+/// `impl Allocator + Copy`. A function without a parameter is judged by what it leaves in the global
+/// allocator, with the threads that it starts, as by `check_leaks`; that allocator has to be a `Sentinel`, else
+/// the test fails and says so. A test may return what a `#[test]` may. Other attributes stay:
 /// `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation. A test that panics as it should fails if
 /// it leaks, and a leak is no panic that it should make.
 ///
 /// | argument | |
 /// | --- | --- |
-/// | `live_bytes = EXPR` | bytes that the test may have live at once |
-/// | `requests = EXPR` | blocks that it may ask for |
-/// | `settings = EXPR` | `Settings`, or a `Builder` of the heap; the two above are changes to them |
+/// | `live_bytes = EXPR` | bytes that the test may have live at once, of the allocator that it takes |
+/// | `requests = EXPR` | blocks that it may ask that one for |
+/// | `settings = EXPR` | `Settings`, or a `Builder` of its heap; the two above are changes to them |
 /// | `block_on = PATH` | what runs the test if it is an `async fn`: a function that takes a future and returns its output |
 #[proc_macro_attribute]
 pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {

@@ -26,9 +26,12 @@ pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<To
         return Err(Error::new_spanned(attribute, message));
     }
     let arguments = syn::parse2::<Arguments>(arguments)?;
-    let test = match arguments.is_plain {
-        true => Test::plain(function)?,
-        false => Test::with_allocator(&arguments, function)?,
+    let test = if arguments.is_plain {
+        Test::plain(function)?
+    } else if function.sig.inputs.is_empty() {
+        Test::of_global(&arguments, function)?
+    } else {
+        Test::with_allocator(&arguments, function)?
     };
     Ok(match &arguments.entry {
         Some(entry) => test.with_entry(entry)?,
@@ -75,27 +78,19 @@ impl Test {
     /// The test of a function that takes an allocator.
     fn with_allocator(arguments: &Arguments, function: ItemFn) -> Result<Self> {
         check_signature(&function)?;
-        let message = "an `#[alloc_test]` has one parameter, its allocator: `gpa: &TestAllocator`";
+        let message = "an `#[alloc_test]` has one parameter, its allocator: `gpa: &TestAllocator`; or none, \
+                       then it checks the global allocator, a `Sentinel`";
         match function.sig.inputs.iter().collect::<Vec<_>>().as_slice() {
-            [FnArg::Typed(_)] => {}
             [FnArg::Receiver(receiver)] => return Err(Error::new_spanned(receiver, message)),
-            [] => return Err(Error::new_spanned(&function.sig.ident, message)),
-            [_, more @ ..] => return Err(Error::new_spanned(more[0], message)),
+            [_, more, ..] => return Err(Error::new_spanned(more, message)),
+            _ => {}
         }
         let name = &function.sig.ident;
-        let call = match (&arguments.block_on, &function.sig.asyncness) {
-            (Some(block_on), Some(_)) => {
+        let call = match arguments.runs(&function)? {
+            Some(block_on) => {
                 quote!(#block_on(::alloc_testing::__private::driven(alloc, #name(alloc))))
             }
-            (None, None) => quote!(#name(alloc)),
-            (None, Some(token)) => {
-                let message = "an async test needs what runs it: `#[alloc_test(block_on = PATH)]`; \
-                               or call `alloc_testing::run_async` in a test of your runtime";
-                return Err(Error::new_spanned(token, message));
-            }
-            (Some(path), None) => {
-                return Err(Error::new_spanned(path, "`block_on` is for an `async fn`"));
-            }
+            None => quote!(#name(alloc)),
         };
         let settings = arguments.settings();
         Self::of(
@@ -104,7 +99,26 @@ impl Test {
         )
     }
 
-    /// The test of a function that takes nothing.
+    /// The test of a function that takes nothing: it is judged by what it leaves in the global allocator.
+    fn of_global(arguments: &Arguments, function: ItemFn) -> Result<Self> {
+        check_signature(&function)?;
+        if let Some(setting) = arguments.first_setting() {
+            let message = "this is about the allocator that a test takes: `gpa: &TestAllocator`; without one \
+                           the global allocator is checked, which has no settings";
+            return Err(Error::new_spanned(setting, message));
+        }
+        let name = &function.sig.ident;
+        let call = match arguments.runs(&function)? {
+            Some(block_on) => quote!(#block_on(#name())),
+            None => quote!(#name()),
+        };
+        Self::of(
+            function,
+            |awaited| quote!(::alloc_testing::__private::global_outcome(#awaited, || #call)),
+        )
+    }
+
+    /// The test of a function that takes nothing and has `#[test]`.
     fn plain(function: ItemFn) -> Result<Self> {
         check_signature(&function)?;
         if let Some(input) = function.sig.inputs.first() {
@@ -216,6 +230,22 @@ mod tests {
         }
     }
 
+    /// A test that takes nothing is judged by the global allocator.
+    #[test]
+    fn without_a_parameter_the_global_allocator_is_checked() {
+        let cases = [
+            ("", "fn name() {}", "NoPanic , || name ())"),
+            ("", "#[should_panic] fn name() {}", "Panic (\"\") , || name ())"),
+            ("block_on = on", "async fn name() {}", "NoPanic , || on (name ()))"),
+        ];
+        for (arguments, item, call) in cases {
+            let text = written(arguments, item).expect(item);
+            let call =
+                format!("global_outcome (:: alloc_testing :: __private :: Awaited :: {call}");
+            assert!(text.contains(&call), "{text}");
+        }
+    }
+
     /// For a suite there are the outcome and the reason to skip it, for both kinds of tests.
     #[test]
     fn a_suite_gets_what_its_entry_names() {
@@ -239,7 +269,9 @@ mod tests {
             ("requests = 1, requests = 2", "fn f(gpa: &T) {}", "twice"),
             ("block_on = rt::block_on", "fn f(gpa: &T) {}", "is for an `async fn`"),
             ("", "struct S;", "stands on a function"),
-            ("", "fn f() {}", "has one parameter, its allocator"),
+            ("requests = 1", "fn f() {}", "about the allocator that a test takes"),
+            ("", "async fn f() {}", "needs what runs it"),
+            ("block_on = rt::block_on", "fn f() {}", "is for an `async fn`"),
             ("", "fn f(gpa: &T, more: u8) {}", "has one parameter, its allocator"),
             ("", "fn f(&self) {}", "has one parameter, its allocator"),
             ("", "async fn f(gpa: &T) {}", "needs what runs it"),

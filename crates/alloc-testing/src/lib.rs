@@ -132,7 +132,7 @@ pub use validated::Validated;
 /// What the macros name; no part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::outcome::{Awaited, Outcome, judge, outcome, plain_outcome};
+    pub use crate::outcome::{Awaited, Outcome, global_outcome, judge, outcome, plain_outcome};
     pub use crate::test_allocator::driven;
 
     /// The settings that a test names.

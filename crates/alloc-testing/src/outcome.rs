@@ -71,7 +71,25 @@ pub fn outcome<R: TestResult>(
     Outcome { failure, report: guard.judge() }
 }
 
-/// Runs a test that takes no allocator. Before the test's first line nothing is allocated.
+/// Runs a test that is judged by what it leaves in the global allocator, which must be a
+/// [`Sentinel`](crate::Sentinel).
+pub fn global_outcome<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R) -> Outcome {
+    let judged = crate::sentinel::with_leaks(|| failure(awaited, test));
+    let Some((failure, mut report)) = judged else {
+        let words = format!(
+            "an `#[alloc_test]` without an allocator of its own checks the global one: {}\nor let the \
+             test take one, `gpa: &TestAllocator`",
+            crate::sentinel::NO_SENTINEL
+        );
+        return Outcome { failure: Some(Failure::Words(words)), report: None };
+    };
+    if let Some(report) = &mut report {
+        report.text.insert_str(0, "of the global allocator: ");
+    }
+    Outcome { failure, report }
+}
+
+/// Runs a test that takes no allocator and is judged by nothing but itself. Before the test's first line nothing is allocated.
 pub fn plain_outcome<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R) -> Outcome {
     Outcome { failure: failure(awaited, test), report: None }
 }

@@ -46,6 +46,7 @@ mod inherit;
 
 pub use count::{Counts, count, count_all};
 pub use frozen::{Frozen, OnAlloc, forbid_after};
+pub(crate) use leaks::with_leaks;
 pub use leaks::{Tag, check_leaks};
 pub use scope::{NoAlloc, assert_no_alloc, permit_alloc};
 
@@ -172,13 +173,15 @@ unsafe impl<P> GlobalAlloc for Sentinel<P> {
     }
 }
 
+/// What is told if it is.
+pub(crate) const NO_SENTINEL: &str = "the global allocator of this program is no `Sentinel`, so nothing can be seen; write\n    \
+     #[global_allocator]\n    \
+     static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();";
+
 /// Refuses to say anything of a program whose global allocator is another one.
 #[track_caller]
 pub(crate) fn require() {
-    assert!(
-        thread::is_installed(),
-        "the global allocator of this program is no `Sentinel`, so nothing can be seen; write\n    \
-         #[global_allocator]\n    \
-         static ALLOC: alloc_testing::Sentinel = alloc_testing::Sentinel::new();"
-    );
+    if !thread::is_installed() {
+        std::panic::panic_any(NO_SENTINEL);
+    }
 }

@@ -82,6 +82,13 @@ mod failing {
         Err("no")
     }
 
+    #[alloc_test]
+    #[ignore = "fails, as `without_a_sentinel_nothing_is_said_to_be_checked` awaits"]
+    #[should_panic]
+    pub(super) fn checks_the_global_allocator() {
+        panic!("never run");
+    }
+
     #[alloc_test(live_bytes = 8, requests = 2, settings = Gpa::builder().dump(8))]
     #[ignore = "fails, as `attributes_judge_the_test` awaits"]
     pub(super) fn asks_for_too_much(gpa: &TestAllocator) {
@@ -108,6 +115,18 @@ fn attributes_judge_the_test() {
     let expected = "left with 1 budgets not kept:\n\
                     budget of the test exceeded: 9 live bytes of 8, by a request of 9 bytes at\n";
     assert!(excess.contains(expected) && excess.contains("test_allocator.rs"), "{excess}");
+}
+
+/// A test without an allocator of its own fails, and is not run, where the global one cannot be checked.
+#[test]
+fn without_a_sentinel_nothing_is_said_to_be_checked() {
+    let message = failure(failing::checks_the_global_allocator);
+    let start = "an `#[alloc_test]` without an allocator of its own checks the global one: the global \
+                 allocator of this program is no `Sentinel`";
+    assert!(message.starts_with(start), "{message}");
+    for words in ["#[global_allocator]\n", "`gpa: &TestAllocator`"] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
 }
 
 /// The report has the stack of the allocation, with this file in it.

@@ -5,13 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use alloc_gpa::process::SearchError;
-use alloc_gpa::{Finding, LeakKind, Leaks};
+use alloc_gpa::{Finding, LeakKind, LeakTotals, Leaks};
 
 use super::ending::{PATIENCE, PAUSE, await_threads};
 use super::region::{self, Region};
 use super::turn::Turn;
 use super::wipe::wipe_stack;
 use super::{require, text, thread};
+use crate::test_allocator::Report;
 
 /// Runs `code`, and fails the test if it leaked: if a block that it allocated from the global allocator, in
 /// this thread or one that belongs to it, is left and nothing leads to it any more. Returns what the code
@@ -64,6 +65,20 @@ pub fn check_leaks<R>(code: impl FnOnce() -> R) -> R {
     result
 }
 
+/// As [`check_leaks`]: what the code returns, and what there is to say against it. `None`, and the code does
+/// not run, if the program's global allocator is no [`Sentinel`](super::Sentinel).
+pub(crate) fn with_leaks<R>(code: impl FnOnce() -> R) -> Option<(R, Option<Report>)> {
+    if !thread::is_installed() {
+        return None;
+    }
+    let mut check = LeakCheck::begin();
+    let result = call(code);
+    wipe_stack();
+    check.is_finished = true;
+    let report = check.end();
+    Some((result, report))
+}
+
 /// Runs the code in frames that are gone when leaks are looked for.
 #[inline(never)]
 fn call<R>(code: impl FnOnce() -> R) -> R {
@@ -93,12 +108,12 @@ impl LeakCheck {
     fn finish(mut self) {
         self.is_finished = true;
         if let Some(report) = self.end() {
-            panic!("{report}");
+            panic!("check_leaks: {report}");
         }
     }
 
     /// Leaves the region and returns what there is to say against the code, if anything.
-    fn end(&self) -> Option<String> {
+    fn end(&self) -> Option<Report> {
         thread::with(|thread| thread.region.set(self.outer));
         judged(self.region, verdict)
     }
@@ -125,7 +140,7 @@ impl Drop for LeakCheck {
             return;
         }
         if let Some(report) = self.end() {
-            crate::report::print(format_args!("beside the panic above: {report}\n"));
+            crate::report::print(format_args!("beside the panic above: check_leaks: {report}\n"));
         }
     }
 }
@@ -135,40 +150,46 @@ const SEARCH_COUNT: u32 = 2;
 
 /// What there is to say against the code of a region, if anything. The thread is aside.
 #[inline(never)]
-fn verdict(region: &Region) -> Option<String> {
+fn verdict(region: &Region) -> Option<Report> {
     let heap = region.heap();
     heap.flush();
     let leaks = match search(region) {
         Ok(leaks) => leaks,
-        Err(why) => return Some(format!("check_leaks: {why}")),
+        Err(why) => {
+            let (leaks, kinds) = (LeakTotals::default(), vec!["leaks_unknown"]);
+            return Some(Report { leaks, findings: 0, kinds, text: why.to_string() });
+        }
     };
     let findings: Vec<Finding> =
         heap.findings().filter(|finding| finding.kind.is_fault()).collect();
     if leaks.is_none() && findings.is_empty() {
         return None;
     }
-    let mut report = String::from("check_leaks: ");
+    let mut kinds: Vec<_> = findings.iter().map(|finding| finding.kind.name()).collect();
+    let (mut totals, mut said) = (LeakTotals::default(), Vec::new());
     if let Some(leaks) = &leaks {
-        let sum = |of: fn(&Leaks, LeakKind) -> u64| {
-            [LeakKind::Lost, LeakKind::Indirect, LeakKind::Possible]
-                .map(|kind| of(leaks, kind))
-                .iter()
-                .sum::<u64>()
-        };
-        let blocks = text::number(sum(|leaks, kind| leaks.total(kind).count), "block");
-        report += &format!("{blocks} leaked, {} bytes", sum(|leaks, kind| leaks.total(kind).bytes));
+        for kind in [LeakKind::Lost, LeakKind::Indirect, LeakKind::Possible] {
+            totals.count += leaks.total(kind).count;
+            totals.bytes += leaks.total(kind).bytes;
+        }
+        kinds.push("leak");
+        said.push(format!(
+            "{} leaked, {} bytes",
+            text::number(totals.count, "block"),
+            totals.bytes
+        ));
     }
     if !findings.is_empty() {
-        let comma = if leaks.is_some() { ", " } else { "" };
-        report += comma;
-        report += &text::number(findings.len() as u64, "finding");
+        said.push(text::number(findings.len() as u64, "finding"));
     }
-    report.push('\n');
-    findings.iter().for_each(|finding| report += &text::finding(finding));
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut text = said.join(", ") + "\n";
+    findings.iter().for_each(|finding| text += &text::finding(finding));
     if let Some(leaks) = &leaks {
-        report += &crate::report::trimmed(&leaks.to_string());
+        text += &crate::report::trimmed(&leaks.to_string());
     }
-    Some(report)
+    Some(Report { leaks: totals, findings: findings.len() as u64, kinds, text })
 }
 
 /// Looks for blocks that nothing leads to: `None` if there are none. A pointer that another thread moves
