@@ -5,7 +5,6 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
 
-use crate::page_allocator::relocate_placed;
 use crate::pages::{self, Place};
 use crate::{page_size, sys};
 
@@ -33,8 +32,6 @@ pub const HUGE_PAGE_LEN: usize = 2 << 20;
 /// * 2 MiB at the least, all of which is in memory after the first touch.
 /// * The kernel neither grows nor moves a mapping of pages that were set aside: the caller copies. A child of
 ///   `fork` that writes to such pages needs as many of its own, and is ended where there are none.
-/// * [`reserved`](Self::reserved): a remap that has to move small pages keeps the alignment of the request
-///   only.
 #[derive(Clone, Copy, Debug)]
 pub struct HugePages {
     /// Whether pages that were set aside are asked for first.
@@ -128,26 +125,17 @@ unsafe impl Allocator for HugePages {
         layout: Layout,
         new_size: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller keeps the same contract towards `raw_resize`.
-        if unsafe { self.raw_resize(block, layout, new_size) } {
-            return Some(block);
-        }
         let old_len = pages::round_up(layout.size(), HUGE_PAGE_LEN)?;
         let new_len = pages::round_up(new_size, HUGE_PAGE_LEN)?;
-        if self.source == Source::Reserved {
-            // Pages that were set aside do not move, and nobody knows whether these were: the call that
-            // fails without a trace.
-            if new_len <= old_len || page_size() < layout.align() {
-                return None;
-            }
-            // SAFETY: the block owns `old_len` mapped bytes (invariant 1), `old_len < new_len`, and the
-            // caller forgets the old address on `Some`.
-            return unsafe { sys::relocate(block, old_len, new_len) };
+        if new_len <= old_len {
+            // SAFETY: the caller keeps the same contract towards `raw_resize`.
+            return unsafe { self.raw_resize(block, layout, new_size) }.then_some(block);
         }
+        // Pages that were set aside are refused by the first call, those that take their place are not.
         let place = Place { len: new_len, lead: 0, align: layout.align().max(HUGE_PAGE_LEN) };
-        // SAFETY: the block owns `old_len` mapped bytes (invariant 1), and the caller forgets the old
-        // address on `Some`.
-        unsafe { relocate_placed(block, old_len, place, page_size()) }
+        // SAFETY: the block owns `old_len` mapped bytes (invariant 1), `old_len < new_len`, and the caller
+        // forgets the old address on `Some`.
+        unsafe { sys::relocate_placed(block, old_len, place, page_size()) }
     }
 
     unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {

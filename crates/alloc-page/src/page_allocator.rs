@@ -75,20 +75,19 @@ unsafe impl Allocator for PageAllocator {
         let page = page_size();
         let old_len = pages::round_up(layout.size(), page)?;
         let new_len = pages::round_up(new_size, page)?;
-        if new_len <= old_len || page < layout.align() {
-            // A shrink stays in place. The system moves a block to the next free page, and so to an
-            // alignment above a page only if it is told where.
+        if new_len <= old_len {
             // SAFETY: the caller keeps the same contract towards `raw_resize`.
-            if unsafe { self.raw_resize(block, layout, new_size) } {
-                return Some(block);
-            }
-            let place = Place { len: new_len, lead: 0, align: layout.align() };
-            // SAFETY: the block owns `old_len` mapped bytes of whole pages (invariant 1); only a growth is
-            // refused in place but for lack of mappings; the caller forgets the old address on `Some`.
-            return unsafe { relocate_placed(block, old_len, place, page) };
+            return unsafe { self.raw_resize(block, layout, new_size) }.then_some(block);
         }
-        // SAFETY: the block owns `old_len` mapped bytes of whole pages (invariant 1),
-        // `old_len < new_len`, whole pages too, and the caller forgets the old address on `Some`.
+        if page < layout.align() {
+            // The system moves a block to the next free page, and so to an alignment above a page only if
+            // it is told where.
+            let place = Place { len: new_len, lead: 0, align: layout.align() };
+            // SAFETY: the block owns `old_len` mapped bytes of whole pages (invariant 1),
+            // `old_len < new_len`, whole pages too, and the caller forgets the old address on `Some`.
+            return unsafe { sys::relocate_placed(block, old_len, place, page) };
+        }
+        // SAFETY: as above.
         unsafe { sys::relocate(block, old_len, new_len) }
     }
 
@@ -103,27 +102,6 @@ unsafe impl Allocator for PageAllocator {
             unsafe { sys::discard(block, layout.size()) };
         }
     }
-}
-
-/// Moves a block that grows to an aligned address; `None` if it does not grow, or where no system call does
-/// that.
-///
-/// # Safety
-///
-/// The block owns `old_len` mapped bytes of whole pages (invariant 1 of the crate), and the caller forgets
-/// its address on `Some`.
-#[cold]
-pub(crate) unsafe fn relocate_placed(
-    block: NonNull<u8>,
-    old_len: usize,
-    place: Place,
-    page: usize,
-) -> Option<NonNull<u8>> {
-    if place.len <= old_len {
-        return None;
-    }
-    // SAFETY: this function's own contract.
-    unsafe { sys::relocate_placed(block, old_len, place, page) }
 }
 
 /// A block for an alignment that pages may not have by themselves.

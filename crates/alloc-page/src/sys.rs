@@ -13,7 +13,7 @@
 //! | `discard(block, len)` | – | gives physical memory back; the range stays mapped |
 //! | `extend(block, old_len, new_len)` | whether the mapping now has `new_len` bytes in place | growth |
 //! | `relocate(block, old_len, new_len)` | where it is now, or `None` and nothing has changed | growth |
-//! | `relocate_placed(block, old_len, place, page)` | the same, aligned | growth |
+//! | `relocate_placed(block, old_len, place, page)` | the same, aligned if it moved | growth |
 //! | `reserve(place, page)` | addresses without memory, a place in it aligned | whole pages |
 //! | `commit(start, len)` | whether there is memory now, zero where there was none | of a reservation |
 //! | `zero(start, len)` | whether it was given back, and reads as zeros | committed pages |

@@ -8,9 +8,10 @@ use std::vec::Vec;
 
 use alloc_core::Allocator;
 
-use super::watch::{calls, calls_with_failure};
+use super::watch::{Failure, calls, calls_with, calls_with_failure, take_lost};
 use crate::{
-    Decommit, GuardedPages, HugePages, PageAllocator, Region, SecretPages, dont_dump, page_size,
+    Decommit, GuardedPages, HUGE_PAGE_LEN, HugePages, PageAllocator, Region, SecretPages,
+    dont_dump, page_size,
 };
 
 fn layout(size: usize, align: usize) -> Layout {
@@ -84,63 +85,137 @@ fn a_change_of_size_costs_one_call() {
         if align <= page || moved == block {
             assert_eq!(made, ["mremap"]);
         } else {
-            assert_cut(&made, &["mremap", "mmap"], &["mremap"]);
+            assert_cut(&made, &["mremap", "mmap", "mremap"], &[]);
         }
         // SAFETY: live, with the layout it has now.
         unsafe { PageAllocator.raw_free(moved, layout(100 * page, align)) };
     }
 }
 
+/// What [`moves`] finds.
+struct Moved {
+    made: Vec<&'static str>,
+    mapped_len: isize,
+    /// The kept block is as it was: the move was refused.
+    is_refused: bool,
+}
+
+/// Remaps a block that cannot grow where it lies to three times its size, where a call may fail; checks
+/// alignment and content, and gives everything back.
+fn moves(mover: &Mover, failure: Failure) -> Moved {
+    let (alloc, old) = (mover.alloc, mover.old);
+    let (block, obstacle) = blocked(mover);
+    let word = block.cast::<u64>();
+    // SAFETY: the block's first and only bytes that are used.
+    unsafe { word.write(0x1234_5678) };
+    let new = layout(3 * old.size(), old.align());
+    // SAFETY: live, fitting; the new size makes a layout.
+    let remap = || unsafe { alloc.raw_remap(block, old, new.size()) };
+    let (made, mapped_len, moved) = calls_with(failure, remap);
+    let (now, fits) = moved.map_or((block, old), |moved| (moved, new));
+    assert!(moved != Some(block), "it was in the way of nobody");
+    assert!(now.addr().get().is_multiple_of(mover.align));
+    // SAFETY: written above, and maybe moved with its page.
+    assert_eq!(unsafe { now.cast::<u64>().read() }, 0x1234_5678, "{made:?}");
+    // SAFETY: live, with the layout it has now.
+    unsafe { alloc.raw_free(now, fits) };
+    // SAFETY: mapped by `blocked`, and nobody's.
+    unsafe { libc::munmap(obstacle.as_ptr().cast(), page_size()) };
+    Moved { made, mapped_len, is_refused: moved.is_none() }
+}
+
+/// An allocator that keeps an alignment above a page when a block moves.
+struct Mover {
+    alloc: &'static dyn Allocator,
+    old: Layout,
+    /// Of every block, whatever its layout asks for.
+    align: usize,
+    /// The call that fails when a block is taken, if one does.
+    fails: usize,
+}
+
+fn movers() -> [Mover; 3] {
+    const TRANSPARENT: HugePages = HugePages::transparent();
+    const RESERVED: HugePages = HugePages::reserved();
+    let (align, small_align) = (64 * page_size(), 8);
+    let old = layout(page_size(), align);
+    let (huge_align, huge) = (HUGE_PAGE_LEN, layout(HUGE_PAGE_LEN, small_align));
+    [
+        Mover { alloc: &PageAllocator, old, align, fails: usize::MAX },
+        Mover { alloc: &TRANSPARENT, old: huge, align: huge_align, fails: usize::MAX },
+        // No page was set aside.
+        Mover { alloc: &RESERVED, old: huge, align: huge_align, fails: 0 },
+    ]
+}
+
 /// Goal: a block that cannot grow where it is moves to an address with its alignment, by page tables: the
-/// content is there, and each call that fails leaves the block as it was. Method: a page of somebody else's
-/// right behind the block; the calls fail in turn, until none is left that could.
+/// content is there, and each call that fails leaves the block as it was and nothing mapped. Method: a page
+/// of somebody else's right behind the block; the calls fail in turn, until none is left that could.
 #[test]
 fn an_aligned_block_moves_with_its_pages() {
-    let page = page_size();
-    let cases: [(&dyn Allocator, usize, usize); 2] = [
-        (&PageAllocator, page, 64 * page),
-        (&HugePages::transparent(), crate::HUGE_PAGE_LEN, crate::HUGE_PAGE_LEN),
-    ];
-    for (alloc, len, align) in cases {
-        let old = layout(len, align);
-        let (block, obstacle) = blocked(alloc, old);
-        // SAFETY: the block's first and only bytes that are used.
-        unsafe { block.cast::<u64>().write(0x1234_5678) };
-        let mut number = 1;
-        let moved = loop {
-            // SAFETY: live, fitting; the new size makes a layout.
-            let remap = || unsafe { alloc.raw_remap(block, old, 3 * len) };
-            let (made, mapped_len, moved) = calls_with_failure(number, remap);
-            if let Some(moved) = moved {
-                assert!(made.len() <= number, "a call failed: {made:?}");
-                assert_cut(&made, &["mremap", "mmap"], &["mremap"]);
-                // The old pages are gone, the new ones there, and what was cut off is not.
-                assert_eq!(mapped_len, (2 * len).cast_signed());
-                break moved;
+    for mover in movers() {
+        let more_len = (2 * mover.old.size()).cast_signed();
+        for number in 1.. {
+            let failure = Failure { number, error: libc::ENOMEM, loses_target: false };
+            let Moved { made, mapped_len, is_refused } = moves(&mover, failure);
+            if !is_refused && made.len() <= number {
+                assert_cut(&made, &["mremap", "mmap", "mremap"], &[]);
+                // The old pages are gone, the new ones there, and what was around them is not.
+                assert_eq!(mapped_len, more_len);
+                break;
             }
-            // Addresses are lost only where the system may have unmapped them already.
-            let is_last = made.last() == Some(&"mremap");
-            assert_eq!(mapped_len, if is_last { (3 * len).cast_signed() } else { 0 }, "{made:?}");
-            // SAFETY: live, and as it was.
-            assert_eq!(unsafe { block.cast::<u64>().read() }, 0x1234_5678);
-            number += 1;
-        };
-        assert!(moved != block && moved.addr().get().is_multiple_of(align));
-        // SAFETY: written above, and moved with its page.
-        assert_eq!(unsafe { moved.cast::<u64>().read() }, 0x1234_5678);
-        // SAFETY: live, with its new layout.
-        unsafe { alloc.raw_free(moved, layout(3 * len, align)) };
-        // SAFETY: mapped by `blocked`, and nobody's.
-        unsafe { libc::munmap(obstacle.as_ptr().cast(), page) };
+            match number {
+                1 => assert_eq!(made, ["mremap", "mmap"]),
+                // All of the target goes back, by one call, after it was asked whose it is.
+                2 => assert_eq!(made, ["mremap", "mmap", "mremap", "mremap", "munmap"]),
+                // No kernel refuses it: what is unmapped here is no part of a mapping.
+                _ => assert!(!is_refused && made[number] == "munmap", "{made:?}"),
+            }
+            assert!(mapped_len == 0 || !is_refused, "{made:?}: {mapped_len} bytes are lost");
+        }
+    }
+}
+
+/// Goal: where the kernel refuses a move after it has unmapped the target, what another thread has mapped
+/// there since is left alone. Method: a reservation like our own takes the target's place.
+#[test]
+fn a_target_that_became_somebody_elses_is_left_alone() {
+    for mover in movers() {
+        let failure = Failure { number: 2, error: libc::ENOMEM, loses_target: true };
+        let Moved { made, mapped_len, is_refused } = moves(&mover, failure);
+        assert!(is_refused);
+        assert_cut(&made, &["mremap", "mmap", "mremap", "mremap"], &[]);
+        assert_eq!(mapped_len, 0, "what is around the target is unmapped, and no more: {made:?}");
+        let lost = take_lost().unwrap();
+        let (start, len) = (lost.cast::<libc::c_void>().as_ptr(), lost.len());
+        // SAFETY: it says whether all is mapped; nothing is read.
+        assert_eq!(unsafe { libc::msync(start, len, libc::MS_ASYNC) }, 0, "it was unmapped");
+        // SAFETY: mapped by `lose`, and nobody's.
+        unsafe { libc::munmap(start, len) };
+    }
+}
+
+/// Blocks that no system call moves: none is tried. Pages that were set aside refuse to grow with `EINVAL`,
+/// a block that the program has split with `EFAULT`.
+#[test]
+fn what_cannot_move_is_not_tried() {
+    for mover in movers() {
+        for error in [libc::EINVAL, libc::EFAULT, libc::EAGAIN, libc::EPERM] {
+            let failure = Failure { number: 0, error, loses_target: false };
+            let Moved { made, mapped_len, is_refused } = moves(&mover, failure);
+            assert_eq!((made, mapped_len, is_refused), (vec!["mremap"], 0, true));
+        }
     }
 }
 
 /// A block, and behind it a page that keeps it from growing.
-fn blocked(alloc: &dyn Allocator, old: Layout) -> (NonNull<u8>, NonNull<u8>) {
+fn blocked(mover: &Mover) -> (NonNull<u8>, NonNull<u8>) {
+    let (alloc, old) = (mover.alloc, mover.old);
     let twice = layout(2 * old.size(), old.align());
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     for _ in 0..100 {
-        let block = alloc.raw_alloc(twice).unwrap();
+        let (_, _, block) = calls_with_failure(mover.fails, || alloc.raw_alloc(twice));
+        let block = block.unwrap();
         // SAFETY: live, fitting; a shrink.
         assert!(unsafe { alloc.raw_resize(block, twice, old.size()) });
         let end = block.as_ptr().wrapping_add(old.size());
@@ -262,7 +337,7 @@ fn dumps_cost_one_call_for_each_run() {
         assert!(made.iter().all(|call| *call == "madvise"));
     }
     let (_, _, result) = calls_with_failure(0, || dont_dump([block(0, 1)]));
-    assert_eq!(result.map_err(|error| error.code), Err(libc::EAGAIN));
+    assert_eq!(result.map_err(|error| error.code), Err(libc::ENOMEM));
 }
 
 /// Goal: a request that fails half-way leaves nothing mapped. Method: every call of every kind of request

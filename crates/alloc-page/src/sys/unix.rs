@@ -6,6 +6,11 @@ use core::ptr::{self, NonNull};
 use crate::pages::{Cut, Place};
 
 mod calls;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod relocate;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use relocate::{extend, relocate, relocate_placed};
 
 use calls::{keep_errno, madvise, mlock, mmap, mprotect, munmap};
 
@@ -143,52 +148,6 @@ pub(crate) unsafe fn decommit(start: NonNull<u8>, len: usize) -> bool {
     let flags = RESERVED | libc::MAP_FIXED;
     // SAFETY: pages of ours that nobody uses (contract).
     unsafe { mmap(start.as_ptr(), len, libc::PROT_NONE, flags, -1) }.is_some()
-}
-
-/// # Safety
-///
-/// The `old_len` bytes at `block` are pages mapped by this file; `old_len < new_len`.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline]
-pub(crate) unsafe fn extend(block: NonNull<u8>, old_len: usize, new_len: usize) -> bool {
-    // SAFETY: a private mapping of ours (contract). Without MREMAP_MAYMOVE it grows where nothing is
-    // mapped, or the call fails.
-    unsafe { calls::mremap(block, old_len, new_len, 0) }.is_some()
-}
-
-/// # Safety
-///
-/// The `old_len` bytes at `block` are pages mapped by this file; `old_len < new_len`. On `Some`
-/// nobody uses the old address any more.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-#[inline]
-pub(crate) unsafe fn relocate(
-    block: NonNull<u8>,
-    old_len: usize,
-    new_len: usize,
-) -> Option<NonNull<u8>> {
-    // SAFETY: a private mapping of ours, whose old address is forgotten (contract).
-    unsafe { calls::mremap(block, old_len, new_len, libc::MREMAP_MAYMOVE) }
-}
-
-/// As [`relocate`], to an address that is aligned; `old_len < place.len`. The place begins with the block.
-///
-/// # Safety
-///
-/// The `old_len` bytes at `block` are pages mapped by this file. On `Some` nobody uses the old address
-/// any more.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) unsafe fn relocate_placed(
-    block: NonNull<u8>,
-    old_len: usize,
-    place: Place,
-    page: usize,
-) -> Option<NonNull<u8>> {
-    let target = reserve(place, page)?;
-    // On failure the target is not given back: the system may have unmapped it, and another thread mapped
-    // something there. Addresses are lost then, where a process has no mappings left.
-    // SAFETY: `target` are pages of ours, just reserved and forgotten here; the rest by the contract.
-    unsafe { calls::mremap_to(block, old_len, place.len, target) }
 }
 
 /// Always `false`: only Linux grows a mapping.

@@ -22,7 +22,7 @@ pub(super) unsafe fn mmap(
     flags: c_int,
     file: c_int,
 ) -> Option<NonNull<u8>> {
-    if refused("mmap") {
+    if refused("mmap").is_some() {
         return None;
     }
     // SAFETY: this function's own contract.
@@ -38,7 +38,7 @@ pub(super) unsafe fn mmap(
 /// They are pages of ours, and nobody uses them any more if the result is `true`.
 #[inline]
 pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
-    if refused("munmap") {
+    if refused("munmap").is_some() {
         return false;
     }
     // SAFETY: this function's own contract.
@@ -47,12 +47,16 @@ pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
     is_gone
 }
 
-/// `mremap(2)`; `None` if the system refuses, and then nothing has changed.
+/// `mremap(2)`.
+///
+/// # Errors
+///
+/// The system's number; nothing has changed then.
 ///
 /// # Safety
 ///
 /// The `old_len` bytes at `start` are pages of a private mapping of ours; with `MREMAP_MAYMOVE` nobody
-/// uses their old address if the result is `Some`; `flags` hold nothing else.
+/// uses their old address if the result is `Ok`; `flags` hold nothing else.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) unsafe fn mremap(
@@ -60,37 +64,39 @@ pub(super) unsafe fn mremap(
     old_len: usize,
     new_len: usize,
     flags: c_int,
-) -> Option<NonNull<u8>> {
-    if refused("mremap") {
-        return None;
+) -> Result<NonNull<u8>, c_int> {
+    if let Some(error) = refused("mremap") {
+        return Err(error);
     }
     // SAFETY: this function's own contract; without MREMAP_FIXED the target does not count.
     unsafe { direct::mremap(start, old_len, new_len, flags, ptr::null_mut()) }
 }
 
-/// The same to a place of the caller's choice; `None` if the system refuses, and then nothing has changed but
-/// that the target may be gone.
+/// The same to a place of the caller's choice; returns whether it was done. If not, nothing has changed but
+/// that the target may be gone, and its addresses another thread's.
 ///
 /// # Safety
 ///
 /// * The `old_len` bytes at `start` are pages of a private mapping of ours, and nobody uses their old
-///   address if the result is `Some`.
-/// * The `new_len` bytes at `target` are other pages of ours that nobody uses, nor gives back, from now on.
+///   address if the result is `true`.
+/// * The `new_len` bytes at `target` are other pages of ours that nobody uses. They are no longer the
+///   caller's.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) unsafe fn mremap_to(
     start: NonNull<u8>,
     old_len: usize,
     new_len: usize,
     target: NonNull<u8>,
-) -> Option<NonNull<u8>> {
-    if refused("mremap") {
-        return None;
+) -> bool {
+    if refused("mremap").is_some() {
+        lose(target, new_len);
+        return false;
     }
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
     // SAFETY: this function's own contract: what the system unmaps at the target is nobody's.
     let moved = unsafe { direct::mremap(start, old_len, new_len, flags, target.as_ptr()) };
-    note_mapped(if moved.is_some() { -old_len.cast_signed() } else { 0 });
-    moved
+    note_mapped(if moved.is_ok() { -old_len.cast_signed() } else { 0 });
+    moved.is_ok()
 }
 
 /// `mprotect(2)`; returns whether it was done.
@@ -100,7 +106,7 @@ pub(super) unsafe fn mremap_to(
 /// The `len` bytes at `start` are pages of ours, and nobody uses them in a way that `protection`
 /// forbids.
 pub(super) unsafe fn mprotect(start: NonNull<u8>, len: usize, protection: c_int) -> bool {
-    if refused("mprotect") {
+    if refused("mprotect").is_some() {
         return false;
     }
     // SAFETY: this function's own contract.
@@ -117,8 +123,8 @@ pub(super) unsafe fn mprotect(start: NonNull<u8>, len: usize, protection: c_int)
 ///
 /// Nobody depends on what `advice` may change of the `len` bytes at `start`.
 pub(super) unsafe fn madvise(start: NonNull<u8>, len: usize, advice: c_int) -> Result<(), c_int> {
-    if refused("madvise") {
-        return Err(libc::EAGAIN);
+    if let Some(error) = refused("madvise") {
+        return Err(error);
     }
     // SAFETY: this function's own contract.
     done(|| unsafe { libc::madvise(pointer(start), len, advice) })
@@ -126,7 +132,7 @@ pub(super) unsafe fn madvise(start: NonNull<u8>, len: usize, advice: c_int) -> R
 
 /// `mlock(2)`; returns whether it was done.
 pub(super) fn mlock(start: NonNull<u8>, len: usize) -> bool {
-    if refused("mlock") {
+    if refused("mlock").is_some() {
         return false;
     }
     // SAFETY: it keeps pages in memory, and changes nothing that a program could see.
@@ -139,8 +145,8 @@ pub(super) fn mlock(start: NonNull<u8>, len: usize) -> bool {
 ///
 /// The system's number.
 pub(super) fn mlockall(flags: c_int) -> Result<(), c_int> {
-    if refused("mlockall") {
-        return Err(libc::EAGAIN);
+    if let Some(error) = refused("mlockall") {
+        return Err(error);
     }
     // SAFETY: it keeps pages in memory, and changes nothing that a program could see.
     done(|| unsafe { libc::mlockall(flags) })
@@ -151,7 +157,7 @@ pub(super) fn mlockall(flags: c_int) -> Result<(), c_int> {
 pub(super) fn memfd_secret() -> Option<c_int> {
     /// The same on every architecture; the C libraries have no function for it.
     const NUMBER: libc::c_long = 447;
-    if refused("memfd_secret") {
+    if refused("memfd_secret").is_some() {
         return None;
     }
     // SAFETY: it makes a descriptor, of which it needs no pointers.
@@ -162,7 +168,7 @@ pub(super) fn memfd_secret() -> Option<c_int> {
 /// `ftruncate(2)`; returns whether the file has `len` bytes now.
 #[cfg(target_os = "linux")]
 pub(super) fn ftruncate(file: c_int, len: usize) -> bool {
-    if refused("ftruncate") {
+    if refused("ftruncate").is_some() {
         return false;
     }
     let Ok(len) = libc::off_t::try_from(len) else { return false };
@@ -311,10 +317,10 @@ mod direct {
         new_len: usize,
         flags: c_int,
         target: *mut u8,
-    ) -> Option<NonNull<u8>> {
+    ) -> Result<NonNull<u8>, c_int> {
         // SAFETY: mremap(2): the pages are moved as a whole, or the call fails and leaves them as they were;
         // the last argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
-        mapped(unsafe {
+        let result = unsafe {
             syscall!(
                 libc::SYS_mremap,
                 start.as_ptr(),
@@ -323,7 +329,9 @@ mod direct {
                 "r10": c_long::from(flags),
                 "r8": target
             )
-        })
+        };
+        // Errors are negative numbers, which fit.
+        mapped(result).ok_or_else(|| result.addr().wrapping_neg() as c_int)
     }
 }
 
@@ -338,6 +346,8 @@ mod direct {
     use core::ffi::{c_int, c_void};
     use core::ptr::NonNull;
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    use super::errno;
     use super::{done, keep_errno, pointer};
 
     #[inline]
@@ -380,21 +390,23 @@ mod direct {
         new_len: usize,
         flags: c_int,
         target: *mut u8,
-    ) -> Option<NonNull<u8>> {
+    ) -> Result<NonNull<u8>, c_int> {
         let target = target.cast::<c_void>();
-        // SAFETY: the pages are moved as a whole, or the call fails and leaves them as they were; the last
-        // argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
-        mapped(keep_errno(|| unsafe {
-            libc::mremap(pointer(start), old_len, new_len, flags, target)
-        }))
+        keep_errno(|| {
+            // SAFETY: the pages are moved as a whole, or the call fails and leaves them as they were; the
+            // last argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
+            let result = unsafe { libc::mremap(pointer(start), old_len, new_len, flags, target) };
+            // SAFETY: valid for this thread, and no other thread's business.
+            mapped(result).ok_or_else(|| unsafe { errno().read() })
+        })
     }
 }
 
-/// Whether this call is to fail without being made: in unit tests alone, which also count here.
+/// The error that this call is to fail with, without being made: in unit tests alone, which also count here.
 #[cfg(not(all(test, target_os = "linux")))]
 #[inline]
-const fn refused(_: &str) -> bool {
-    false
+const fn refused(_: &str) -> Option<c_int> {
+    None
 }
 
 /// So many bytes more are mapped now.
@@ -402,5 +414,9 @@ const fn refused(_: &str) -> bool {
 #[inline]
 const fn note_mapped(_: isize) {}
 
+/// A move was refused after its target was unmapped: in unit tests alone.
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(all(test, target_os = "linux"))))]
+const fn lose(_: NonNull<u8>, _: usize) {}
+
 #[cfg(all(test, target_os = "linux"))]
-use crate::sys::watch::{note_mapped, refused};
+use crate::sys::watch::{lose, note_mapped, refused};
