@@ -9,6 +9,7 @@ use alloc_gpa::{Check, Gpa, LeakTotals};
 
 mod settings;
 mod account;
+mod at_work;
 mod book;
 mod metered;
 mod budget;

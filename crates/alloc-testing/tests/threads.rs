@@ -100,6 +100,23 @@ fn a_thread_that_still_runs_fails_the_test() {
     late.unwrap().join().expect("the allocator outlives the test");
 }
 
+/// A thread that is at work is waited for, though that takes longer than the grace.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_at_work_is_waited_for() {
+    run_with(Settings::new().grace(Duration::from_nanos(1)), |gpa| {
+        let gpa = gpa.shared();
+        thread::spawn(move || {
+            let block = gpa.create(1u64).unwrap();
+            let start = std::time::Instant::now();
+            while start.elapsed() < Duration::from_millis(100) {
+                std::hint::spin_loop();
+            }
+            drop(block);
+        });
+    });
+}
+
 /// A thread that is about to end is waited for.
 #[test]
 fn a_thread_that_ends_soon_passes() {

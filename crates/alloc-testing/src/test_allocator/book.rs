@@ -4,12 +4,21 @@
 use core::future::poll_fn;
 use core::pin::pin;
 use core::time::Duration;
+use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use alloc_gpa::StackId;
 
+use super::at_work::AtWork;
 use super::settings::{Settings, ThreadPanics};
+
+/// The grace is that many waits: one during which the whole process stood still is one.
+const GRACE_WAITS: u32 = 20;
+/// How long nobody looks at other threads, the first times and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(320)];
+/// After so many looks, about ten seconds, it is told what the test waits for.
+const LOOKS_UNTOLD: u32 = 32;
 
 /// What a test is charged with.
 #[derive(Clone, Debug)]
@@ -134,12 +143,10 @@ impl Book {
         self.entries().charges.push(Charge { kind, text });
     }
 
-    /// Waits until no thread has a handle, or the time is over; returns all charges.
+    /// Waits until no thread has a handle, or none is at work that may have one; returns all charges.
     pub(super) fn close(&self) -> Vec<Charge> {
+        self.await_handles();
         let entries = self.entries();
-        let is_lent = |entries: &mut Entries| !entries.handles.is_empty();
-        let waited = self.changed.wait_timeout_while(entries, self.grace, is_lent);
-        let (entries, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let mut charges = entries.charges.clone();
         for (_, stack) in &entries.handles {
             let mut text = String::from(
@@ -150,6 +157,50 @@ impl Book {
             charges.push(Charge { kind: ChargeKind::ThreadRunning, text });
         }
         charges
+    }
+
+    /// Waits for handles: the grace, and after that as long as a thread is at work. Without grace it does not
+    /// wait at all.
+    fn await_handles(&self) {
+        let grace_is_over = (0..GRACE_WAITS).all(|_| self.is_lent_after(self.grace / GRACE_WAITS));
+        if !grace_is_over || self.grace.is_zero() {
+            return;
+        }
+        let mut at_work = AtWork::begin();
+        let ([mut pause, longest], mut look_count) = (PAUSES, 0);
+        while self.is_lent_after(pause) && at_work.look() != 0 {
+            pause = (pause * 2).min(longest);
+            look_count += 1;
+            if look_count == LOOKS_UNTOLD {
+                self.tell_what_is_awaited();
+            }
+        }
+    }
+
+    /// Whether a thread still has a handle after so much time.
+    fn is_lent_after(&self, time: Duration) -> bool {
+        let is_lent = |entries: &mut Entries| !entries.handles.is_empty();
+        let waited = self.changed.wait_timeout_while(self.entries(), time, is_lent);
+        let (entries, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !entries.handles.is_empty()
+    }
+
+    /// Tells at once, past what the harness keeps for later, why a test does not end.
+    fn tell_what_is_awaited(&self) {
+        let handles = self.entries().handles.clone();
+        let name = crate::current_test::name().unwrap_or_else(|| "a test".to_owned());
+        let mut text = format!(
+            "{name} has ended and waits: it has {} handles in use by threads, and threads of the process are \
+             at work\n",
+            handles.len()
+        );
+        for (_, stack) in &handles {
+            text += "the handle made at\n";
+            // A `String` takes all that is written to it.
+            let _ = stack.write(&mut text);
+        }
+        // If standard error is closed there is nowhere to tell it.
+        let _ = std::io::stderr().write_all(crate::report::trimmed(&text).as_bytes());
     }
 
     /// Nothing panics while the lock is held, and if it did, the entries would still be whole.

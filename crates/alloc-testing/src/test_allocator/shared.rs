@@ -8,8 +8,9 @@ use super::TestAllocator;
 
 /// A handle of a test's allocator that a thread or a task can own; from [`TestAllocator::shared`].
 ///
-/// The test ends when its function returns, and waits then for the handles of its threads for
-/// [`Settings::grace`](crate::Settings::grace). A thread that has one still fails the test: join it.
+/// The test ends when its function returns, and waits then for the handles of its threads: for
+/// [`Settings::grace`](crate::Settings::grace), and as long as threads are at work. One that has a handle
+/// still, and sleeps, fails the test: join it.
 /// That is never undefined: the memory stays as long as a handle does. What such a thread does after
 /// the verdict is told to nobody.
 ///
