@@ -125,35 +125,6 @@ impl<A: Allocator> Arena<A> {
         self
     }
 
-    /// The same arena, which refuses a request if its chunks would have more than `bytes` together. See
-    /// [`set_limit`](Self::set_limit).
-    #[inline]
-    #[must_use]
-    pub const fn with_limit(mut self, bytes: usize) -> Self {
-        self.reserved_max = Cell::new(bytes);
-        self
-    }
-
-    /// Changes how many bytes of the backing the chunks may have together, headers included;
-    /// `usize::MAX` is no limit. Chunks that are there already stay, also if they are more.
-    ///
-    /// ```
-    /// use alloc_arena::Arena;
-    ///
-    /// let arena = Arena::new().with_limit(4096);
-    /// assert!(arena.put([0u8; 5000]).is_err());
-    /// arena.set_limit(1 << 20);
-    /// assert!(arena.put([0u8; 5000]).is_ok());
-    /// ```
-    pub fn set_limit(&self, bytes: usize) {
-        self.reserved_max.set(bytes);
-    }
-
-    /// Returns how many bytes the chunks may have together; `usize::MAX` if there is no limit.
-    pub fn limit(&self) -> usize {
-        self.reserved_max.get()
-    }
-
     /// Returns the rule for the lengths of chunks.
     pub const fn growth(&self) -> Growth {
         self.growth
@@ -263,7 +234,7 @@ impl<A: Allocator> Arena<A> {
     ///
     /// It is this arena's and in no list any more, and no block in it is live.
     pub(crate) unsafe fn free_chunk(&self, chunk: Chunk) {
-        self.reserved.set(self.reserved.get() - chunk.len());
+        self.discharge(chunk.len());
         // SAFETY: it came from this backing (invariant 1); the rest by the contract.
         unsafe { chunk.free(&self.backing) };
     }
@@ -371,13 +342,6 @@ impl<A: Allocator> Arena<A> {
         self.push_chunk(fresh)
     }
 
-    /// `like`, or as much of it as the limit allows, if that is at least `needed`; more than the limit
-    /// allows otherwise.
-    fn within_limit(&self, like: usize, needed: usize) -> usize {
-        let left = self.reserved_max.get().saturating_sub(self.reserved.get());
-        like.min(left).max(needed)
-    }
-
     /// Makes a spare chunk of at least `len` bytes the newest; returns whether there is one.
     fn enter_spare(&self, len: usize) -> bool {
         let mut before: Option<Chunk> = None;
@@ -413,15 +377,15 @@ impl<A: Allocator> Arena<A> {
         let len = old_len.saturating_add(
             self.within_limit(len.saturating_sub(old_len), needed.saturating_sub(old_len)),
         );
-        let reserved = self.reserved.get().saturating_add(len.saturating_sub(old_len));
-        if self.reserved_max.get() < reserved || len <= old_len {
+        if len <= old_len || self.charge(len - old_len).is_err() {
             return false;
         }
         // SAFETY: it came from this backing.
         let extended = unsafe { newest.resize(&self.backing, len) };
         if extended {
-            self.reserved.set(reserved);
             self.limit.set(newest.limit());
+        } else {
+            self.discharge(len - old_len);
         }
         extended
     }
@@ -436,13 +400,8 @@ impl<A: Allocator> Arena<A> {
     /// Requests a chunk of `len` bytes, which is in no list yet.
     pub(crate) fn request_chunk(&self, len: usize) -> Result<Chunk, AllocError> {
         let len = len.max(HEADER_LEN);
-        let reserved = self.reserved.get().checked_add(len).ok_or(AllocError)?;
-        if self.reserved_max.get() < reserved {
-            return Err(AllocError);
-        }
-        let chunk = Chunk::new(&self.backing, len, None)?;
-        self.reserved.set(reserved);
-        Ok(chunk)
+        self.charge(len)?;
+        Chunk::new(&self.backing, len, None).inspect_err(|_| self.discharge(len))
     }
 
     /// Whether a live block of `size` bytes is the last one.

@@ -98,7 +98,7 @@ impl<A: Allocator> HeapArena<A> {
         }
     }
 
-    /// Returns how many bytes of the backing the chunks have; large blocks are not among them.
+    /// Returns how many bytes of the backing the chunks and the large blocks have, headers included.
     pub fn reserved(&self) -> usize {
         self.arena.reserved()
     }
@@ -121,6 +121,7 @@ impl<A: Allocator> HeapArena<A> {
             let Large { older, layout, .. } = unsafe { large.read() };
             next = older.get();
             let base = base_of(large, layout);
+            self.arena.discharge(layout.size());
             // SAFETY: a live block of this backing that fits; no part of it is live, for the borrow is
             // unique, and the list is forgotten.
             unsafe { self.arena.backing.raw_free(base, layout) };
@@ -204,7 +205,9 @@ impl<A: Allocator> HeapArena<A> {
     #[inline(never)]
     fn alloc_large(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let (outer, offset) = large_layout(layout).ok_or(AllocError)?;
-        let base = self.arena.backing.raw_alloc(outer)?;
+        self.arena.charge(outer.size())?;
+        let backing = &self.arena.backing;
+        let base = backing.raw_alloc(outer).inspect_err(|_| self.arena.discharge(outer.size()))?;
         // SAFETY: within the block, whose size is `offset` and the client's.
         let block = unsafe { base.add(offset) };
         let large = header_of(block);
@@ -242,6 +245,7 @@ impl<A: Allocator> HeapArena<A> {
             // SAFETY: as above.
             unsafe { older.as_ref() }.newer.set(newer);
         }
+        self.arena.discharge(layout.size());
         // SAFETY: a live block of this backing that fits; it is in no list any more.
         unsafe { self.arena.backing.raw_free(base_of(large, layout), layout) };
     }
@@ -259,10 +263,16 @@ impl<A: Allocator> HeapArena<A> {
         // SAFETY: live (contract).
         let old = unsafe { large.read() };
         let base = base_of(large, old.layout);
-        // SAFETY: a live block of this backing that fits; the new size is not zero and makes a layout.
-        if !unsafe { self.arena.backing.raw_resize(base, old.layout, outer.size()) } {
+        let more = outer.size().saturating_sub(old.layout.size());
+        if self.arena.charge(more).is_err() {
             return false;
         }
+        // SAFETY: a live block of this backing that fits; the new size is not zero and makes a layout.
+        if !unsafe { self.arena.backing.raw_resize(base, old.layout, outer.size()) } {
+            self.arena.discharge(more);
+            return false;
+        }
+        self.arena.discharge(old.layout.size().saturating_sub(outer.size()));
         // SAFETY: as above; it is where it was.
         unsafe { large.write(Large { layout: outer, ..old }) };
         true

@@ -115,6 +115,7 @@ mod classes;
 mod heap;
 mod chunk;
 mod growth;
+mod limit;
 mod poison;
 #[cfg(sanitized)]
 mod sanitizer;

@@ -1,7 +1,9 @@
 //! Scopes, states, owners of a value and its arena, pools, and what threads share.
 #![cfg(all(feature = "alloc", not(loom)))]
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 use std::thread;
 
 use alloc_arena::{
@@ -405,6 +407,29 @@ fn a_heap_arena_uses_freed_blocks_again() {
     assert_eq!(backing.live_count(), 1, "large blocks go with the reset");
     drop(heap);
     assert_eq!((backing.live_count(), backing.misuses().len()), (0, 0));
+}
+
+/// The arena's limit holds for the large blocks as well, also when they grow, and what comes back counts no
+/// more.
+#[test]
+fn a_heap_arena_keeps_the_limit_for_large_blocks() {
+    let backing = Backing::new();
+    let mut heap = HeapArena::over(Arena::over(&backing).with_limit(100 << 10));
+    let first = (&heap).alloc::<u8>(60 << 10).unwrap();
+    assert!((&heap).alloc::<u8>(60 << 10).is_err());
+    assert_eq!(heap.reserved(), backing.live_bytes());
+    let layout = Layout::array::<u8>(60 << 10).unwrap();
+    let block = NonNull::from(&*first).cast();
+    // SAFETY: a live block with its layout; the result is not used, and refused.
+    let resized = unsafe { heap.raw_resize(block, layout, 110 << 10) };
+    assert!(!resized, "past the limit");
+    assert_eq!(heap.reserved(), backing.live_bytes());
+    drop(first);
+    assert_eq!(heap.reserved(), backing.live_bytes());
+    let _ = ManuallyDrop::new((&heap).alloc::<u8>(90 << 10).unwrap());
+    heap.reset(Reset::FreeAll);
+    assert_eq!((heap.reserved(), backing.live_bytes()), (0, 0));
+    assert!((&heap).alloc::<u8>(90 << 10).is_ok());
 }
 
 /// Values that are too large, or aligned to more, cannot be sent; they are dropped.
