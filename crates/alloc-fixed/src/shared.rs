@@ -56,7 +56,7 @@ const LEN_MAX: usize = (1 << OFFSET_BITS) - 1;
 
 /// The offset of the first free byte, and for each of the newest 24 blocks (6 on 32 bits) a bit that
 /// says whether there is padding before it, newest at the low end of the upper part.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State(usize);
 
 impl State {
@@ -70,17 +70,32 @@ impl State {
         self.0 >> OFFSET_BITS & 1 == 1
     }
 
-    /// With one more block, which ends at `offset`.
+    /// With one more block of `len` bytes, no padding before it. The sum leaves an offset that is at
+    /// most [`LEN_MAX`].
     #[inline]
-    const fn push(self, is_padded: bool, offset: usize) -> Self {
-        let bits = self.0 >> OFFSET_BITS << 1 | is_padded as usize;
-        Self(bits << OFFSET_BITS | offset)
+    const fn push_plain(self, len: usize) -> Self {
+        // Twice the word is the bits moved up by one, of which the oldest falls out, and twice the
+        // offset.
+        Self(self.0.wrapping_add(self.0).wrapping_sub(self.offset()).wrapping_add(len))
     }
 
-    /// Without the last block, which, with its padding, began at `offset`.
+    /// With one more block, which takes `len` bytes together with the padding before it.
     #[inline]
-    const fn pop(self, offset: usize) -> Self {
-        Self(self.0 >> OFFSET_BITS >> 1 << OFFSET_BITS | offset)
+    const fn push_padded(self, len: usize) -> Self {
+        Self(self.push_plain(len).0 | 1 << OFFSET_BITS)
+    }
+
+    /// Without the last block, which began at `start` and has no padding.
+    #[inline]
+    const fn pop_plain(self, start: usize) -> Self {
+        // The lowest of the bits is zero, so none of them comes down into the offset.
+        Self(((self.0 - self.offset()) >> 1) + start)
+    }
+
+    /// Without the last block, which began at `start` together with its padding.
+    #[inline]
+    const fn pop_padded(self, start: usize) -> Self {
+        Self((self.0 >> 1 & !LEN_MAX) + start)
     }
 
     /// With the last block ending at `offset`.
@@ -139,6 +154,51 @@ impl<'buf> SharedFixedBuffer<'buf> {
         ptr.addr().wrapping_sub(self.base.addr().get()) < self.len
     }
 
+    /// Hands out a block, with padding before it where its alignment asks for that.
+    #[inline(never)]
+    fn alloc_padded(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let base_addr = self.base.addr().get();
+        // Relaxed: what was free according to an old state is found out by the swap.
+        let mut seen = State(self.state.load(Relaxed));
+        loop {
+            let padding = bump::padding(base_addr.wrapping_add(seen.offset()), layout.align());
+            // No overflow: size and alignment of a `Layout` together are at most `isize::MAX` and one,
+            // and an offset is far below that.
+            let len = padding + layout.size();
+            if self.len < seen.offset() + len {
+                return Err(AllocError);
+            }
+            let new = if padding == 0 { seen.push_plain(len) } else { seen.push_padded(len) };
+            // Acquire, Relaxed: as in `raw_alloc`.
+            match self.state.compare_exchange_weak(seen.0, new.0, Acquire, Relaxed) {
+                Err(other) => seen = State(other),
+                Ok(_) => {
+                    // SAFETY: the block starts before `len`, and the bytes are one object.
+                    let block = unsafe { self.base.add(seen.offset() + padding) };
+                    if padding != 0 {
+                        // SAFETY: so many bytes before the block are this thread's too (the swap).
+                        unsafe { padding::write(block, padding) };
+                    }
+                    return Ok(block);
+                }
+            }
+        }
+    }
+
+    /// The offset of the padding before the block at `start`.
+    ///
+    /// # Safety
+    ///
+    /// The block is live, the caller's, and has padding.
+    #[inline]
+    unsafe fn padding_of(&self, start: usize) -> usize {
+        // SAFETY: the offset of a live block is in the buffer.
+        let block = unsafe { self.base.add(start) };
+        // SAFETY: whoever owns a block may read the padding before it, which it has (contract).
+        let begin = unsafe { padding::start(block) };
+        begin.addr().get() - self.base.addr().get()
+    }
+
     /// The offset of a live block.
     #[inline]
     fn offset_of(&self, block: NonNull<u8>, size: usize) -> usize {
@@ -168,26 +228,22 @@ unsafe impl Allocator for SharedFixedBuffer<'_> {
         // Relaxed: what was free according to an old state is found out by the swap.
         let mut seen = State(self.state.load(Relaxed));
         loop {
-            let padding = bump::padding(base_addr.wrapping_add(seen.offset()), layout.align());
-            if !bump::fits(padding, layout.size(), self.len - seen.offset()) {
+            let start = seen.offset();
+            if bump::padding(base_addr.wrapping_add(start), layout.align()) != 0 {
+                return self.alloc_padded(layout);
+            }
+            // No overflow: an offset is far below, and a size not above, `isize::MAX`.
+            if self.len < start + layout.size() {
                 return Err(AllocError);
             }
-            let start = seen.offset() + padding;
-            let new = seen.push(padding != 0, start + layout.size());
             // Acquire: pairs with the Release of the free or shrink that gave these bytes back, or
             // with one before it in the same chain of swaps: its owner's accesses come before ours.
             // Relaxed: on failure the state is only looked at.
+            let new = seen.push_plain(layout.size());
             match self.state.compare_exchange_weak(seen.0, new.0, Acquire, Relaxed) {
                 Err(other) => seen = State(other),
-                Ok(_) => {
-                    // SAFETY: `start <= len`, and the bytes are one object.
-                    let block = unsafe { self.base.add(start) };
-                    if padding != 0 {
-                        // SAFETY: so many bytes before the block are this thread's too (the swap).
-                        unsafe { padding::write(block, padding) };
-                    }
-                    return Ok(block);
-                }
+                // SAFETY: `start <= len`, and the bytes are one object.
+                Ok(_) => return Ok(unsafe { self.base.add(start) }),
             }
         }
     }
@@ -236,16 +292,13 @@ unsafe impl Allocator for SharedFixedBuffer<'_> {
         // Relaxed: whether the block is the last one is found out by the swap.
         let mut seen = State(self.state.load(Relaxed));
         while seen.offset() == end {
-            let mut first = start;
-            if seen.is_last_padded() {
-                // SAFETY: the offset of a live block is in the buffer.
-                let block = unsafe { self.base.add(start) };
+            let new = if seen.is_last_padded() {
                 // SAFETY: the block is live and ends at the offset, so it is the newest, and the bit
-                // is its own; whoever owns a block may read the padding before it.
-                let begin = unsafe { padding::start(block) };
-                first = begin.addr().get() - self.base.addr().get();
-            }
-            let new = seen.pop(first);
+                // is its own.
+                seen.pop_padded(unsafe { self.padding_of(start) })
+            } else {
+                seen.pop_plain(start)
+            };
             // Release: pairs with the Acquire of the allocation or growth that takes these bytes next.
             // Relaxed: on failure the state is only looked at.
             match self.state.compare_exchange_weak(seen.0, new.0, Release, Relaxed) {
@@ -265,4 +318,60 @@ impl fmt::Debug for SharedFixedBuffer<'_> {
             .field("used", &self.used())
             .finish()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Goal: no bit of the padding reaches the offset, and no offset the bits. Method: every sequence
+    /// of ten blocks, padded or not, first up to small offsets and then up to the largest there is; all
+    /// popped again, each compared with a list.
+    #[test]
+    fn states_are_a_stack() {
+        for first in [0, 1, 2, LEN_MAX - 1023] {
+            for padded in 0..1usize << if cfg!(miri) { 5 } else { 10 } {
+                let mut state = State(0).push_plain(first);
+                let mut starts = Vec::new();
+                for index in 0..10 {
+                    starts.push(state.offset());
+                    let len = 1 << index;
+                    let is_padded = padded >> index & 1 == 1;
+                    state = if is_padded { state.push_padded(len) } else { state.push_plain(len) };
+                }
+                assert_eq!(state.offset(), first + 1023);
+                for (index, start) in starts.into_iter().enumerate().rev() {
+                    let is_padded = padded >> index & 1 == 1;
+                    // Of the oldest blocks a state of 32 bits has forgotten that they were padded.
+                    assert_eq!(state.is_last_padded(), is_padded && 10 - index <= BITS);
+                    assert_eq!(state.with_offset(start).offset(), start);
+                    state = match state.is_last_padded() {
+                        true => state.pop_padded(start),
+                        false => state.pop_plain(start),
+                    };
+                    assert_eq!(state.offset(), start);
+                }
+                assert_eq!(state, State(first));
+            }
+        }
+    }
+
+    /// What is deeper than the bits is forgotten, and the offset is none the worse for it.
+    #[test]
+    fn the_oldest_bits_are_forgotten() {
+        let mut state = State(0);
+        for _ in 0..2 * BITS {
+            state = state.push_padded(2);
+        }
+        for block in 0..2 * BITS {
+            assert_eq!(state.is_last_padded(), block < BITS);
+            let start = state.offset() - 2;
+            state = if block < BITS { state.pop_padded(start) } else { state.pop_plain(start) };
+        }
+        assert_eq!(state, State(0));
+    }
+
+    const BITS: usize = (usize::BITS - OFFSET_BITS) as usize;
 }
