@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
 use crate::sizes::{aligned_array_layout, array_layout};
-use crate::{AlignedSlice, AllocError, Allocator, Owned, Zeroable, block, print};
+use crate::{AlignedSlice, AllocError, Allocator, Owned, Zeroable, block, copy, print};
 
 /// The verbs, for every handle: a reference, a zero-sized allocator, `&dyn Allocator`.
 ///
@@ -228,7 +228,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[track_caller]
     fn dupe<T: Copy>(self, items: &[T]) -> Result<Owned<[T], Self>, AllocError> {
         let mut copy = self.alloc::<T>(items.len())?;
-        copy.write_copy_of_slice(items);
+        copy::to_slice(&mut copy, items);
         // SAFETY: every item was written.
         Ok(unsafe { copy.assume_init() })
     }

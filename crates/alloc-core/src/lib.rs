@@ -111,6 +111,7 @@ mod aligned;
 mod zeroable;
 mod error;
 mod block;
+mod copy;
 #[cfg(any(
     feature = "allocator-api2-02",
     feature = "allocator-api2-04",
