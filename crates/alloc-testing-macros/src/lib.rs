@@ -22,6 +22,7 @@
 //! `run` of that name instead.
 
 mod arguments;
+mod conditions;
 mod suites;
 mod written;
 
@@ -63,7 +64,9 @@ pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Tests are the functions with `#[alloc_test]` and those with `#[test]`, in the module and in the
 /// modules that are written inside it. Under the harness of `rustc --test` they are tests as without
-/// the attribute; `#[ignore]` and `#[should_panic]` mean the same to both, also in a `#[cfg_attr(..)]`.
+/// the attribute; `#[ignore]`, `#[should_panic]` and `#[cfg(..)]` mean the same to both, also in a
+/// `#[cfg_attr(..)]`. What would not be entered is refused: a `#[cfg_attr(.., test)]`, and `conformance!`,
+/// whose tests are those of a harness.
 ///
 /// ```text
 /// #[suite]

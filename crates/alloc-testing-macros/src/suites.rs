@@ -3,9 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Error, Item, ItemFn, ItemMod, Meta, MetaList, Result, parse_quote};
+use syn::{Error, Item, ItemFn, ItemMacro, ItemMod, Macro, Meta, MetaList, Result, parse_quote};
 
-use crate::written::conditions;
+use crate::conditions::{conditions, hidden_test};
 
 /// What `#[suite]` writes.
 pub(crate) fn suite(arguments: &TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -25,6 +25,7 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
     };
     let (mut written, mut tests, mut suites) = (Vec::new(), Vec::new(), Vec::new());
     for item in items {
+        refuse_what_is_not_seen(&item)?;
         match item {
             Item::Fn(function) if kind(&function).is_some() => {
                 let (test, entry) = test(function);
@@ -63,11 +64,36 @@ fn kind(function: &ItemFn) -> Option<usize> {
     })
 }
 
+/// Refuses tests that would be in no entry, so that the runner would pass them over without a word.
+fn refuse_what_is_not_seen(item: &Item) -> Result<()> {
+    match item {
+        Item::Fn(function) if kind(function).is_none() => match hidden_test(&function.attrs) {
+            Some(attribute) => {
+                let message = "a suite does not see this test: write `#[test]` or `#[alloc_test]`, and what it \
+                               depends on as `#[cfg(..)]`";
+                Err(Error::new_spanned(attribute, message))
+            }
+            None => Ok(()),
+        },
+        Item::Macro(ItemMacro { mac, ident: None, .. }) if writes_tests(mac) => {
+            let message = "the tests that `conformance!` writes are a harness's: put it into another test target";
+            Err(Error::new_spanned(&mac.path, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a macro of this crate is called that writes tests.
+fn writes_tests(called: &Macro) -> bool {
+    called.path.segments.last().is_some_and(|last| last.ident == "conformance")
+}
+
 /// Whether there is a test in the module, or in one inside it.
 fn holds_tests(module: &ItemMod) -> bool {
     let items = module.content.iter().flat_map(|(_, items)| items);
     items.into_iter().any(|item| match item {
-        Item::Fn(function) => kind(function).is_some(),
+        Item::Fn(function) => kind(function).is_some() || hidden_test(&function.attrs).is_some(),
+        Item::Macro(called) => writes_tests(&called.mac),
         Item::Mod(inner) => holds_tests(inner),
         _ => false,
     })
@@ -146,10 +172,29 @@ mod tests {
         assert_eq!(text.matches("pub const SUITE").count(), 2, "{text}");
     }
 
-    /// What is no module of tests says why.
+    /// An entry is there if its test is, whatever that depends on.
+    #[test]
+    fn an_entry_depends_on_what_its_test_does() {
+        let item = "mod tests { #[cfg_attr(unix, ignore, cfg(any()))] #[test] fn one() {} \
+                    #[cfg_attr(unix, cfg(any()))] mod inner { #[test] fn two() {} } }";
+        let text = written(item).expect("a suite");
+        let condition = "# [cfg_attr (unix , cfg (any ()))]";
+        for place in [":: alloc_testing :: runner :: Test", "self :: inner :: SUITE"] {
+            assert!(text.contains(&format!("{condition} {place}")), "{place}: {text}");
+        }
+    }
+
+    /// What is no module of tests, or would be lost, says why.
     #[test]
     fn what_is_no_suite_is_refused() {
-        for (item, part) in [("fn f() {}", "stands on a module"), ("mod tests;", "in braces")] {
+        for (item, part) in [
+            ("fn f() {}", "stands on a module"),
+            ("mod tests;", "in braces"),
+            ("mod tests { #[cfg_attr(unix, test)] fn f() {} }", "does not see this test"),
+            ("mod tests { mod inner { #[cfg_attr(x, a::alloc_test)] fn f() {} } }", "does not see"),
+            ("mod tests { alloc_testing::conformance!(A::new()); }", "are a harness's"),
+            ("mod tests { mod inner { conformance!(A::new()); } }", "are a harness's"),
+        ] {
             let error = written(item).expect_err(item);
             assert!(error.contains(part), "{item}: {error}");
         }

@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Result, ReturnType, Visibility};
 
 use crate::arguments::{self, Arguments, Entry};
+use crate::conditions::conditions;
 
 /// A test: the function, taken apart.
 struct Test {
@@ -148,11 +149,6 @@ impl Test {
         let call = call(awaited);
         Ok(Self { attributes, visibility, name, outcome: quote!({ #function #call }) })
     }
-}
-
-/// The attributes that decide whether an item is there.
-pub(crate) fn conditions(attributes: &[Attribute]) -> Vec<&Attribute> {
-    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect()
 }
 
 /// The function is one that a test harness could call, but for its parameter.

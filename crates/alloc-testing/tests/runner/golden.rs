@@ -84,4 +84,18 @@ pub(crate) mod conditional {
     #[test]
     #[cfg_attr(any(), ignore, should_panic)]
     fn passes() {}
+
+    #[test]
+    #[cfg_attr(unix, ignore, cfg(any()))]
+    fn is_not_there() {}
+
+    #[alloc_test]
+    #[cfg_attr(all(), cfg_attr(unix, cfg(any())))]
+    fn is_not_there_either(_: &TestAllocator) {}
+
+    #[cfg_attr(unix, cfg(any()))]
+    mod is_no_module {
+        #[test]
+        fn is_not_there() {}
+    }
 }
