@@ -2,11 +2,13 @@
 
 use core::alloc::Layout;
 use core::fmt;
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
 
 use alloc_core::{AllocError, Allocator};
+
+use crate::values::copy;
 
 /// The least bytes that a block grows to.
 const BYTES_MIN: usize = 64;
@@ -136,10 +138,11 @@ impl<S: Allocator> fmt::Write for Growing<'_, S, u8> {
             self.reserve(text.len())?;
         }
         // SAFETY: `len <= capacity`, so within the block or at its end.
-        let place = unsafe { self.block.add(self.len) };
-        let bytes = NonNull::from(text.as_bytes()).cast();
-        // SAFETY: there is room for the text behind `len`, which no reference points to.
-        unsafe { place.copy_from_nonoverlapping(bytes, text.len()) };
+        let places = unsafe { self.block.add(self.len) };
+        let places = NonNull::slice_from_raw_parts(places.cast::<MaybeUninit<u8>>(), text.len());
+        // SAFETY: there is room for the text behind `len`, which no other reference points to; any byte is
+        // a `MaybeUninit`.
+        copy(unsafe { &mut *places.as_ptr() }, text.as_bytes());
         self.len += text.len();
         Ok(())
     }

@@ -60,7 +60,7 @@
 //! of the backing. `reset` makes one chunk of all, so that a loop with the same load soon asks the backing
 //! for nothing.
 //!
-//! Three layers: `growth` and `classes` compute on integers; `chunk` is one block of the backing with its
+//! Three layers: `growth` and `classes` compute on integers, `copies` on slices; `chunk` is one block of the backing with its
 //! header; `arena`, `reset` and the others move cursors. `values` are the faces that all arenas share.
 //!
 //! # Invariants
@@ -97,6 +97,7 @@ extern crate std;
 mod arena;
 mod reset;
 mod values;
+mod copies;
 mod growing;
 mod boxed;
 mod scope;

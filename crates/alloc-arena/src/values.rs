@@ -6,11 +6,13 @@ use core::alloc::Layout;
 use core::fmt::{self, Write as _};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
+use core::slice;
 
 use alloc_core::{AllocError, Allocator};
 
 use crate::Arena;
 use crate::boxed::ArenaBox;
+use crate::copies::{self, SHORT_LEN_MAX};
 use crate::growing::Growing;
 
 /// What the values below go into.
@@ -131,7 +133,7 @@ pub(crate) fn copy_str<'s, S: Source>(
     source: &'s S,
     text: &str,
 ) -> Result<&'s mut str, AllocError> {
-    let bytes = room_like(source, text.as_bytes())?.write_copy_of_slice(text.as_bytes());
+    let bytes = copy(room_like(source, text.as_bytes())?, text.as_bytes());
     // SAFETY: the bytes of a `str`.
     Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
 }
@@ -149,13 +151,32 @@ pub(crate) fn fill_with<T>(
 }
 
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "an index is three instructions less than an end")]
 pub(crate) fn fill<T: Copy>(items: &mut [MaybeUninit<T>], item: T) -> &mut [T] {
-    for index in 0..items.len() {
-        items[index].write(item);
-    }
+    copies::fill(items, MaybeUninit::new(item));
     // SAFETY: each was written.
     unsafe { items.assume_init_mut() }
+}
+
+/// Copies `items` to `places`, of which there are as many.
+#[inline(always)]
+pub(crate) fn copy<'p, T: Copy>(places: &'p mut [MaybeUninit<T>], items: &[T]) -> &'p mut [T] {
+    let size = size_of_val(items);
+    if SHORT_LEN_MAX < size || places.len() != items.len() {
+        // Panics if the lengths differ, which those of all callers do not.
+        return places.write_copy_of_slice(items);
+    }
+    let from = items.as_ptr().cast::<MaybeUninit<u8>>();
+    // SAFETY: the items' own bytes, borrowed as they are. Any byte, padding too, is a `MaybeUninit`, and no
+    // `Copy` type has interior mutability.
+    let from = unsafe { slice::from_raw_parts(from, size) };
+    let to = places.as_mut_ptr().cast::<MaybeUninit<u8>>();
+    // SAFETY: the places' own bytes, as many as of the items (compared above), borrowed uniquely; whatever is
+    // written there, they are `MaybeUninit`.
+    let to = unsafe { slice::from_raw_parts_mut(to, size) };
+    copies::copy_short(to, from);
+    // SAFETY: every byte of each place was written, with that of a valid item: the slices are equally long,
+    // and not longer than `copy_short` needs.
+    unsafe { places.assume_init_mut() }
 }
 
 #[cold]
@@ -272,7 +293,7 @@ macro_rules! impl_values {
                 items: &[T],
             ) -> Result<&$lifetime mut [T], AllocError> {
                 match $crate::values::room_like($source, items) {
-                    Ok(place) => Ok(place.write_copy_of_slice(items)),
+                    Ok(place) => Ok($crate::values::copy(place, items)),
                     Err(error) => Err(error),
                 }
             }
