@@ -3,7 +3,6 @@
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
-use core::iter;
 use core::num::NonZero;
 use core::ptr::NonNull;
 
@@ -11,7 +10,7 @@ use core::ptr::NonNull;
 use alloc_core::Global;
 use alloc_core::{AllocError, Allocator};
 
-use crate::chunk::{CHUNK_ALIGN, Chunk, HEADER_LEN};
+use crate::chunk::{Chunk, HEADER_LEN};
 use crate::growth::{self, Growth, SMALL_MAX};
 use crate::poison;
 
@@ -261,6 +260,24 @@ impl<A: Allocator> Arena<A> {
         block
     }
 
+    /// Takes the `size` bytes before `end`, if `place_end` found it.
+    ///
+    /// # Safety
+    ///
+    /// `cursor + size <= end <= limit`, without a wrap.
+    #[inline(always)]
+    unsafe fn take_before(&self, end: usize, size: usize) -> NonNull<u8> {
+        let cursor = self.cursor.get();
+        let taken = end.wrapping_sub(cursor.addr().get());
+        // SAFETY: between cursor and limit (contract), which lies in the newest chunk (invariant 3).
+        let end = unsafe { cursor.add(taken) };
+        self.cursor.set(end);
+        // SAFETY: at or above the cursor (contract).
+        let block = unsafe { end.sub(size) };
+        poison::allow(block, size);
+        block
+    }
+
     /// Bumps the cursor, if the newest chunk has room.
     #[inline(always)]
     fn bump(&self, layout: Layout) -> Option<NonNull<u8>> {
@@ -268,6 +285,20 @@ impl<A: Allocator> Arena<A> {
         let start = growth::place(cursor, self.limit.get(), layout.size(), layout.align())?;
         // SAFETY: a postcondition of `place`, whose needs are met: invariant 3, and a `Layout`.
         Some(unsafe { self.take(start, layout.size()) })
+    }
+
+    /// As `raw_alloc`, also for no bytes, for a layout whose size is a multiple of its alignment.
+    #[inline(always)]
+    pub(crate) fn alloc_padded(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let (size, align) = (layout.size(), layout.align());
+        alloc_core::check!(size.is_multiple_of(align), "{layout:?}");
+        let cursor = self.cursor.get().addr().get();
+        match growth::place_end(cursor, self.limit.get(), size, align) {
+            // SAFETY: a postcondition of `place_end`, whose needs are met: invariant 3, and a `Layout` of this
+            // kind.
+            Some(end) => Ok(unsafe { self.take_before(end, size) }),
+            None => self.alloc_slow(layout),
+        }
     }
 
     /// As `raw_alloc`, for a size that the compiler knows.
@@ -278,10 +309,11 @@ impl<A: Allocator> Arena<A> {
             return self.raw_alloc(layout);
         }
         let cursor = self.cursor.get().addr().get();
-        match growth::place_small(cursor, self.limit.get(), size_of::<T>(), align_of::<T>()) {
-            // SAFETY: a postcondition of `place_small`, whose needs are met: by the comparison above, and
-            // because chunks end where it needs it (`growth::is_reachable`).
-            Some(start) => Ok(unsafe { self.take(start, size_of::<T>()) }),
+        match growth::place_end_small(cursor, self.limit.get(), size_of::<T>(), align_of::<T>()) {
+            // SAFETY: a postcondition of `place_end_small`, whose needs are met: by the comparison above,
+            // because a type's size is a multiple of its alignment, and because chunks end where it needs it
+            // (`growth::is_reachable`).
+            Some(end) => Ok(unsafe { self.take_before(end, size_of::<T>()) }),
             None => self.alloc_slow(layout),
         }
     }
@@ -317,93 +349,6 @@ impl<A: Allocator> Arena<A> {
         self.bump(layout).ok_or(AllocError)
     }
 
-    /// Makes the newest chunk have room for a block: a spare one, or longer, or a new one; as long as the
-    /// arena likes, or, where the backing refuses that, as long as the block needs.
-    fn make_room(&self, layout: Layout) -> Result<(), AllocError> {
-        let (size, align) = (layout.size(), layout.align());
-        let newest = self.newest.get();
-        let newest_len = newest.map_or(0, Chunk::len);
-        let fresh = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, size, align).ok_or(AllocError)?;
-        if self.enter_spare(fresh) {
-            return Ok(());
-        }
-        let extended = newest.and_then(|chunk| {
-            let cursor = self.cursor.get().addr().get();
-            growth::extended_len(cursor, self.cursor_offset(chunk), size, align)
-        });
-        let like_extended = |needed| self.growth.extended_len(newest_len, needed);
-        let like_fresh = self.within_limit(self.growth.chunk_len(newest_len, fresh), fresh);
-        if extended.is_some_and(|needed| self.extend(like_extended(needed), needed))
-            || self.push_chunk(like_fresh).is_ok()
-            || extended.is_some_and(|needed| self.extend(needed, needed))
-        {
-            return Ok(());
-        }
-        self.push_chunk(fresh)
-    }
-
-    /// Makes a spare chunk of at least `len` bytes the newest; returns whether there is one.
-    fn enter_spare(&self, len: usize) -> bool {
-        let mut before: Option<Chunk> = None;
-        for chunk in Chunk::list(self.spare.get()) {
-            if len <= chunk.len() {
-                match before {
-                    Some(before) => before.link(chunk.older()),
-                    None => self.spare.set(chunk.older()),
-                }
-                self.enter_above(chunk);
-                return true;
-            }
-            before = Some(chunk);
-        }
-        false
-    }
-
-    /// Makes a chunk that is in no list the newest, above those in use.
-    fn enter_above(&self, chunk: Chunk) {
-        let older = self.newest.get();
-        if let Some(older) = older {
-            older.retire(self.cursor_offset(older));
-        }
-        chunk.link(older);
-        self.enter(Some(chunk), self.used());
-    }
-
-    /// Makes the newest chunk longer where it is, `needed` bytes or more; returns whether the backing and
-    /// the limit allowed it.
-    fn extend(&self, len: usize, needed: usize) -> bool {
-        let Some(newest) = self.newest.get() else { return false };
-        let old_len = newest.len();
-        let len = old_len.saturating_add(
-            self.within_limit(len.saturating_sub(old_len), needed.saturating_sub(old_len)),
-        );
-        if len <= old_len || self.charge(len - old_len).is_err() {
-            return false;
-        }
-        // SAFETY: it came from this backing.
-        let extended = unsafe { newest.resize(&self.backing, len) };
-        if extended {
-            self.limit.set(newest.limit());
-        } else {
-            self.discharge(len - old_len);
-        }
-        extended
-    }
-
-    /// Adds a chunk of `len` bytes, which becomes the newest.
-    fn push_chunk(&self, len: usize) -> Result<(), AllocError> {
-        let chunk = self.request_chunk(len)?;
-        self.enter_above(chunk);
-        Ok(())
-    }
-
-    /// Requests a chunk of `len` bytes, which is in no list yet.
-    pub(crate) fn request_chunk(&self, len: usize) -> Result<Chunk, AllocError> {
-        let len = len.max(HEADER_LEN);
-        self.charge(len)?;
-        Chunk::new(&self.backing, len, None).inspect_err(|_| self.discharge(len))
-    }
-
     /// Whether a live block of `size` bytes is the last one.
     #[inline]
     pub(crate) fn is_last(&self, block: NonNull<u8>, size: usize) -> bool {
@@ -425,24 +370,6 @@ impl<A: Allocator> Arena<A> {
         }
         self.cursor.set(cursor);
         poison::forbid(cursor, old.wrapping_sub(cursor.addr().get()));
-    }
-
-    /// Grows the last block beyond the newest chunk, if the backing makes that longer where it is.
-    #[cold]
-    #[inline(never)]
-    fn grow_last_slow(&self, block: NonNull<u8>, new_size: usize) -> bool {
-        let Some(newest) = self.newest.get() else { return false };
-        let offset = block.addr().get().wrapping_sub(newest.start().addr().get());
-        let Some(needed) = offset.checked_add(new_size) else { return false };
-        let like = self.growth.extended_len(newest.len(), needed);
-        self.extend(like, needed) || (needed < like && self.extend(needed, needed))
-    }
-}
-
-impl Chunk {
-    /// A list of chunks.
-    pub(crate) fn list(first: Option<Self>) -> impl Iterator<Item = Self> {
-        iter::successors(first, |chunk| chunk.older())
     }
 }
 

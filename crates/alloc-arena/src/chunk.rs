@@ -1,6 +1,7 @@
 //! A chunk: one block of the backing, with a header at its start.
 
 use core::alloc::Layout;
+use core::iter;
 use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
@@ -98,6 +99,11 @@ impl Chunk {
             poison::forbid(self.offset(len.min(old.size())), old.size().saturating_sub(len));
         }
         resized
+    }
+
+    /// A list of chunks.
+    pub(crate) fn list(first: Option<Self>) -> impl Iterator<Item = Self> {
+        iter::successors(first, |chunk| chunk.older())
     }
 
     /// Records how many bytes are taken, header included, when the chunk stops to be the newest.

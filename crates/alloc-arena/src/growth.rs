@@ -121,18 +121,34 @@ pub(crate) const fn place(cursor: usize, limit: usize, size: usize, align: usize
     if size.cast_signed() <= room { Some(start) } else { None }
 }
 
-/// As [`place`], for small requests: `size + align <= SMALL_MAX`, and `limit <= usize::MAX -
-/// SMALL_MAX`. Two instructions less.
+/// As [`place`], for a size that is a multiple of the alignment: returns where the block ends, by one
+/// instruction less, and one less that the next block waits for.
 #[inline(always)]
-pub(crate) const fn place_small(
+pub(crate) const fn place_end(
     cursor: usize,
     limit: usize,
     size: usize,
     align: usize,
 ) -> Option<usize> {
-    // Neither sum wraps, by the needs above.
-    let start = cursor.wrapping_add(align - 1) & align.wrapping_neg();
-    if start.wrapping_add(size) <= limit { Some(start) } else { None }
+    // The size goes through the mask unchanged. In a layout, size and `align - 1` make at most `isize::MAX`.
+    let end = cursor.wrapping_add(size + (align - 1)) & align.wrapping_neg();
+    // So this lies between `-isize::MAX` and `isize::MAX`, and is right as a signed number, also where `end`
+    // wrapped. Negative: the block would end behind the limit.
+    if limit.wrapping_sub(end).cast_signed() < 0 { None } else { Some(end) }
+}
+
+/// As [`place_end`], for small requests: `size + align <= SMALL_MAX`, and `limit <= usize::MAX -
+/// SMALL_MAX`. One instruction less.
+#[inline(always)]
+pub(crate) const fn place_end_small(
+    cursor: usize,
+    limit: usize,
+    size: usize,
+    align: usize,
+) -> Option<usize> {
+    // No wrap, by the needs above.
+    let end = cursor.wrapping_add(size + (align - 1)) & align.wrapping_neg();
+    if end <= limit { Some(end) } else { None }
 }
 
 /// Whether a chunk of `len` bytes at address `addr` ends far enough from the end of the address space.
@@ -185,7 +201,7 @@ mod tests {
 
     use super::*;
 
-    /// Every address, room and request in a small window, against a search; the short way agrees.
+    /// Every address, room and request in a small window, against a search; the short ways agree.
     #[test]
     fn place_agrees_with_a_search() {
         let room_max = if cfg!(miri) { 3 } else { 24 };
@@ -198,7 +214,11 @@ mod tests {
                             .find(|start| start.is_multiple_of(align))
                             .filter(|start| start + size <= limit);
                         assert_eq!(place(cursor, limit, size, align), by_search);
-                        assert_eq!(place_small(cursor, limit, size, align), by_search);
+                        if size.is_multiple_of(align) {
+                            let end = by_search.map(|start| start + size);
+                            assert_eq!(place_end(cursor, limit, size, align), end);
+                            assert_eq!(place_end_small(cursor, limit, size, align), end);
+                        }
                     }
                 }
             }
@@ -220,10 +240,18 @@ mod tests {
         assert_eq!(place(top, usize::MAX, huge, 1), None);
         assert_eq!(place(100, 100 + huge, huge, 1), Some(100));
         assert_eq!(place(100, 99 + huge, huge, 1), None);
-        for (size, align) in [(SMALL_MAX - 1, 1), (SMALL_MAX / 2, SMALL_MAX / 2), (1, 2048)] {
-            assert_eq!(place_small(top, top, size, align), None);
-            assert_eq!(place_small(top - 1, top, size, align), None);
-            assert_eq!(place_small(1, 1, size, align), None);
+        assert_eq!(place_end(1, 1, huge, 1), None);
+        assert_eq!(place_end(1, 1, 1 << (usize::BITS - 2), 1 << (usize::BITS - 2)), None);
+        assert_eq!(place_end(usize::MAX - 3, usize::MAX, 4, 1), None, "the end wraps to 0");
+        assert_eq!(place_end(usize::MAX - 3, usize::MAX, 3, 1), Some(usize::MAX));
+        assert_eq!(place_end(usize::MAX - 3, usize::MAX, 16, 16), None, "the start wraps to 0");
+        assert_eq!(place_end(top, usize::MAX, huge, 1), None);
+        assert_eq!(place_end(100, 100 + huge, huge, 1), Some(100 + huge));
+        assert_eq!(place_end(100, 99 + huge, huge, 1), None);
+        for (size, align) in [(SMALL_MAX - 1, 1), (SMALL_MAX / 2, SMALL_MAX / 2), (2048, 2048)] {
+            assert_eq!(place_end_small(top, top, size, align), None);
+            assert_eq!(place_end_small(top - 1, top, size, align), None);
+            assert_eq!(place_end_small(1, 1, size, align), None);
         }
     }
 

@@ -61,7 +61,7 @@
 //! for nothing.
 //!
 //! Three layers: `growth` and `classes` compute on integers, `copies` on slices; `chunk` is one block of the backing with its
-//! header; `arena`, `reset` and the others move cursors. `values` are the faces that all arenas share.
+//! header; `arena`, `room`, `reset` and the others move cursors. `values` are the faces that all arenas share.
 //!
 //! # Invariants
 //!
@@ -95,6 +95,7 @@
 extern crate std;
 
 mod arena;
+mod room;
 mod reset;
 mod values;
 mod copies;

@@ -23,9 +23,9 @@ pub(crate) trait Source: Allocator {
         self.raw_alloc(const { Layout::new::<T>() })
     }
 
-    /// As `raw_alloc`, also for no bytes: then whatever is aligned.
+    /// As `raw_alloc`, also for no bytes: then whatever is aligned. The size is a multiple of the alignment.
     #[inline(always)]
-    fn alloc_any(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+    fn alloc_padded(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         if layout.size() == 0 { Ok(layout.dangling_ptr()) } else { self.raw_alloc(layout) }
     }
 }
@@ -37,9 +37,9 @@ impl<A: Allocator> Source for Arena<A> {
     }
 
     #[inline(always)]
-    fn alloc_any(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+    fn alloc_padded(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         // No bytes are found at the cursor, or by the slow way.
-        self.raw_alloc(layout)
+        Self::alloc_padded(self, layout)
     }
 }
 
@@ -83,7 +83,7 @@ fn room_for_layout<S: Source, T>(
     count: usize,
 ) -> Result<&mut [MaybeUninit<T>], AllocError> {
     alloc_core::check!(layout.size() == count.wrapping_mul(size_of::<T>()), "{count} {layout:?}");
-    let block = source.alloc_any(layout)?.cast();
+    let block = source.alloc_padded(layout)?.cast();
     // SAFETY: as in `room`, for `count` items in a row.
     Ok(unsafe { NonNull::slice_from_raw_parts(block, count).as_mut() })
 }
