@@ -89,8 +89,8 @@ impl<T, const N: usize> BoundedArray<T, N> {
     /// Takes the item at `index` out, and moves what lies behind one place closer. `None` if there is
     /// none.
     pub fn remove(&mut self, index: usize) -> Option<T> {
-        let behind = self.len.checked_sub(index + 1)?;
         let tail = self.items.get_mut(index..self.len)?;
+        let behind = tail.len().checked_sub(1)?;
         let first = tail.as_mut_ptr();
         let item = tail.first()?;
         // SAFETY: initialised (invariant: `index < len`); its place is overwritten or left behind `len`.
@@ -144,6 +144,24 @@ impl<T, const N: usize> DerefMut for BoundedArray<T, N> {
     fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as in `deref`, and the borrow is unique.
         unsafe { slice::from_raw_parts_mut(self.items.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl<'a, T, const N: usize> IntoIterator for &'a BoundedArray<T, N> {
+    type Item = &'a T;
+    type IntoIter = slice::Iter<'a, T>;
+
+    fn into_iter(self) -> slice::Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<'a, T, const N: usize> IntoIterator for &'a mut BoundedArray<T, N> {
+    type Item = &'a mut T;
+    type IntoIter = slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> slice::IterMut<'a, T> {
+        self.iter_mut()
     }
 }
 

@@ -29,12 +29,12 @@ pub(crate) fn slab(header: Layout, slot: Layout, count: usize) -> Option<SlabLay
 }
 
 /// Returns how many slots the slab after one of `newest` (0: there is none) has: twice as many, as long
-/// as that is no more than [`LEN_MAX`] bytes.
+/// as that is no more than [`LEN_MAX`] bytes; one at least.
 pub(crate) const fn next_count(newest: usize, slot_size: usize) -> usize {
-    if newest == 0 {
-        return COUNT_FIRST;
-    }
     let most = LEN_MAX / slot_size;
+    if newest == 0 {
+        return if COUNT_FIRST <= most { COUNT_FIRST } else { most + (most == 0) as usize };
+    }
     let twice = newest.saturating_mul(2);
     if twice <= most {
         twice
@@ -55,6 +55,11 @@ mod tests {
         assert_eq!(next_count(16, 8), 32);
         assert_eq!(next_count(5000, 8), 8192);
         assert_eq!(next_count(8192, 8), 8192);
+        // Large values: no more at once than a slab may be long.
+        assert_eq!(next_count(0, LEN_MAX), 1);
+        assert_eq!(next_count(0, LEN_MAX / 3), 3.min(COUNT_FIRST));
+        assert_eq!(next_count(0, 1 << 20), 1);
+        assert_eq!(next_count(1, 1 << 20), 1);
         // A slab whose size the caller chose is not made smaller.
         assert_eq!(next_count(10_000, 8), 10_000);
         assert_eq!(next_count(16, 1 << 20), 16);

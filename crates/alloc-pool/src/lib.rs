@@ -16,9 +16,10 @@
 //! # Design
 //!
 //! ```text
-//!  Pool { free, fresh, newest, spare, backing }
-//!          |      |      |
-//!          |      |      v
+//!  Pool { free, fresh, slabs: newest, spare, backing }
+//!          |      |             |
+//!          |      |     +-------+
+//!          |      |     v
 //!          |      |    +--------+-------+-------+-------+-------+-------+
 //!          |      |    | header | value | next -|-> none| value | never |   newest slab
 //!          |      |    +---|----+-------+---^---+-------+-------+---^---+
@@ -54,6 +55,7 @@
 extern crate std;
 
 mod growth;
+mod slabs;
 mod pool;
 mod node;
 mod buffers;

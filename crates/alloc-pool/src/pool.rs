@@ -3,7 +3,6 @@
 use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
-use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
@@ -11,21 +10,14 @@ use core::ptr::NonNull;
 use alloc_core::Global;
 use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
 
-use crate::{growth, rare};
+use crate::rare;
+use crate::slabs::Slabs;
 
 /// A slot: a value, or the next free slot.
 #[repr(C)]
 union Slot<T> {
     next: Option<NonNull<Slot<T>>>,
     _value: core::mem::ManuallyDrop<MaybeUninit<T>>,
-}
-
-/// What a slab begins with.
-struct Header {
-    /// The slab that came before.
-    older: Option<NonNull<Header>>,
-    /// Number of slots.
-    count: usize,
 }
 
 macro_rules! pool {
@@ -52,6 +44,24 @@ macro_rules! pool {
         /// assert_eq!(two.key + three.key, 5);
         /// # Ok::<(), alloc_core::AllocError>(())
         /// ```
+        ///
+        /// Values may own others of the same pool: dropping the first gives all of them back.
+        ///
+        /// ```
+        /// use alloc_core::Owned;
+        /// use alloc_pool::Pool;
+        ///
+        /// struct Tree<'p> {
+        ///     key: u32,
+        ///     left: Option<Owned<Tree<'p>, &'p Pool<Tree<'p>>>>,
+        /// }
+        ///
+        /// let pool = Pool::new();
+        /// let leaf = pool.create(Tree { key: 1, left: None })?;
+        /// let root = pool.create(Tree { key: 2, left: Some(leaf) })?;
+        /// assert_eq!(root.left.as_ref().map(|left| left.key + root.key), Some(3));
+        /// # Ok::<(), alloc_core::AllocError>(())
+        /// ```
         pub struct Pool<T, A: Allocator $($default)*> {
             /// Head of the list of slots that were given back; invariants 1 and 2 of the crate.
             free: Cell<Option<NonNull<Slot<T>>>>,
@@ -59,12 +69,9 @@ macro_rules! pool {
             fresh: Cell<NonNull<Slot<T>>>,
             /// How many such slots there are.
             fresh_count: Cell<usize>,
-            /// The newest slab in use.
-            newest: Cell<Option<NonNull<Header>>>,
-            /// Slabs without a block, kept by a reset or made by [`preheat`](Self::preheat).
-            spare: Cell<Option<NonNull<Header>>>,
-            backing: A,
-            _slots: PhantomData<*mut T>,
+            /// What gives the slabs back at the end; it knows nothing of `T`, so that a `T` may hold
+            /// owners of this very pool.
+            slabs: Slabs<A>,
         }
     };
 }
@@ -106,10 +113,7 @@ impl<T, A: Allocator> Pool<T, A> {
             free: Cell::new(None),
             fresh: Cell::new(NonNull::dangling()),
             fresh_count: Cell::new(0),
-            newest: Cell::new(None),
-            spare: Cell::new(None),
-            backing,
-            _slots: PhantomData,
+            slabs: Slabs::new(Self::SLOT, backing),
         }
     }
 
@@ -144,23 +148,13 @@ impl<T, A: Allocator> Pool<T, A> {
     /// Returns the allocator that the slabs come from.
     #[inline]
     pub const fn backing(&self) -> &A {
-        &self.backing
+        &self.slabs.backing
     }
 
     /// Returns how many slots all slabs have together, taken or not. Takes time in proportion to the
     /// number of slabs.
     pub fn capacity(&self) -> usize {
-        let mut sum = 0;
-        for list in [self.newest.get(), self.spare.get()] {
-            let mut next = list;
-            while let Some(slab) = next {
-                // SAFETY: invariant 1: slabs of the lists are live and begin with their header.
-                let header = unsafe { slab.as_ref() };
-                sum += header.count;
-                next = header.older;
-            }
-        }
-        sum
+        self.slabs.capacity()
     }
 
     /// Gets memory for at least `count` more slots, in one slab: that many values can be made without
@@ -173,10 +167,7 @@ impl<T, A: Allocator> Pool<T, A> {
         if count == 0 {
             return Ok(());
         }
-        let slab = self.new_slab(count)?;
-        // SAFETY: just made; only this pool has it.
-        unsafe { link(slab, &self.spare) };
-        Ok(())
+        self.slabs.add_spare(count)
     }
 
     /// Takes every slot back and keeps the slabs: the next values ask the backing for nothing. No value
@@ -191,46 +182,19 @@ impl<T, A: Allocator> Pool<T, A> {
     /// ```
     pub fn reset(&mut self) {
         self.forget_slots();
-        let mut next = self.newest.take();
-        while let Some(slab) = next {
-            // SAFETY: invariant 1.
-            next = unsafe { slab.as_ref() }.older;
-            // SAFETY: taken out of the list of slabs in use, and without a block.
-            unsafe { link(slab, &self.spare) };
-        }
+        self.slabs.spare_all();
     }
 
     /// Takes every slot back and gives all memory back to the backing. No value can be alive, as for
     /// [`reset`](Self::reset).
     pub fn free_all(&mut self) {
         self.forget_slots();
-        for list in [&self.newest, &self.spare] {
-            let mut next = list.take();
-            while let Some(slab) = next {
-                // SAFETY: invariant 1.
-                let header = unsafe { slab.as_ref() };
-                next = header.older;
-                let layout = Self::slab_layout(header.count);
-                // SAFETY: a live block of the backing (invariant 1) of this layout, by which it was
-                // made; it is in no list any more, and no slot of it is in use (unique borrow).
-                unsafe { self.backing.raw_free(slab.cast(), layout) };
-            }
-        }
+        self.slabs.free_all();
     }
 
     fn forget_slots(&mut self) {
         self.free.set(None);
         self.fresh_count.set(0);
-    }
-
-    /// The layout of a slab that exists.
-    fn slab_layout(count: usize) -> Layout {
-        match growth::slab(Layout::new::<Header>(), Self::SLOT, count) {
-            Some(slab) => slab.layout,
-            // Its memory was allocated with this very layout. Were it not so, a size that the backing
-            // did not hand out would be worse than the end of the process.
-            None => alloc_core::check_failed(format_args!("a slab of {count} slots has no layout")),
-        }
     }
 
     /// Takes the slot that was given back last, or the next that was never handed out.
@@ -256,59 +220,15 @@ impl<T, A: Allocator> Pool<T, A> {
         Ok(slot.cast())
     }
 
-    /// Makes a slab the current one: a spare one, else a new one; as large as the pool likes, or where
-    /// the backing refuses that, for one value.
+    /// Makes the slots of one slab more the fresh ones.
     #[cold]
     #[inline(never)]
     fn take_slow(&self) -> Result<NonNull<u8>, AllocError> {
-        let slab = match self.spare.get() {
-            Some(slab) => {
-                // SAFETY: invariant 1.
-                self.spare.set(unsafe { slab.as_ref() }.older);
-                slab
-            }
-            None => {
-                // SAFETY: invariant 1.
-                let newest = self.newest.get().map_or(0, |slab| unsafe { slab.as_ref() }.count);
-                let count = growth::next_count(newest, Self::SLOT.size());
-                self.new_slab(count).or_else(|_| self.new_slab(1))?
-            }
-        };
-        // SAFETY: it was just made, or taken out of the list of spare ones.
-        unsafe { link(slab, &self.newest) };
-        // SAFETY: invariant 1.
-        let count = unsafe { slab.as_ref() }.count;
-        let Some(layout) = growth::slab(Layout::new::<Header>(), Self::SLOT, count) else {
-            return Err(AllocError); // Not so: it was made with this layout.
-        };
-        // SAFETY: the slab has this layout: its slots begin there.
-        let slots = unsafe { slab.cast::<u8>().add(layout.slots) };
-        self.fresh.set(slots.cast());
-        self.fresh_count.set(count);
+        let fresh = self.slabs.next()?;
+        self.fresh.set(fresh.first.cast());
+        self.fresh_count.set(fresh.count);
         self.take_fresh()
     }
-
-    /// Gets a slab from the backing; it is in no list yet.
-    fn new_slab(&self, count: usize) -> Result<NonNull<Header>, AllocError> {
-        let slab = growth::slab(Layout::new::<Header>(), Self::SLOT, count).ok_or(AllocError)?;
-        let header = self.backing.raw_alloc(slab.layout)?.cast::<Header>();
-        // SAFETY: a block of the slab's layout, which begins with a header and is aligned for it.
-        unsafe { header.write(Header { older: None, count }) };
-        Ok(header)
-    }
-}
-
-/// Puts a slab at the head of a list.
-///
-/// # Safety
-///
-/// It is a live slab in no list, and the list is of the same pool.
-unsafe fn link(slab: NonNull<Header>, list: &Cell<Option<NonNull<Header>>>) {
-    // SAFETY: a slab begins with its header (contract).
-    let older = unsafe { &raw mut (*slab.as_ptr()).older };
-    // SAFETY: as above; nobody has a reference to it.
-    unsafe { older.write(list.get()) };
-    list.set(Some(slab));
 }
 
 // SAFETY: by number, on the invariants of the crate:
@@ -358,13 +278,6 @@ unsafe impl<T, A: Allocator> Allocator for Pool<T, A> {
 }
 
 alloc_core::impl_foreign_allocator!(impl[T, A: Allocator] for Pool<T, A>);
-
-/// Gives all slabs back. Values that were leaked are not dropped.
-impl<T, A: Allocator> Drop for Pool<T, A> {
-    fn drop(&mut self) {
-        self.free_all();
-    }
-}
 
 impl<T, A: Allocator> fmt::Debug for Pool<T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

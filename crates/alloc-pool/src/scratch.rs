@@ -86,6 +86,12 @@ impl<A: Allocator, const ALIGN: usize> DerefMut for ScratchGuard<'_, A, ALIGN> {
     }
 }
 
+impl<A: Allocator, const ALIGN: usize> fmt::Debug for ScratchGuard<'_, A, ALIGN> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScratchGuard").field("len", &self.len()).finish()
+    }
+}
+
 impl<A: Allocator, const ALIGN: usize> Drop for ScratchGuard<'_, A, ALIGN> {
     fn drop(&mut self) {
         if alloc_core::CHECKED {

@@ -59,7 +59,7 @@ const NONE: u32 = u32::MAX;
 /// leads to nothing.
 ///
 /// Costs: all constant, but `insert` when the map is full, which moves all values. An entry whose
-/// generations are used up (2^31 values later) is never used again; `capacity` and `reserve` still count it.
+/// generations are used up (2^31 values later) is never used again, and its memory is lost to the map.
 ///
 /// ```
 /// use alloc_core::Global;
@@ -79,9 +79,12 @@ pub struct SlotMap<T, A: Allocator> {
     entries: Option<Owned<[MaybeUninit<Entry<T>>], A>>,
     capacity: u32,
     used: u32,
-    /// The first free entry, or `NONE`: no less than `used`.
-    free: u32,
+    /// The first free entry, below `used`; or `NONE`. As wide as a pointer, so that widening it, for each
+    /// value, costs nothing.
+    free: usize,
     count: usize,
+    /// Entries whose generations are used up.
+    retired: u32,
     backing: A,
 }
 
@@ -89,7 +92,15 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// Makes a map over a backing allocator. Takes no memory before the first value.
     #[inline]
     pub const fn over(backing: A) -> Self {
-        Self { entries: None, capacity: 0, used: 0, free: NONE, count: 0, backing }
+        Self {
+            entries: None,
+            capacity: 0,
+            used: 0,
+            free: NONE as usize,
+            count: 0,
+            retired: 0,
+            backing,
+        }
     }
 
     /// Puts a value in; returns its handle.
@@ -99,15 +110,17 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// The value, and [`AllocError`] if there is no memory for it; the map is as it was.
     #[inline]
     pub fn insert(&mut self, value: T) -> Result<Handle, (T, AllocError)> {
-        let mut index = self.free;
-        if self.used <= index {
+        if self.free == NONE as usize {
             rare();
-            index = self.used;
-            if let Err(error) = self.add_entry() {
+            if let Err(error) = self.add_entries() {
                 return Err((value, error));
             }
         }
-        // SAFETY: compared above, or an entry that was just added.
+        let index = self.free;
+        // SAFETY: not `NONE`, so below `used`, which is a `u32`.
+        unsafe { hint::assert_unchecked(index <= u32::MAX as usize) };
+        let index = index as u32;
+        // SAFETY: below `used`, as above.
         let entry = unsafe { self.used_entry_mut(index) };
         // SAFETY: invariant 6: an entry of the free list holds no value, but `next`.
         let next = unsafe { entry.content.next };
@@ -115,7 +128,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
         // The generation of a free entry is even (invariant 6): this is one more.
         let generation = entry.generation | 1;
         entry.generation = generation;
-        self.free = next;
+        self.free = next as usize;
         self.count += 1;
         // SAFETY: it is odd.
         Ok(Handle { index, generation: unsafe { NonZero::new_unchecked(generation) } })
@@ -127,27 +140,40 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     ///
     /// [`AllocError`] if there is none; the map is as it was.
     pub fn reserve(&mut self, count: usize) -> Result<(), AllocError> {
-        let needed = self.count.checked_add(count).ok_or(AllocError)?;
-        if needed <= self.capacity() {
+        let needed = self.count.checked_add(self.retired as usize).ok_or(AllocError)?;
+        let needed = needed.checked_add(count).ok_or(AllocError)?;
+        if needed <= self.capacity as usize {
             return Ok(());
         }
         self.grow(needed)
     }
 
-    /// Uses one entry more, the only free one; called while none is free.
-    #[inline]
-    fn add_entry(&mut self) -> Result<(), AllocError> {
-        let index = self.used;
-        if index == self.capacity {
+    /// Puts entries that were never used into the free list, which is empty: several, so that it is
+    /// called rarely, but not all, so that memory is touched as it is needed.
+    #[cold]
+    #[inline(never)]
+    fn add_entries(&mut self) -> Result<(), AllocError> {
+        /// Under Miri few, so that short tests come here several times.
+        const COUNT_MAX: u32 = if cfg!(miri) { 3 } else { 64 };
+        if self.used == self.capacity {
             self.grow_slow()?;
         }
-        let entry = Entry { content: Content { next: NONE }, generation: 0, removed: [None; _] };
-        // SAFETY: `used < capacity`, compared above or made so by `grow_slow`: there is memory.
-        let entries = unsafe { self.entries.as_mut().unwrap_unchecked() };
-        // SAFETY: as above: below the capacity.
-        unsafe { entries.get_unchecked_mut(index as usize) }.write(entry);
-        self.free = index;
-        self.used = index + 1;
+        let Some(entries) = self.entries.as_mut() else { return Err(AllocError) };
+        let first = self.used;
+        let end = self.capacity.min(first.saturating_add(COUNT_MAX));
+        let Some(fresh) = entries.get_mut(first as usize..end as usize) else {
+            return Err(AllocError);
+        };
+        for (entry, next) in fresh.iter_mut().zip(first + 1..) {
+            let content = Content { next };
+            entry.write(Entry { content, generation: 0, removed: [None; _] });
+        }
+        if let Some(last) = fresh.last_mut() {
+            let content = Content { next: NONE };
+            last.write(Entry { content, generation: 0, removed: [None; _] });
+        }
+        self.free = first as usize;
+        self.used = end;
         Ok(())
     }
 
@@ -157,8 +183,9 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
     fn grow_slow(&mut self) -> Result<(), AllocError> {
         /// `NONE` is no index. With so many entries `grow` refuses.
         const CAPACITY_MAX: usize = NONE as usize - 1;
-        let doubled = self.capacity().saturating_mul(2).max(8);
-        self.grow(doubled.min(CAPACITY_MAX.max(self.capacity() + 1)))
+        let capacity = self.capacity as usize;
+        let doubled = capacity.saturating_mul(2).max(8);
+        self.grow(doubled.min(CAPACITY_MAX.max(capacity + 1)))
     }
 
     /// Makes room for `capacity` entries in all, which is more than there are.
@@ -195,10 +222,16 @@ impl<T, A: Allocator> SlotMap<T, A> {
         self.count == 0
     }
 
-    /// Returns for how many values there is memory.
+    /// Returns for how many values there is memory, those that there are included.
     #[inline]
     pub const fn capacity(&self) -> usize {
-        self.capacity as usize
+        (self.capacity - self.retired) as usize
+    }
+
+    /// Whether the handle leads to a value.
+    #[inline]
+    pub fn contains(&self, handle: Handle) -> bool {
+        self.get(handle).is_some()
     }
 
     /// Returns the value; `None` if it was removed.
@@ -227,7 +260,7 @@ impl<T, A: Allocator> SlotMap<T, A> {
     #[inline]
     #[track_caller]
     pub fn remove(&mut self, handle: Handle) -> Option<T> {
-        let free = self.free;
+        let free = self.free as u32;
         let site = Location::caller();
         let entry = self.entry_mut(handle.index)?;
         if entry.generation != handle.generation.get() {
@@ -235,24 +268,46 @@ impl<T, A: Allocator> SlotMap<T, A> {
         }
         // The last odd number has no even one behind it: the entry stays out of use, and its
         // generation zero is no handle's.
-        entry.generation = entry.generation.wrapping_add(1);
+        let generation = entry.generation.wrapping_add(1);
+        entry.generation = generation;
         entry.removed = [Some(site); _];
-        let is_used_up = entry.generation == 0;
         let content = mem::replace(&mut entry.content, Content { next: free });
-        // No jump: that is an instruction less.
-        self.free = hint::select_unpredictable(is_used_up, free, handle.index);
+        if generation == 0 {
+            self.retire();
+        } else {
+            self.free = handle.index as usize;
+        }
         self.count -= 1;
         // SAFETY: invariant 6: it held a value until now, which nobody else takes: the content was
         // replaced.
         Some(ManuallyDrop::into_inner(unsafe { content.value }))
     }
 
+    /// Counts an entry that is never used again. Out of line: for the others one jump that is not taken.
+    #[cold]
+    #[inline(never)]
+    const fn retire(&mut self) {
+        self.retired += 1;
+    }
+
+    /// Drops every value. Their handles are stale; the memory stays for the next ones.
+    #[track_caller]
+    pub fn clear(&mut self) {
+        for index in 0..self.used {
+            let taken = self.entry(index).filter(|entry| entry.is_taken());
+            if let Some(generation) = taken.and_then(|entry| NonZero::new(entry.generation)) {
+                drop(self.remove(Handle { index, generation }));
+            }
+        }
+    }
+
     /// Who removed the value that the handle led to, if that is known: in builds of the mode `check`,
-    /// until the place holds another value that is removed.
+    /// until the next value of its place is removed too.
     pub fn removed_by(&self, handle: Handle) -> Option<&'static Location<'static>> {
         let entry = self.entry(handle.index)?;
-        let is_stale = entry.generation != handle.generation.get();
-        entry.removed.first().copied().flatten().filter(|_| is_stale)
+        // By one: the place is free. By two: another value is there.
+        let is_latest = matches!(entry.generation.wrapping_sub(handle.generation.get()), 1 | 2);
+        entry.removed.first().copied().flatten().filter(|_| is_latest)
     }
 
     /// Every value with its handle, in the order of their places.
@@ -261,6 +316,19 @@ impl<T, A: Allocator> SlotMap<T, A> {
             let entry = self.entry(index).filter(|entry| entry.is_taken())?;
             let handle = Handle { index, generation: NonZero::new(entry.generation)? };
             Some((handle, self.get(handle)?))
+        })
+    }
+
+    /// Every value to change, with its handle, in the order of their places.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Handle, &mut T)> {
+        let entries = self.entries.as_mut().and_then(|all| all.get_mut(..self.used as usize));
+        (0..).zip(entries.into_iter().flatten()).filter_map(|(index, entry)| {
+            // SAFETY: the first `used` entries are initialised (invariant).
+            let entry = unsafe { entry.assume_init_mut() };
+            let generation = NonZero::new(entry.generation).filter(|_| entry.is_taken())?;
+            // SAFETY: invariant 6: the generation is odd.
+            let value = unsafe { &mut *entry.content.value };
+            Some((Handle { index, generation }, value))
         })
     }
 
@@ -316,33 +384,78 @@ impl<T, A: Allocator> core::ops::Index<Handle> for SlotMap<T, A> {
     /// # Panics
     ///
     /// If the handle is stale; says who removed the value, if that is known.
+    #[inline]
     #[track_caller]
     fn index(&self, handle: Handle) -> &T {
-        match (self.get(handle), self.removed_by(handle)) {
-            (Some(value), _) => value,
-            (None, Some(site)) => panic!("{handle:?} is stale: its value was removed at {site}"),
-            (None, None) => panic!("{handle:?} leads to no value"),
+        match self.get(handle) {
+            Some(value) => value,
+            None => stale(handle, self.removed_by(handle)),
         }
     }
 }
 
-/// Drops every value.
+impl<T, A: Allocator> core::ops::IndexMut<Handle> for SlotMap<T, A> {
+    /// Returns the value to change.
+    ///
+    /// # Panics
+    ///
+    /// As [`index`](Self::index).
+    #[inline]
+    #[track_caller]
+    fn index_mut(&mut self, handle: Handle) -> &mut T {
+        let site = self.removed_by(handle);
+        match self.get_mut(handle) {
+            Some(value) => value,
+            None => stale(handle, site),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn stale(handle: Handle, site: Option<&'static Location<'static>>) -> ! {
+    match site {
+        Some(site) => panic!("{handle:?} is stale: its value was removed at {site}"),
+        None => panic!("{handle:?} leads to no value"),
+    }
+}
+
+/// Drops every value, also those behind one whose drop panics.
 impl<T, A: Allocator> Drop for SlotMap<T, A> {
     fn drop(&mut self) {
-        if !mem::needs_drop::<T>() {
-            return;
+        if mem::needs_drop::<T>() {
+            Rest { map: self, index: 0 }.drop_values();
         }
-        for index in 0..self.used {
-            let Some(entry) = self.entry_mut(index).filter(|entry| entry.is_taken()) else {
+    }
+}
+
+/// The values of a map from one place on, which are being dropped. It drops those that are left itself, if
+/// the drop of one panics.
+struct Rest<'m, T, A: Allocator> {
+    map: &'m mut SlotMap<T, A>,
+    index: u32,
+}
+
+impl<T, A: Allocator> Rest<'_, T, A> {
+    fn drop_values(&mut self) {
+        while let Some(entry) = self.map.entry_mut(self.index) {
+            // Before the drop, which may panic: nothing is dropped twice.
+            self.index += 1;
+            if !entry.is_taken() {
                 continue;
-            };
-            // Before the drop, which may panic: then nothing is dropped twice. The last number wraps.
-            entry.generation = entry.generation.wrapping_add(1);
-            // SAFETY: invariant 6: it held a value until now.
+            }
+            // SAFETY: invariant 6: it holds a value.
             let value = unsafe { &mut entry.content.value };
-            // SAFETY: nobody reaches it any more: the generation is even.
+            // SAFETY: nobody reaches it any more: the map is being dropped, and this place is behind.
             unsafe { ManuallyDrop::drop(value) };
         }
+    }
+}
+
+impl<T, A: Allocator> Drop for Rest<'_, T, A> {
+    fn drop(&mut self) {
+        self.drop_values();
     }
 }
 
@@ -378,6 +491,14 @@ mod tests {
                 let other = map.insert(value.clone()).expect("there is memory");
                 assert_ne!(other.index, last.index);
                 assert!(map.get(last).is_none() && map.get(first).is_none());
+                assert_eq!(map.removed_by(last).is_some(), CHECKED);
+                // What is used up is not counted, and room is still room.
+                map.reserve(100).expect("there is memory");
+                let capacity = map.capacity();
+                for _ in 0..100 {
+                    map.insert(value.clone()).expect("there is memory");
+                }
+                assert_eq!((map.capacity(), map.len()), (capacity, 101));
             }
             drop(map);
             assert_eq!(Rc::strong_count(&value), 1);

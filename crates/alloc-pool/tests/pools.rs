@@ -101,6 +101,81 @@ fn a_small_backing_serves_one_by_one() {
     assert!(pool.raw_alloc(Layout::new::<[u64; 2]>()).is_err(), "too large for a slot");
 }
 
+/// A value that owns others of its pool, dropped, gives all of them back; one whose drop panics, too.
+#[test]
+fn values_own_values_of_their_pool() {
+    struct List<'p> {
+        next: Option<Owned<List<'p>, &'p Pool<List<'p>>>>,
+        drops: &'p Cell<usize>,
+    }
+    impl Drop for List<'_> {
+        fn drop(&mut self) {
+            self.drops.set(self.drops.get() + 1);
+            assert!(self.next.is_some(), "the last one panics");
+        }
+    }
+    let drops = Cell::new(0);
+    let pool = Pool::new();
+    let mut places = Vec::new();
+    let mut list = None;
+    for _ in 0..10 {
+        let next = pool.create(List { next: list.take(), drops: &drops }).unwrap();
+        places.push((&raw const *next).addr());
+        list = Some(next);
+    }
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(list)));
+    assert!(result.is_err() && drops.get() == 10);
+    let places_of = |count: usize| {
+        let place = || Owned::leak(pool.create(List { next: None, drops: &drops }).unwrap());
+        (0..count).map(|_| (&raw const *place()).addr()).collect::<Vec<_>>()
+    };
+    let mut again = places_of(10);
+    again.sort_unstable();
+    places.sort_unstable();
+    assert_eq!(again, places, "every slot came back");
+}
+
+/// A large alignment, a value larger than a slab likes to be, and sizes that no memory has.
+#[test]
+fn slots_of_odd_shapes() {
+    #[repr(align(4096))]
+    struct Page(u8);
+    let pool = Pool::<Page>::new();
+    let pages: Vec<_> = (0..40).map(|i| pool.create(Page(i)).unwrap()).collect();
+    assert!(pages.iter().all(|page| Owned::as_ptr(page).addr().is_multiple_of(4096)));
+    assert!(pages.iter().zip(0..).all(|(page, i)| page.0 == i));
+    let heap = Counting::new(Global);
+    let large = Pool::<[u8; 1 << 17], _>::over(&heap);
+    drop(large.create([1; 1 << 17]).unwrap());
+    assert!(heap.counts().live_bytes < 2 << 17, "one value, one slot");
+    for count in [usize::MAX, usize::MAX / 4096, isize::MAX as usize / 4096] {
+        assert_eq!(pool.preheat(count), Err(AllocError));
+        assert_eq!(large.preheat(count), Err(AllocError));
+        assert!(BufferPool::<_, 64>::new(Global, 4096, count).is_err());
+        assert!(BufferPool::<_, 64>::new(Global, count, 4096).is_err());
+        assert!(NodePool::new(Global, Layout::new::<Page>(), count).is_err());
+        let mut map = SlotMap::<Page, _>::over(Global);
+        assert!(map.reserve(count).is_err() && map.insert(Page(1)).is_ok());
+    }
+    assert!(Scratch::<_, 4096>::new(Global, usize::MAX).is_err());
+    assert!(BufferPool::<_, 64>::new(Global, 0, 0).unwrap().get().is_none());
+    assert_eq!(*BufferPool::<_, 64>::new(Global, 0, 1).unwrap().get().unwrap(), []);
+}
+
+/// What may be sent to another thread, and what may be shared, where the backing can.
+#[test]
+fn pools_are_sent() {
+    fn sent<T: Send>(_: &T) {}
+    fn shared<T: Send + Sync>(_: &T) {}
+    sent(&Pool::<Rc<u8>>::new());
+    sent(&NodePool::new(Global, Layout::new::<u8>(), 1).unwrap());
+    sent(&BufferPool::<_, 16>::new(Global, 1, 1).unwrap());
+    sent(&Scratch::<_, 16>::new(Global, 1).unwrap());
+    shared(&SlotMap::<u8, _>::over(Global));
+    shared(&Interner::over(Global));
+    shared(&BoundedArray::<u8, 1>::new());
+}
+
 /// The slab that is refused is tried again with one slot: the pool itself hides that failure, so only the
 /// failures of the others are all to be seen.
 #[test]
@@ -178,27 +253,64 @@ fn churn_nodes(mut pool: NodePool<Global>, count: usize, align: usize) {
     assert_eq!(pool.finish(), Ok(()));
 }
 
-#[test]
-fn each_misuse_of_a_node_is_told() {
+/// 70 nodes of 16 bytes, all of them acquired.
+fn nodes_in_use() -> (NodePool<Global>, Vec<NonNull<u8>>) {
     let mut pool = NodePool::new(Global, Layout::new::<[u64; 2]>(), 70).unwrap();
     let nodes: Vec<_> = std::iter::from_fn(|| pool.acquire()).collect();
-    assert_eq!(nodes.len(), 70);
+    assert_eq!((nodes.len(), pool.available()), (70, 0));
+    (pool, nodes)
+}
+
+#[test]
+fn an_address_inside_a_node_is_told() {
+    let (mut pool, nodes) = nodes_in_use();
     let inside = nodes[65].map_addr(|addr| addr.checked_add(3).unwrap());
-    assert_eq!(pool.release(inside), Err(Misuse::Interior { index: 65, offset: 3 }));
-    assert_eq!(pool.release(NonNull::from(&1u8)), Err(Misuse::Foreign));
+    let error = pool.release(inside).unwrap_err();
+    assert_eq!(error, Misuse::Interior { index: 65, offset: 3 });
+    assert_eq!(error.to_string(), "the address lies 3 bytes inside node 65");
+    assert_eq!((pool.available(), pool.release(nodes[65])), (0, Ok(())));
+}
+
+#[test]
+fn a_foreign_address_is_told() {
+    let (mut pool, nodes) = nodes_in_use();
     let behind = nodes[69].map_addr(|addr| addr.checked_add(16).unwrap());
-    assert_eq!(pool.release(behind), Err(Misuse::Foreign));
+    let before = nodes[0].map_addr(|addr| (addr.get() - 1).try_into().unwrap());
+    for address in [behind, before, NonNull::from(&1u8), NonNull::dangling()] {
+        assert_eq!(pool.release(address), Err(Misuse::Foreign));
+    }
+    let error = pool.release(behind).unwrap_err();
+    assert_eq!(
+        (pool.available(), error.to_string().as_str()),
+        (0, "the address is no node of this pool")
+    );
+}
+
+#[test]
+fn a_second_release_is_told() {
+    let (mut pool, nodes) = nodes_in_use();
     pool.release(nodes[3]).unwrap();
-    assert_eq!(pool.release(nodes[3]), Err(Misuse::AlreadyFree { index: 3 }));
-    assert_eq!(pool.release(nodes[3]).unwrap_err().to_string(), "node 3 is free already");
+    let error = pool.release(nodes[3]).unwrap_err();
+    assert_eq!(error, Misuse::AlreadyFree { index: 3 });
+    assert_eq!((pool.available(), error.to_string().as_str()), (1, "node 3 is free already"));
+    // One that was never acquired.
+    let mut pool = NodePool::new(Global, Layout::new::<[u64; 2]>(), 2).unwrap();
+    let node = pool.acquire().unwrap();
+    let next = node.map_addr(|addr| addr.checked_add(16).unwrap());
+    assert_eq!(pool.release(next), Err(Misuse::AlreadyFree { index: 1 }));
+}
+
+#[test]
+fn nodes_that_are_outstanding_are_told() {
+    let (mut pool, nodes) = nodes_in_use();
+    pool.release(nodes[3]).unwrap();
     pool.release(nodes[0]).unwrap();
     let error = pool.finish().unwrap_err();
     assert_eq!(error, Outstanding { count: 68, first: 1 });
     assert_eq!(error.to_string(), "68 nodes were not released, the first is node 1");
     for (layout, count) in [(Layout::new::<u8>(), 0), (Layout::new::<()>(), 1)] {
-        assert!(NodePool::new(Global, layout, count).is_err());
+        assert!(NodePool::new(Global, layout, count).is_err(), "there is nothing to hand out");
     }
-    assert!(NodePool::new(Global, Layout::new::<u64>(), usize::MAX / 4).is_err());
 }
 
 #[test]
@@ -266,6 +378,10 @@ fn slot_map_agrees_with_a_model() {
     assert!(model.iter().all(|(handle, value)| map[*handle] == *value));
     assert!(stale.iter().all(|handle| map.get(*handle).is_none()));
     assert_eq!(stale.iter().filter_map(|handle| map.remove(*handle)).count(), 0);
+    for (handle, value) in map.iter_mut() {
+        value.push('.');
+        model.get_mut(&handle).unwrap().push('.');
+    }
     let listed: HashMap<Handle, String> = map.iter().map(|(h, v)| (h, v.clone())).collect();
     assert_eq!(listed, model);
 }
@@ -281,12 +397,39 @@ fn slot_map_drops_what_it_holds() {
     }
     let drops = Rc::new(Cell::new(0));
     let mut map = SlotMap::over(Global);
-    let handles: Vec<_> =
-        (0..10).map(|_| map.insert(Counted(drops.clone())).ok().unwrap()).collect();
+    let fill = |map: &mut SlotMap<Counted, _>| -> Vec<Handle> {
+        (0..10).map(|_| map.insert(Counted(drops.clone())).ok().unwrap()).collect()
+    };
+    let handles = fill(&mut map);
     drop(map.remove(handles[4]));
     assert_eq!(drops.get(), 1);
+    map.clear();
+    assert_eq!((drops.get(), map.len(), map.iter().count()), (10, 0, 0));
+    assert!(handles.iter().all(|handle| !map.contains(*handle)));
+    let again = fill(&mut map);
+    assert!(again.iter().all(|handle| map.contains(*handle) && !handles.contains(handle)));
     drop(map);
-    assert_eq!(drops.get(), 10);
+    assert_eq!(drops.get(), 20);
+}
+
+/// A value whose drop panics keeps no other from being dropped, nor the memory from being freed.
+#[test]
+fn slot_map_drops_what_lies_behind_a_panic() {
+    struct Third<'d>(usize, &'d Cell<usize>);
+    impl Drop for Third<'_> {
+        fn drop(&mut self) {
+            self.1.set(self.1.get() + 1);
+            assert_ne!(self.0, 3);
+        }
+    }
+    let (drops, heap) = (Cell::new(0), Counting::new(Global));
+    let mut map = SlotMap::over(&heap);
+    for i in 0..10 {
+        map.insert(Third(i, &drops)).ok().unwrap();
+    }
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(map)));
+    assert!(result.is_err());
+    assert_eq!((drops.get(), heap.counts().live_blocks), (10, 0));
 }
 
 #[test]
@@ -295,10 +438,24 @@ fn a_stale_handle_says_who_removed_the_value() {
     let handle = map.insert(1).unwrap();
     let line = line!() + 1;
     map.remove(handle);
-    map.insert(2).unwrap();
+    assert_eq!(map.removed_by(handle).is_some(), alloc_core::CHECKED);
+    let second = map.insert(2).unwrap();
     let site = map.removed_by(handle);
     assert_eq!(site.is_some(), alloc_core::CHECKED);
     assert!(site.is_none_or(|site| site.line() == line && site.file() == file!()));
+    assert_eq!(map.removed_by(second), None, "it is there");
+    let panic = std::panic::catch_unwind(|| map[handle]).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    match site {
+        Some(site) => {
+            assert!(message.ends_with(&format!("is stale: its value was removed at {site}")))
+        }
+        None => assert!(message.ends_with("leads to no value")),
+    }
+    map[second] += 1;
+    assert_eq!(map.remove(second), Some(3));
+    assert_eq!(map.removed_by(handle), None, "forgotten, rather than told of another value");
+    assert_eq!(map.removed_by(second).is_some(), alloc_core::CHECKED);
 }
 
 /// A string that is there is found, and interned again, without memory; one that is not costs nothing
@@ -362,5 +519,15 @@ fn a_bounded_array_is_a_vector_with_an_end() {
         }
         assert_eq!(*array, *model);
         assert_eq!(array.room(), 8 - model.len());
+        assert_eq!((array.remove(usize::MAX), array.swap_remove(usize::MAX)), (None, None));
     }
+    for item in &mut array {
+        *item += 1;
+    }
+    assert!((&array).into_iter().eq(model.iter().map(|item| item + 1).collect::<Vec<_>>().iter()));
+    // Items without bytes, and no place for any.
+    let mut units = BoundedArray::<(), 2>::new();
+    assert_eq!((units.push(()), units.push(()), units.push(())), (Ok(()), Ok(()), Err(())));
+    assert_eq!((units.remove(0), units.pop(), units.pop()), (Some(()), Some(()), None));
+    assert_eq!(BoundedArray::<u8, 0>::new().push(1), Err(1));
 }
