@@ -5,7 +5,13 @@ use core::alloc::Layout;
 
 /// The alignment that every block of `malloc` has, if it is large enough to hold such a type: that of
 /// C's `max_align_t`.
+#[cfg(not(windows))]
 pub(crate) const ALIGN_MAX: usize = align_of::<libc::max_align_t>();
+
+/// The same where the libc crate has no such type: what the documentation of Windows' `malloc` says of it,
+/// 16 for 64-bit programs and 8 for others.
+#[cfg(windows)]
+pub(crate) const ALIGN_MAX: usize = 2 * size_of::<*const ()>();
 
 /// How a request is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

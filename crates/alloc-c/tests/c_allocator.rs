@@ -12,19 +12,25 @@ fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap()
 }
 
-/// Alignments from 1 to 16 MiB, with sizes below, at and above each.
+/// Windows' C library has no other alignments that `free` takes.
+const ALIGNS: [usize; 4] = if cfg!(windows) { [1, 2, 4, 8] } else { [1, 16, 64, 4096] };
+
+/// Alignments from 1 to 16 MiB, with sizes below, at and above each; those up to 1 MiB are used to the last
+/// byte.
 #[test]
 fn any_alignment_is_met() {
-    for shift in 0..=24 {
+    for shift in 0..=if cfg!(windows) { 3 } else { 24 } {
         let align = 1 << shift;
         for size in [1, 3, 8, align, align + 1] {
             let mut block = RawBlock::new(CAllocator, size, align).unwrap();
             assert!(block.addr().is_multiple_of(align), "{:?}", block.layout());
-            block.fill(1);
-            block.assert_filled(size, 1);
             let zeroed = RawBlock::new_zeroed(CAllocator, size, align).unwrap();
             assert!(zeroed.addr().is_multiple_of(align));
-            assert!(zeroed.bytes().iter().all(|&byte| byte == 0));
+            if size <= 1 << 20 {
+                block.fill(1);
+                block.assert_filled(size, 1);
+                assert!(zeroed.bytes().iter().all(|&byte| byte == 0));
+            }
         }
     }
 }
@@ -33,7 +39,7 @@ fn any_alignment_is_met() {
 #[test]
 fn resize_up_to_the_usable_size() {
     for size in [1, 5, 24, 25, 100, 1000, 100_000, 1 << 20] {
-        for align in [1, 16, 64, 4096] {
+        for align in ALIGNS {
             let mut block = RawBlock::new(CAllocator, size, align).unwrap();
             block.fill(3);
             // SAFETY: live.
@@ -52,6 +58,7 @@ fn resize_up_to_the_usable_size() {
 
 /// A remap keeps content and alignment; above `max_align_t` it does not go through realloc.
 #[test]
+#[cfg(not(windows))]
 fn remap_keeps_content_and_alignment() {
     for align in [1, 2, 8, 16] {
         let mut block = RawBlock::new(CAllocator, 100, align).unwrap();
@@ -97,6 +104,7 @@ fn huge_requests_fail_cleanly() {
 /// C's `realloc` without a layout: content kept, and the alignment that is asked for, whichever the
 /// block had.
 #[test]
+#[cfg(not(windows))]
 fn realloc_unsized_meets_the_new_alignment() {
     for (old_align, new_align) in [(1, 1), (1, 16), (16, 4096), (4096, 1), (4096, 64)] {
         for new_size in [1, 50, 5000] {
@@ -124,7 +132,7 @@ fn blocks_change_hands() {
     let from_c = NonNull::new(unsafe { malloc(100) }).unwrap().cast::<u8>();
     // SAFETY: live, and aligned for every layout up to `max_align_t`.
     unsafe { CAllocator.raw_free(from_c, layout(100, 16)) };
-    for align in [1, 16, 64, 4096] {
+    for align in ALIGNS {
         let to_c = CAllocator.raw_alloc(layout(100, align)).unwrap();
         // SAFETY: a live block of C's heap (invariant 1).
         unsafe { free(to_c.as_ptr().cast()) };
@@ -153,6 +161,7 @@ fn handles_are_small_and_thread_safe() {
 
 /// A table's functions are called, each for its own purpose, and nothing else is.
 #[test]
+#[cfg(target_os = "linux")]
 fn a_table_is_what_is_called() {
     use std::sync::Mutex;
     static CALLS: Mutex<Vec<&str>> = Mutex::new(Vec::new());

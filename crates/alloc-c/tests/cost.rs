@@ -47,16 +47,20 @@ fn instructions(program: &Path, name: &str) -> Option<f64> {
     Some((run(30_000)? - run(10_000)?) as f64 / 20_000.0)
 }
 
-/// The instructions of a function, from the compiler's assembly.
+/// The instructions of a function, from the compiler's assembly; of a jump only that it is one.
 fn body<'a>(assembly: &'a str, name: &str) -> Vec<&'a str> {
     let start = assembly.find(&format!("\n{name}:\n")).unwrap_or_else(|| panic!("no {name}"));
     let lines = assembly[start + 1..].lines().skip(1);
     let code = lines.take_while(|line| !line.contains(".cfi_endproc"));
-    code.filter(|line| line.starts_with('\t') && !line.starts_with("\t.")).collect()
+    let is_instruction =
+        |line: &&str| line.starts_with('\t') && !line.starts_with("\t.") && !line.contains('#');
+    // Labels are numbered through the file.
+    code.filter(is_instruction).map(|line| line.split(".LBB").next().unwrap_or(line)).collect()
 }
 
-/// Goal: a direct call costs what malloc does, a call behind `dyn` one indirect call more. Method: the loops
-/// counted by callgrind; and the assembly of a call, which is one indirect jump, and of what it reaches.
+/// Goal: a direct call costs what malloc does, a call behind `dyn` one indirect call more. Method: the
+/// assembly of a typed request, which is that of malloc and free themselves, and of a call behind `dyn`,
+/// which is one indirect jump; and loops of them counted by callgrind.
 #[test]
 #[cfg_attr(sanitized, ignore = "a sanitizer's instructions are counted as well")]
 fn malloc_costs_what_malloc_costs() {
@@ -72,6 +76,8 @@ fn malloc_costs_what_malloc_costs() {
             code.iter().filter(|line| line.contains("call") || line.contains("jmp")).collect();
         assert!(calls.len() == 1 && calls[0].contains('*'), "{function}: {code:#?}");
     }
+    let (ours, direct) = (body(&assembly, "pair_ours"), body(&assembly, "pair_direct"));
+    assert_eq!(ours, direct, "a typed request costs what malloc does");
     let program = results.join("probe");
     let Some(direct) = instructions(&program, "direct") else {
         println!("not counted: there is no valgrind");
@@ -83,8 +89,8 @@ fn malloc_costs_what_malloc_costs() {
     assert_eq!(ours, direct, "a typed request costs what malloc does");
     // In each of the two functions: arguments, the way there and back, the look at the alignment.
     assert!(erased - ours <= 16.0, "{erased} instructions behind dyn, {ours} without");
-    // A layout from memory: what the alignment is must be in a register, for the ways not taken.
+    // A layout from memory: both look at the alignment.
     let (ours, direct) = (of("ours of memory"), of("direct of memory"));
     println!("a layout from memory: direct {direct}, ours {ours}");
-    assert!(ours <= direct + 1.0, "{ours} instructions, malloc itself {direct}");
+    assert!(ours <= direct, "{ours} instructions, malloc itself {direct}");
 }

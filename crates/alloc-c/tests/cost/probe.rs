@@ -50,7 +50,7 @@ fn rounds(
 }
 
 /// What a user of malloc does who knows that alignments are small, and looks.
-#[inline(never)]
+#[inline(always)]
 fn direct(count: usize, layouts: &impl Layouts) {
     let take = |layout: Layout| {
         if layout.align() > 16 {
@@ -63,7 +63,7 @@ fn direct(count: usize, layouts: &impl Layouts) {
     rounds(count, layouts, take, |block, _| unsafe { free(block.as_ptr()) });
 }
 
-#[inline(never)]
+#[inline(always)]
 fn ours(count: usize, layouts: &impl Layouts) {
     let take = |layout| CAllocator.raw_alloc(layout).ok();
     // SAFETY: `rounds` gives back each block that `take` took, once, with its layout.
@@ -76,6 +76,20 @@ fn erased(count: usize, layouts: &impl Layouts) {
     let take = |layout| alloc.raw_alloc(layout).ok();
     // SAFETY: as in `ours`.
     rounds(count, layouts, take, |block, layout| unsafe { alloc.raw_free(block, layout) });
+}
+
+/// A typed request, by malloc and free themselves.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn pair_direct() {
+    direct(1, &OfType);
+}
+
+/// The same by ours.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn pair_ours() {
+    ours(1, &OfType);
 }
 
 #[unsafe(no_mangle)]

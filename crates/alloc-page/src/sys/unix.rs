@@ -220,19 +220,21 @@ pub(crate) unsafe fn advise_huge(_: NonNull<u8>, _: usize) {}
 
 /// Memory that is never written to a disk; outside the kernel's own address space, where the kernel can.
 pub(crate) fn map_secret(place: Place, page: usize) -> Option<NonNull<u8>> {
-    let total = place.over_len(page)?;
     #[cfg(target_os = "linux")]
-    if let Some(mapping) = map_secret_file(total) {
-        // SAFETY: just mapped, `over_len` bytes; nobody has it yet.
-        let start = unsafe { cut(mapping, total, place) }?;
-        // The kernel leaves such memory out of dumps, and locks it.
-        // SAFETY: just mapped, and nobody has it.
-        if unsafe { keep_from_children(start, place.len) } {
-            return Some(start);
+    {
+        let total = place.over_len(page)?;
+        if let Some(mapping) = map_secret_file(total) {
+            // SAFETY: just mapped, `over_len` bytes; nobody has it yet.
+            let start = unsafe { cut(mapping, total, place) }?;
+            // The kernel leaves such memory out of dumps, and locks it.
+            // SAFETY: just mapped, and nobody has it.
+            if unsafe { keep_from_children(start, place.len) } {
+                return Some(start);
+            }
+            // SAFETY: as above.
+            unsafe { munmap(start, place.len) };
+            return None;
         }
-        // SAFETY: as above.
-        unsafe { munmap(start, place.len) };
-        return None;
     }
     let start = map_placed(place, page)?;
     // SAFETY: just mapped, and nobody has it.

@@ -8,6 +8,12 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::ptr::NonNull;
 
+/// Of linux/mman.h. The libc crate has neither of them for Android.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const MREMAP_MAYMOVE: c_int = 1;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MREMAP_FIXED: c_int = 2;
+
 /// `mmap(2)` of memory without a file, or of one; `None` if the system refuses.
 ///
 /// # Safety
@@ -92,7 +98,7 @@ pub(super) unsafe fn mremap_to(
         lose(target, new_len);
         return false;
     }
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let flags = MREMAP_MAYMOVE | MREMAP_FIXED;
     // SAFETY: this function's own contract: what the system unmaps at the target is nobody's.
     let moved = unsafe { direct::mremap(start, old_len, new_len, flags, target.as_ptr()) };
     note_mapped(if moved.is_ok() { -old_len.cast_signed() } else { 0 });
@@ -350,6 +356,22 @@ mod direct {
     use super::errno;
     use super::{done, keep_errno, pointer};
 
+    #[cfg(target_os = "linux")]
+    use libc::mremap as c_mremap;
+
+    #[cfg(target_os = "android")]
+    unsafe extern "C" {
+        /// The libc crate has it not for Android.
+        #[link_name = "mremap"]
+        fn c_mremap(
+            start: *mut c_void,
+            old_len: usize,
+            new_len: usize,
+            flags: c_int,
+            ...
+        ) -> *mut c_void;
+    }
+
     #[inline]
     fn mapped(start: *mut c_void) -> Option<NonNull<u8>> {
         if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
@@ -395,7 +417,7 @@ mod direct {
         keep_errno(|| {
             // SAFETY: the pages are moved as a whole, or the call fails and leaves them as they were; the
             // last argument counts with MREMAP_FIXED only, and is nobody's memory then (contract).
-            let result = unsafe { libc::mremap(pointer(start), old_len, new_len, flags, target) };
+            let result = unsafe { c_mremap(pointer(start), old_len, new_len, flags, target) };
             // SAFETY: valid for this thread, and no other thread's business.
             mapped(result).ok_or_else(|| unsafe { errno().read() })
         })

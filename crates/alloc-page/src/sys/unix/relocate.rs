@@ -2,7 +2,7 @@
 
 use core::ptr::{self, NonNull};
 
-use super::calls::{mmap, mremap, mremap_to, munmap};
+use super::calls::{MREMAP_MAYMOVE, mmap, mremap, mremap_to, munmap};
 use crate::pages::{Cut, Place};
 
 /// # Safety
@@ -26,7 +26,7 @@ pub(crate) unsafe fn relocate(
     new_len: usize,
 ) -> Option<NonNull<u8>> {
     // SAFETY: a private mapping of ours, whose old address is forgotten (contract).
-    unsafe { mremap(block, old_len, new_len, libc::MREMAP_MAYMOVE) }.ok()
+    unsafe { mremap(block, old_len, new_len, MREMAP_MAYMOVE) }.ok()
 }
 
 /// As [`relocate`], where the block stays or comes to lie at an address that is aligned;
