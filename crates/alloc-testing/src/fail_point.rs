@@ -3,8 +3,8 @@
 use core::fmt;
 use core::marker::PhantomData;
 use std::cell::RefCell;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloc_core::FailPoint;
@@ -75,6 +75,9 @@ impl Name {
 struct Arming {
     which: Which,
     rule: Fail,
+    /// Whether the test has disarmed it: in a thread that runs on it means nothing any more. Relaxed: it
+    /// publishes nothing.
+    is_over: AtomicBool,
     /// Hits of the points it is about, failed or not. Relaxed throughout: only a number.
     hits: AtomicUsize,
     tripped_count: AtomicUsize,
@@ -85,12 +88,13 @@ impl Arming {
     fn new(which: Which, rule: Fail) -> Arc<Self> {
         rule.check();
         let (hits, tripped_count) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { which, rule, hits, tripped_count, tripped: Mutex::new(None) })
+        let (is_over, tripped) = (AtomicBool::new(false), Mutex::new(None));
+        Arc::new(Self { which, rule, is_over, hits, tripped_count, tripped })
     }
 
     /// Counts a hit of this point, if it is about it; whether it fails.
     fn fails(&self, point: &'static FailPoint) -> bool {
-        if !self.which.is_about(point) {
+        if self.is_over.load(Relaxed) || !self.which.is_about(point) {
             return false;
         }
         let index = self.hits.fetch_add(1, Relaxed);
@@ -158,7 +162,8 @@ fn shall_fail(point: &'static FailPoint) -> bool {
 /// assert!(load().is_ok());
 /// ```
 ///
-/// Threads that the test starts have what was armed if their code is [`carried`].
+/// Threads that the test starts have what was armed if their code is [`carried`]; in a program with a
+/// [`Sentinel`](crate::Sentinel), where that passes regions on to threads, also without.
 #[derive(Debug)]
 #[must_use = "points are armed as long as this lives"]
 pub struct FailPoints {
@@ -267,7 +272,10 @@ impl FailPoints {
         if std::mem::replace(&mut self.done, true) {
             return None;
         }
-        self.armings.iter().for_each(remove);
+        for arming in &self.armings {
+            arming.is_over.store(true, Relaxed);
+            remove(arming);
+        }
         let idle = self.armings.iter().find(|arming| arming.tripped_count.load(Relaxed) == 0)?;
         let (Which::Named(Name { written: name, .. }), hits) =
             (&idle.which, idle.hits.load(Relaxed))
@@ -295,7 +303,11 @@ impl Drop for FailPoints {
     }
 }
 
-/// Wraps code for another thread: there it has the fail points armed that this thread has now.
+/// Wraps code for another thread: there it has the fail points armed that this thread has now, until they
+/// are disarmed here.
+///
+/// It is needed for threads that do not inherit what is armed: those of a program without a
+/// [`Sentinel`](crate::Sentinel), and those that were there before.
 ///
 /// ```
 /// # use alloc_core::{AllocError, fail_point};
@@ -311,15 +323,53 @@ impl Drop for FailPoints {
 pub fn carried<R, F: FnOnce() -> R>(code: F) -> impl FnOnce() -> R + use<R, F> {
     let armed = ARMED.with_borrow(Vec::clone);
     move || {
-        armed.iter().for_each(push);
-        let _taken = Taken(armed);
+        let _taken = Taken::new(armed);
         code()
+    }
+}
+
+/// What a thread hands on to those that it starts: what tests have armed by name. (The armings of a check of every
+/// failure count hits in an order, which threads do not have: they are carried, if at all.)
+pub(crate) struct Inherited(Vec<Arc<Arming>>);
+
+impl Inherited {
+    /// What the calling thread has armed, if anything.
+    pub(crate) fn of_this_thread() -> Option<Self> {
+        let named = |armed: &RefCell<Vec<Arc<Arming>>>| {
+            let armed = armed.try_borrow().ok()?;
+            let named = armed.iter().filter(|arming| matches!(arming.which, Which::Named(_)));
+            Some(named.map(Arc::clone).collect::<Vec<_>>())
+        };
+        let armed = ARMED.try_with(named).ok()??;
+        (!armed.is_empty()).then_some(Self(armed))
+    }
+
+    /// Arms it in the calling thread.
+    pub(crate) fn arm(self) {
+        ARMED.set(self.0);
+    }
+
+    /// Disarms all that the calling thread has; it ends.
+    pub(crate) fn disarm() {
+        let _ = ARMED.try_with(RefCell::take);
     }
 }
 
 /// Takes armings away from this thread at its end.
 #[derive(Debug)]
 struct Taken(Vec<Arc<Arming>>);
+
+impl Taken {
+    /// Arms in this thread what is not armed there.
+    fn new(mut armed: Vec<Arc<Arming>>) -> Self {
+        let has = |arming: &Arc<Arming>| {
+            ARMED.with_borrow(|armed| armed.iter().any(|other| Arc::ptr_eq(other, arming)))
+        };
+        armed.retain(|arming| !has(arming));
+        armed.iter().for_each(push);
+        Self(armed)
+    }
+}
 
 impl Drop for Taken {
     fn drop(&mut self) {
@@ -338,8 +388,7 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn new(rule: Fail) -> Self {
         let arming = Arming::new(Which::Any, rule);
-        push(&arming);
-        Self { _taken: Taken(vec![Arc::clone(&arming)]), arming }
+        Self { _taken: Taken::new(vec![Arc::clone(&arming)]), arming }
     }
 
     /// Hits so far.

@@ -28,6 +28,8 @@ use super::region::Region;
 use super::thread;
 use super::wipe::wipe_stack;
 
+mod points;
+
 /// What keeps the symbol in the program.
 pub(super) type Hook = extern "C" fn();
 
@@ -42,7 +44,7 @@ pub(super) extern "C" fn hook<P>() {
         ".type pthread_create, @function",
         ".set pthread_create, .",
         "jmp {create}",
-        create = sym create,
+        create = sym points::create,
     )
 }
 
@@ -55,7 +57,7 @@ pub(super) extern "C" fn hook<P>() {
         ".type pthread_create, %function",
         ".set pthread_create, .",
         "b {create}",
-        create = sym create,
+        create = sym points::create,
     )
 }
 
