@@ -478,29 +478,32 @@ impl<A: Allocator> SharedArena<A> {
 unsafe impl<A: Allocator> Allocator for SharedArena<A> {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let apart = poison::layout_apart(layout)?;
         // Acquire: pairs with the Release in `publish`: the header is written.
-        if let Some(newest) = NonNull::new(self.newest.load(Acquire))
-            && let Some(block) = bump(newest, layout)
-        {
-            return Ok(block);
-        }
-        self.alloc_slow(layout)
+        let newest = NonNull::new(self.newest.load(Acquire));
+        let block = match newest.and_then(|newest| bump(newest, apart)) {
+            Some(block) => block,
+            None => self.alloc_slow(apart)?,
+        };
+        poison::allow(block, layout.size());
+        Ok(block)
     }
 
     #[inline]
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
         let start = block.addr().get();
-        let Some(end) = start.checked_add(new_size) else { return false };
+        let (old, new) = (poison::apart(layout.size()), poison::apart(new_size));
+        let Some(end) = start.checked_add(new) else { return false };
         if new_size <= layout.size() {
             // SAFETY: within the block, whose bytes behind it are given up by the caller.
             let tail = unsafe { block.add(new_size) };
             // Before they may be another thread's.
             poison::forbid(tail, layout.size() - new_size);
-            self.move_end(start.wrapping_add(layout.size()), end);
+            self.move_end(start.wrapping_add(old), end);
             return true;
         }
-        let is_grown = self.move_end(start.wrapping_add(layout.size()), end)
-            || self.grow_last_slow(block, layout.size(), new_size);
+        let is_grown =
+            self.move_end(start.wrapping_add(old), end) || self.grow_last_slow(block, old, new);
         if is_grown {
             // SAFETY: the old end of the block.
             let added = unsafe { block.add(layout.size()) };
@@ -527,7 +530,7 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
         let start = block.addr().get();
         // Before it may be another thread's.
         poison::forbid(block, layout.size());
-        self.move_end(start.wrapping_add(layout.size()), start);
+        self.move_end(start.wrapping_add(poison::apart(layout.size())), start);
     }
 }
 

@@ -67,6 +67,11 @@ mod address {
                 drop(last);
                 read(addr);
             }
+            "none, threads" => std::thread::scope(|threads| {
+                for _ in 0..2 {
+                    threads.spawn(|| (0..20_000u32).for_each(|n| drop(shared.put(n).unwrap())));
+                }
+            }),
             "none" => {
                 for round in 0..50 {
                     let items = arena.put_iter(0..round * 7).unwrap();
@@ -91,14 +96,16 @@ mod address {
             return fault(&which);
         }
         let shared = ["shared, freed", "shared, reset", "shared, behind", "local, freed"];
-        for which in ["freed", "reset", "rewound", "behind", "none"].into_iter().chain(shared) {
+        let own = ["freed", "reset", "rewound", "behind", "none", "none, threads"];
+        for which in own.into_iter().chain(shared) {
             let mut child = Command::new(env::current_exe().unwrap());
             child.args(["--exact", "address::late_uses_are_reported"]).env(FAULT, which);
             let output = child.output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             let told = stderr.contains("use-after-poison");
-            assert_eq!(told, which != "none", "{which}: {stderr}");
-            assert_eq!(output.status.success(), which == "none", "{which}: {stderr}");
+            let is_faulty = !which.starts_with("none");
+            assert_eq!(told, is_faulty, "{which}: {stderr}");
+            assert_eq!(output.status.success(), !is_faulty, "{which}: {stderr}");
         }
     }
 }

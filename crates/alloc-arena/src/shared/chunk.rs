@@ -73,11 +73,7 @@ pub(super) fn bump(chunk: NonNull<Header>, layout: Layout) -> Option<NonNull<u8>
         // happened. Pairs with the Release in `move_end`; requests in between are of its sequence.
         // Release: of the length; pairs with the Acquire above.
         match header.end.compare_exchange_weak(end, offset + layout.size(), AcqRel, Acquire) {
-            Ok(_) => {
-                let block = at(chunk, offset);
-                poison::allow(block, layout.size());
-                return Some(block);
-            }
+            Ok(_) => return Some(at(chunk, offset)),
             Err(now) => end = now,
         }
     }
