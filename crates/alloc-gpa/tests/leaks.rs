@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use alloc_core::AllocatorExt;
-use alloc_gpa::{Gpa, Leak, LeakKind, StackId};
+use alloc_gpa::{Check, Gpa, Leak, LeakKind, StackId};
 
 fn quiet() -> Gpa {
     Gpa::builder().quiet().build()
@@ -46,6 +46,22 @@ fn a_chain_has_one_head() {
     assert_eq!(found.cycle(&lost).count(), 0, "a chain is no cycle");
     // SAFETY: a live node of this test.
     assert_eq!(unsafe { (*head).payload }, 7);
+}
+
+/// A block of two counts, which an `Arc` without a value is, is held by a pointer to its end; any other is not.
+#[test]
+fn counts_without_a_value_are_held_by_their_end() {
+    let gpa = quiet();
+    let held_by_its_end = |size: usize| {
+        let block = gpa.alloc::<u8>(size).unwrap();
+        let holder =
+            gpa.create(Node { next: block.as_ptr_range().end.cast(), payload: 7 }).unwrap();
+        let is_held = leaks(&gpa).iter().any(|leak| leak.kind == LeakKind::Indirect);
+        drop((holder, block));
+        is_held
+    };
+    assert_eq!([8, 16, 17, 24, 32].map(held_by_its_end), [false, true, false, false, false]);
+    assert_eq!(gpa.deinit(), Check::Ok);
 }
 
 // Each keeps its frame and its own code, however much the compiler optimises.

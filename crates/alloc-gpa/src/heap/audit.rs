@@ -41,6 +41,10 @@ pub(crate) struct Live {
     pub(crate) epoch: u16,
 }
 
+/// The size of the two counts of a Rust `Arc` or `Rc`. One of a value without bytes has nothing else, and what
+/// `into_raw` returns, or stands in a `Waker`, is where the value would be: the end of the block.
+const COUNTS_LEN: usize = 2 * size_of::<usize>();
+
 impl Heap {
     /// Calls `visit` for every live block. Blocks that other threads allocate or free meanwhile may
     /// be visited or not.
@@ -56,7 +60,7 @@ impl Heap {
     }
 
     /// Returns the live block that holds the address, whatever byte of it, and its size. A block of
-    /// no bytes holds its start.
+    /// no bytes holds its start, and one of [`COUNTS_LEN`] bytes its end, behind which the canary lies.
     #[inline]
     pub(crate) fn live_at(&self, addr: usize) -> Option<(BlockRef<'_>, usize)> {
         // SAFETY: chunks in the map are mapped.
@@ -69,7 +73,8 @@ impl Heap {
         let word = StateWord::load(&block.slot.state, Acquire);
         // Relaxed: published with the state.
         let size = block.size();
-        let inside = usize::try_from(offset).is_ok_and(|offset| offset < size.max(1));
+        let past = size.max(1) + usize::from(size == COUNTS_LEN);
+        let inside = usize::try_from(offset).is_ok_and(|offset| offset < past);
         (word.is_allocated() && inside).then_some((block, size))
     }
 

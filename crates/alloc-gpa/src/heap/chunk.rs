@@ -229,7 +229,7 @@ impl Chunk {
     /// Maps a chunk for slabs; it is not in the map yet. `owner` is the heap, and which of its sites;
     /// `header` is blank memory of [`HEADER_LEN`].
     pub(super) fn map_shared(owner: (usize, u8), header: NonNull<u8>) -> Option<&'static Chunk> {
-        let base = pages::map_aligned(CHUNK_LEN, CHUNK_LEN)?;
+        let base = pages::map_distinct(CHUNK_LEN, CHUNK_LEN)?;
         // SAFETY: blank pages that nobody else uses.
         Some(unsafe { Self::with_header(owner, (base, CHUNK_LEN), (header, HEADER_LEN), false) })
     }
@@ -246,7 +246,7 @@ impl Chunk {
         if !pages::is_granted(whole) {
             return None;
         }
-        let base = pages::map_aligned(whole, align)?;
+        let base = pages::map_distinct(whole, align)?;
         let Some(header) = pages::map(SINGLE_HEADER_LEN) else {
             // SAFETY: just mapped, unused.
             unsafe { pages::unmap(base, whole) };

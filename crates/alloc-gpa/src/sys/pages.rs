@@ -62,6 +62,41 @@ pub(crate) fn map_aligned(len: usize, align: usize) -> Option<NonNull<u8>> {
     Some(aligned)
 }
 
+/// As [`map_aligned`], for blocks that a search for leaks will look for: not where the lower half of the first
+/// addresses is a small number. Half of an old pointer that a small number has overwritten would lead there,
+/// and hide a block that is lost. Alignments of more than 16 MiB have to do without.
+pub(crate) fn map_distinct(len: usize, align: usize) -> Option<NonNull<u8>> {
+    let start = map_aligned(len, align)?;
+    if !is_mistakable(start.addr().get()) || MISTAKABLE_LEN < align {
+        return Some(start);
+    }
+    // SAFETY: just mapped, unused.
+    unsafe { unmap(start, len) };
+    // Whatever place this has, one of its ends will do.
+    let whole = len.checked_add(MISTAKABLE_LEN)?;
+    let start = map_aligned(whole, align)?;
+    let head = if is_mistakable(start.addr().get()) { MISTAKABLE_LEN } else { 0 };
+    // SAFETY: `head` is at most `MISTAKABLE_LEN`, by which the mapping is longer than `len`.
+    let distinct = unsafe { start.add(head) };
+    let (unused, unused_len) = if head == 0 {
+        // SAFETY: inside the mapping.
+        (unsafe { start.add(len) }, MISTAKABLE_LEN)
+    } else {
+        (start, head)
+    };
+    // SAFETY: an end of the mapping just made, which nobody uses.
+    unsafe { unmap(unused, unused_len) };
+    Some(distinct)
+}
+
+/// How many addresses from each multiple of 4 GiB on are easily mistaken: a multiple of the chunks' length.
+const MISTAKABLE_LEN: usize = 16 << 20;
+
+/// Whether the lower half of an address is a small number.
+const fn is_mistakable(addr: usize) -> bool {
+    addr % (1 << 32) < MISTAKABLE_LEN
+}
+
 /// Gives a range back to the system, addresses included.
 ///
 /// # Safety
@@ -263,5 +298,25 @@ mod tests {
         assert!(bytes.iter().all(|byte| *byte == 0));
         // SAFETY: mapped above; `bytes` is not used any more.
         unsafe { unmap(start, len) };
+    }
+
+    /// Goal: no place that is easily mistaken. Method: places below one another until 4 GiB are passed; only
+    /// those beside the refused ones are touched.
+    #[test]
+    fn no_distinct_place_has_a_small_lower_half() {
+        const LEN: usize = 4 << 20;
+        let places: Vec<_> = (0..1100).filter_map(|_| map_distinct(LEN, LEN)).collect();
+        for start in &places {
+            let addr = start.addr().get();
+            assert!(!is_mistakable(addr) && addr.is_multiple_of(LEN), "{addr:#x}");
+            if is_mistakable(addr.wrapping_sub(MISTAKABLE_LEN)) || is_mistakable(addr + LEN) {
+                // SAFETY: a place that was just mapped.
+                unsafe { start.write_bytes(1, LEN) };
+            }
+        }
+        for start in places {
+            // SAFETY: mapped above, and used no more.
+            unsafe { unmap(start, LEN) };
+        }
     }
 }

@@ -317,7 +317,10 @@ fn growth_is_recorded() {
     assert!(count * 4000 <= most + (1 << 17), "{count} {most}");
     assert!(samples.iter().all(|line| 1 << 20 < line["resident_bytes"].as_u64().unwrap()));
     let why: Vec<_> = records.of("snapshot").map(|line| line["why"].as_str().unwrap()).collect();
-    assert_eq!(why, ["every", "every", "exit"]);
+    // Two at least: a machine that was busy elsewhere has taken longer.
+    let [every @ .., "exit"] = &why[..] else { panic!("{why:?}") };
+    assert!(2 <= every.len() && every.iter().all(|why| *why == "every"), "{why:?}");
+    let last = why.len() as u64;
     let exit = records.of("snapshot").last().unwrap();
     assert_eq!(exit["complete"], true, "{exit}");
     let live = |id: u64| {
@@ -325,11 +328,11 @@ fn growth_is_recorded() {
             ["bytes", "total_bytes", "total_blocks"].map(|key| line[key].as_u64().unwrap_or(0))
         })
     };
-    // What grew most is the program's: in every snapshot more.
-    let most: Vec<_> = (1..=3).map(|id| live(id).map(|live| live[0]).max().unwrap()).collect();
+    // What grew most is the program's: in the second snapshot more.
+    let most: Vec<_> = (1..=last).map(|id| live(id).map(|live| live[0]).max().unwrap()).collect();
     assert!(most[0] < most[1], "{most:?}");
     // At the exit the blocks were freed: they are in the totals.
-    let total = live(3).find(|live| live[2] == count).expect("the place that allocated most");
+    let total = live(last).find(|live| live[2] == count).expect("the place that allocated most");
     assert_eq!(total, [0, count * 4000, count]);
     // Without records, the growth is printed.
     let text = Run::new("grows").options("every=1").text().stderr;
