@@ -26,7 +26,7 @@ mod gpa;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::tools::{output, root};
@@ -124,9 +124,15 @@ fn write_record(name: &str, page: &str, draw: impl Fn(&Path) -> Result<()>) -> R
     Ok(())
 }
 
-/// Runs a few operations of each contender of each case: none of them may end otherwise than well.
+/// Runs a few operations of each contender of each case: none of them may end otherwise than well, and none
+/// that the plan names may be missing.
 pub(crate) fn run_each_case_once() -> Result<()> {
-    for one in tapes::contenders()? {
+    let contenders = tapes::contenders()?;
+    let unknown = plan::unknown(|case, name| {
+        contenders.iter().any(|one| one.case == case && one.name == name)
+    });
+    ensure!(unknown.is_empty(), "the plan names what there is not: {}", unknown.join(", "));
+    for one in contenders {
         output(&mut one.command(2000)).with_context(|| format!("{} of {}", one.case, one.name))?;
     }
     Ok(())

@@ -121,9 +121,10 @@ fn parse(text: &str) -> Result<(String, Counts)> {
     Ok((compiler.into(), counts.iter().map(one).collect::<Result<_>>()?))
 }
 
-/// What may be added to a recorded count: 2 %, or 1 instruction.
+/// What may be added to a recorded count: 1 %, or less than half an instruction; the counts repeat, but what
+/// happens once in a process is shared out over the operations.
 fn allowed(old: f64) -> f64 {
-    old + (old * 0.02).max(1.0)
+    old + (old * 0.01).max(0.4)
 }
 
 /// What is wrong, and what is only worth knowing.
@@ -157,12 +158,12 @@ mod tests {
     #[test]
     fn what_grew_is_gone_or_new_is_wrong() {
         let old = counts(&[("a", 10.0), ("b", 10.0), ("c", 200.0), ("d", 200.0), ("e", 5.0)]);
-        let new = counts(&[("a", 11.0), ("b", 11.1), ("c", 204.0), ("d", 190.0), ("f", 1.0)]);
+        let new = counts(&[("a", 10.3), ("b", 10.5), ("c", 202.0), ("d", 190.0), ("f", 1.0)]);
         let (wrong, hints) = differences(&old, &new);
         assert_eq!(
             wrong,
             [
-                "b: 11.10 instructions, recorded are 10.00",
+                "b: 10.50 instructions, recorded are 10.00",
                 "e: recorded, but there is no such case",
                 "f: not recorded"
             ]

@@ -163,6 +163,32 @@ const C: Subject = Subject {
     ],
 };
 
+/// What the plan names and nobody runs: a rule about it would be kept by nothing.
+pub(super) fn unknown(has: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for subject in &SUBJECTS {
+        for rule in subject.rules {
+            for workload in rule.cases.split_whitespace() {
+                let case = format!("{}/{workload}", subject.name);
+                let peers = rule.peers.iter().filter(|peer| **peer != ZIG);
+                let names = peers.chain([&rule.ours]).filter(|name| !has(&case, name));
+                unknown.extend(names.map(|name| format!("{name} of {case}")));
+                if rule.peers.contains(&ZIG) && subject.zig_workload(&case).is_none() {
+                    unknown.push(format!("{ZIG} of {case}"));
+                }
+            }
+        }
+        for workload in subject.zig.1.split_whitespace() {
+            let case = format!("{}/{workload}", subject.name);
+            let ruled = |rule: &Rule| rule.cases.split_whitespace().any(|one| one == workload);
+            if !subject.rules.iter().any(ruled) {
+                unknown.push(format!("a rule for {ZIG} of {case}"));
+            }
+        }
+    }
+    unknown
+}
+
 impl Subject {
     /// Whether a case is one of its own.
     pub(super) fn has(&self, case: &str) -> bool {
@@ -173,5 +199,18 @@ impl Subject {
     pub(super) fn zig_workload<'c>(&self, case: &'c str) -> Option<&'c str> {
         let (_, workload) = case.split_once('/')?;
         self.zig.1.split(' ').any(|one| one == workload).then_some(workload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_runs_is_told() {
+        let all = unknown(|_, _| true);
+        assert!(all.is_empty(), "{all:?}");
+        let told = unknown(|case, name| case != "pool/random" || name != "slab");
+        assert_eq!(told, ["slab of pool/random"; 2]);
     }
 }

@@ -95,7 +95,9 @@ fn row(rule: &Rule, measure: Measure, case: &str, ours: &Measured, of_case: &[&M
         let ours = (name, own.unwrap_or_default());
         return Row { case: case.into(), measure: what, ours, peer: None, goal: None };
     };
-    let goal = Goal { noise: pair.0.1 + pair.1.1, ..Goal::at_most(case, ratio(pair), rule.bound) };
+    // Half of each: where the middle halves of both meet.
+    let noise = f64::midpoint(pair.0.1, pair.1.1);
+    let goal = Goal { noise, ..Goal::at_most(case, ratio(pair), rule.bound) };
     Row {
         case: case.into(),
         measure: what,
@@ -110,8 +112,8 @@ fn row(rule: &Rule, measure: Measure, case: &str, ours: &Measured, of_case: &[&M
 fn goals_table(text: &mut String, rows: &[Row]) {
     text.push_str(
         "## Goals\n\n\
-         The ratio is ours to that of the best peer; \"within noise\" is a lost one that is smaller than \
-         the runs of the same two differ. Times beside Zig's are those of whole processes.\n\n\
+         The ratio is ours to that of the best peer; \"within noise\" is a lost one where the \
+         middle halves of the runs of both overlap. Times beside Zig's are those of whole processes.\n\n\
          | case | | ours | best peer | ratio | to reach | |\n\
          | --- | --- | ---: | ---: | ---: | ---: | --- |\n",
     );
