@@ -168,6 +168,26 @@ unsafe impl UnsizedFree for CAllocator {
 alloc_core::impl_foreign_allocator!(impl[] for CAllocator);
 
 /// A heap of C behind a table of functions. One word, `Copy`, thread-safe.
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// use alloc_c::{CAllocatorWith, CFunctions};
+/// use alloc_core::AllocatorExt;
+///
+/// // Of a library that exports `malloc` itself: what it found behind its own, by dlsym(RTLD_NEXT, ..).
+/// static NEXT: CFunctions = CFunctions {
+///     malloc: libc::malloc,
+///     calloc: libc::calloc,
+///     memalign: libc::memalign,
+///     realloc: libc::realloc,
+///     free: libc::free,
+///     usable_size: libc::malloc_usable_size,
+/// };
+/// // SAFETY: the C library's own functions.
+/// let heap = unsafe { CAllocatorWith::new(&NEXT) };
+/// assert_eq!(*heap.create(5).unwrap(), 5);
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct CAllocatorWith(Malloc<&'static CFunctions>);
 

@@ -13,6 +13,20 @@ use crate::route::ALIGN_MAX;
 ///
 /// For blocks that go to C code which may pass them to `realloc`: an alignment that is larger would be lost
 /// there, so it is refused here.
+///
+/// ```
+/// use alloc_c::RawCAllocator;
+/// use alloc_core::{AllocatorExt, Owned};
+///
+/// let (ptr, _) = Owned::into_raw_parts(RawCAllocator.create(5u64)?);
+/// // SAFETY: a live block of malloc, given up above; C code may grow it.
+/// let grown = unsafe { libc::realloc(ptr.as_ptr().cast(), 1000) };
+/// assert!(!grown.is_null());
+/// // SAFETY: a live block of malloc.
+/// unsafe { libc::free(grown) };
+/// assert!(RawCAllocator.aligned_alloc::<u8, 4096>(1).is_err());
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawCAllocator;
 

@@ -13,6 +13,16 @@ use crate::{page_size, sys};
 /// Alignments may be as large as the address space allows. A resize is in place whenever the number
 /// of pages stays the same or shrinks, and when the addresses behind the block are free; a remap
 /// moves page tables and copies nothing.
+///
+/// ```
+/// use alloc_core::{AllocatorExt, Owned};
+/// use alloc_page::PageAllocator;
+///
+/// let table = PageAllocator.alloc_fill(1 << 16, 1u32)?;     // 256 KiB
+/// let Ok(table) = Owned::grow_with(table, 1 << 20, |_| 2) else { panic!("no memory") };
+/// assert_eq!((table[0], table[1 << 16]), (1, 2));           // Linux: the old pages, moved
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PageAllocator;
 

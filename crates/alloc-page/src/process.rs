@@ -37,6 +37,12 @@ fn told(result: Result<(), i32>) -> Result<(), OsError> {
 ///
 /// For programs that take all their memory at the start: call it when that is done.
 ///
+/// ```standalone_crate
+/// if let Err(error) = alloc_page::lock_all() {
+///     eprintln!("memory may be swapped: {error}");
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// What the system says: most likely `RLIMIT_MEMLOCK` is too low. Not available on Windows.
@@ -48,6 +54,16 @@ pub fn lock_all() -> Result<(), OsError> {
 /// if memory had run out. What is in use already stays, also if it is more.
 ///
 /// For tests and fuzzers, which shall fail, and not the machine. The hard limit stays as it is.
+///
+/// ```standalone_crate
+/// # #[cfg(target_os = "linux")] {
+/// use alloc_core::AllocatorExt;
+/// use alloc_page::{PageAllocator, limit_address_space};
+///
+/// limit_address_space(1 << 36).unwrap();                      // 64 GiB
+/// assert!(PageAllocator.alloc::<u8>(1 << 37).is_err());
+/// # }
+/// ```
 ///
 /// # Errors
 ///

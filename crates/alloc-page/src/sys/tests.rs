@@ -272,6 +272,52 @@ fn secrets_cost_what_hides_them() {
     }
 }
 
+/// Goal: a block is wiped when it is freed, all of it. Method: the pages of a free whose `munmap` fails are
+/// still there to be read, of both kinds of memory.
+#[test]
+fn a_free_wipes() {
+    for fails in [usize::MAX, 0] {
+        for size in [1, 100, page_size(), 2 * page_size() + 5] {
+            let layout = layout(size, 8);
+            let (_, _, block) = calls_with_failure(fails, || SecretPages.raw_alloc(layout));
+            let block = block.unwrap();
+            // SAFETY: writable for its size.
+            unsafe { block.write_bytes(9, size) };
+            // SAFETY: live, with this layout.
+            let (made, _, ()) =
+                calls_with_failure(0, || unsafe { SecretPages.raw_free(block, layout) });
+            assert_eq!(made, ["munmap"]);
+            let bytes = NonNull::slice_from_raw_parts(block, size);
+            // SAFETY: still mapped, and nobody's.
+            assert!(unsafe { bytes.as_ref() }.iter().all(|byte| *byte == 0), "{size}");
+            // SAFETY: still mapped, and nobody's.
+            unsafe { libc::munmap(block.as_ptr().cast(), size) };
+        }
+    }
+}
+
+/// Goal: without secret memory of the kernel's, pages are locked, in no dump and in no child all the same.
+/// Method: the kernel's flags of the mapping.
+#[test]
+fn without_secret_memory_pages_are_locked_and_hidden() {
+    let layout = layout(3 * page_size(), 8);
+    let (made, _, block) = calls_with_failure(0, || SecretPages.raw_alloc(layout));
+    assert_eq!(made[0], "memfd_secret");
+    let block = block.unwrap();
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = smaps.lines().skip_while(|line| {
+        let range = line.split(' ').next().unwrap().split_once('-');
+        let parse = |text| usize::from_str_radix(text, 16).unwrap_or(usize::MAX);
+        !range.is_some_and(|(start, end)| {
+            parse(start) <= block.addr().get() && block.addr().get() < parse(end)
+        })
+    });
+    let flags = lines.find(|line| line.starts_with("VmFlags:")).unwrap();
+    assert!([" lo", " dd", " dc"].iter().all(|flag| flags.contains(flag)), "{flags}");
+    // SAFETY: live, with this layout.
+    unsafe { SecretPages.raw_free(block, layout) };
+}
+
 /// Large pages: a wish beside what an alignment to them costs; none where they were set aside.
 #[test]
 fn large_pages_cost_a_wish() {
