@@ -61,7 +61,7 @@
 //!    having been unmapped.
 //! 3. No call of an allocator, a [`Region`] or [`page_size`] changes `errno`, neither when it succeeds
 //!    nor when it fails: a `malloc` built upon it decides what its caller sees.
-//! 4. An allocation that fails leaves nothing mapped, whichever of its system calls it was.
+//! 4. An allocation or a remap that fails leaves nothing mapped, whichever of its system calls it was.
 //!
 //! # Drawbacks
 //!

@@ -115,7 +115,8 @@ impl Region {
     /// # Errors
     ///
     /// [`AllocError`] if the range does not lie in the region, or the system refuses (one that is out of
-    /// mappings may, or pages that are locked).
+    /// mappings may, or pages that are locked). Windows makes zeros by committing pages anew: those of a
+    /// [`Decommit::Zero`] that it refuses may no longer be committed.
     pub fn decommit(&mut self, range: Range<usize>, how: Decommit) -> Result<(), AllocError> {
         let pages = pages::inside(range, self.len, page_size()).ok_or(AllocError)?;
         self.on(pages, |start, len| match how {

@@ -87,3 +87,38 @@ fn the_file_can_neither_be_cut_nor_written() {
     assert!(0 < tried_count);
     assert_eq!(*blob, *content(8192));
 }
+
+/// Set for the child that has no descriptor left.
+const WITHOUT_FILES: &str = "ALLOC_PAGE_WITHOUT_FILES";
+
+/// The child's part; does nothing in an ordinary run.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn child() {
+    if std::env::var_os(WITHOUT_FILES).is_none() {
+        return;
+    }
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it reads the structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    let expected = content(3 << 20);
+    let blob = CowBlob::new(&expected).unwrap();
+    assert!(!blob.is_shared());
+    let mut copy = blob.private().unwrap();
+    copy[7] = !copy[7];
+    assert!(*blob == *expected && copy[7] == !expected[7] && copy[8..] == expected[8..]);
+    println!("on the heap");
+}
+
+/// Where no file is to be had the heap serves.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn without_a_file_it_is_on_the_heap() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(WITHOUT_FILES, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("on the heap"), "{output:?}");
+}

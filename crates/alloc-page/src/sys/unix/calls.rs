@@ -61,8 +61,10 @@ pub(super) unsafe fn munmap(start: NonNull<u8>, len: usize) -> bool {
 ///
 /// # Safety
 ///
-/// The `old_len` bytes at `start` are pages of a private mapping of ours; with `MREMAP_MAYMOVE` nobody
-/// uses their old address if the result is `Ok`; `flags` hold nothing else.
+/// * `flags` are 0 or `MREMAP_MAYMOVE`.
+/// * The `old_len` bytes at `start` are pages of a private mapping of ours; with `MREMAP_MAYMOVE` nobody
+///   uses their old address if the result is `Ok`. Or `flags` are 0 and the page behind them is mapped, so
+///   that nothing can grow, whosever they are.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) unsafe fn mremap(

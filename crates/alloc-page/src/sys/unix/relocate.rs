@@ -122,8 +122,7 @@ impl Target {
     /// it looks whether one mapping holds it all (EFAULT).
     fn is_ours(&self, page: usize) -> bool {
         let witnessed_len = self.len + self.cut.tail - page;
-        // SAFETY: it changes nothing: the page behind is mapped, and without MREMAP_MAYMOVE that is in the
-        // way, whosever the pages at the start are.
+        // SAFETY: the page behind is mapped: the last one of the tail.
         let refusal = unsafe { mremap(self.start, witnessed_len, witnessed_len + page, 0) };
         matches!(refusal, Err(libc::ENOMEM | libc::EAGAIN))
     }
