@@ -75,6 +75,12 @@ mod calls {
             [1, 1],
         );
         pair("PageAllocator, aligned to 2 MiB", &PageAllocator, layout(page, BIG_ALIGN), [3, 1]);
+        let aligned = |size| layout(size, BIG_ALIGN);
+        let block = take(&PageAllocator, aligned(page));
+        mark(5, "PageAllocator, aligned to 2 MiB, to 1 GiB, also where it has to move");
+        let block = remap(block, aligned(page), GIB);
+        mark(0, "between");
+        give(&PageAllocator, block, aligned(GIB));
         let small = layout(100, 8);
         let block = take(&PageAllocator, small);
         mark(0, "PageAllocator, 100 to 4000 bytes");
@@ -93,6 +99,7 @@ mod calls {
     fn others() {
         let page = page_size();
         pair("HugePages, 2 MiB", &HugePages::transparent(), layout(BIG_ALIGN, 8), [4, 1]);
+        pair("HugePages, set aside or not", &HugePages::reserved(), layout(BIG_ALIGN, 8), [5, 1]);
         pair("GuardedPages, 100 bytes", &GuardedPages::right_aligned(), layout(100, 8), [2, 1]);
         let big = layout(page, 4 * page);
         pair("GuardedPages, aligned to four pages", &GuardedPages::right_aligned(), big, [4, 1]);

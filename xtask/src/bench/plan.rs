@@ -134,7 +134,7 @@ const PAGE: Subject = Subject {
     rules: &[Rule {
         cases: "pages megabytes",
         ours: "alloc-page",
-        peers: &["mmap", ZIG],
+        peers: &["mmap", "memmap2", ZIG],
         measures: BOTH,
         bound: 1.0,
     }],

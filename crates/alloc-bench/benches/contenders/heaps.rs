@@ -1,10 +1,12 @@
 //! Allocators whose blocks are freed one by one, and their peers.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 use alloc_bench::Heap;
 use alloc_gpa::Gpa;
+use memmap2::MmapMut;
 
 /// Ours with its defaults: stacks at every allocation and free.
 pub(crate) fn gpa() -> Gpa {
@@ -91,5 +93,24 @@ impl Heap for Mmap {
         // SAFETY: a whole mapping of this size, by this function's contract; nobody uses it any more.
         let result = unsafe { libc::munmap(block.as_ptr().cast(), layout.size()) };
         assert_eq!(result, 0, "munmap of a whole mapping");
+    }
+}
+
+/// memmap2's anonymous maps, of which one lives at a time here.
+#[derive(Default)]
+pub(crate) struct Memmap2(Cell<Option<MmapMut>>);
+
+impl Heap for Memmap2 {
+    #[inline]
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        let mut map = MmapMut::map_anon(layout.size()).expect("a benchmark has enough memory");
+        let block = enough(map.as_mut_ptr());
+        self.0.set(Some(map));
+        block
+    }
+
+    #[inline]
+    unsafe fn give(&self, _: NonNull<u8>, _: Layout) {
+        drop(self.0.take());
     }
 }

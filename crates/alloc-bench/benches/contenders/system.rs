@@ -3,7 +3,7 @@
 use alloc_bench::{lifo, megabytes, pages, pair, random};
 use alloc_core::Allocator;
 
-use super::heaps::{ErasedLibc, Libc, Mmap};
+use super::heaps::{ErasedLibc, Libc, Memmap2, Mmap};
 use super::{Case, Contender};
 
 /// Ours behind `dyn`: the compiler must not see through it.
@@ -20,10 +20,12 @@ pub(super) const CASES: &[Case] = &[
     case!("page/pages":
         "alloc-page" => |count| pages(&alloc_page::PageAllocator, count),
         "mmap" => |count| pages(&Mmap, count),
+        "memmap2" => |count| pages(&Memmap2::default(), count),
     ),
     case!("page/megabytes":
         "alloc-page" => |count| megabytes(&alloc_page::PageAllocator, count),
         "mmap" => |count| megabytes(&Mmap, count),
+        "memmap2" => |count| megabytes(&Memmap2::default(), count),
     ),
     case!("c/pair":
         "alloc-c" => |count| pair(&alloc_c::CAllocator, count),
