@@ -60,7 +60,7 @@ const BIN_BASE: usize = WORD_BITS + (WORD_BITS - 1 - SMALL_END.ilog2() as usize)
 /// Returns the bin of `len` bytes, `SMALL_END - 1 <= len`; the one before the first large bin for the
 /// least.
 #[inline]
-const fn large_bin_of(len: usize) -> usize {
+pub(super) const fn large_bin_of(len: usize) -> usize {
     let zeros = len.leading_zeros();
     BIN_BASE - zeros as usize * CUTS + (len << zeros >> CUT_SHIFT)
 }

@@ -16,6 +16,7 @@
 //! In builds of the mode `check`, on 64 bits, the upper 16 bits of a header are a sum over its address
 //! and its value: what overwrites a header is found when the heap next reads it.
 
+use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
 use super::bins::{CHUNK_LEN_MIN, GRANULE, HEADER_LEN};
@@ -228,6 +229,12 @@ impl Chunk {
     pub(super) unsafe fn back(self) -> Back {
         // SAFETY: a free chunk holds its links.
         unsafe { (*self.0.as_ptr()).back }
+    }
+
+    /// Where the link back of a free chunk is.
+    #[inline]
+    pub(super) const fn place_of_back(self) -> *mut Back {
+        self.0.as_ptr().wrapping_byte_add(offset_of!(Links, back)).cast()
     }
 
     /// # Safety

@@ -1,9 +1,11 @@
 //! The lists of free chunks, one for each bin, and the map of bits that says which hold any.
 
 use core::cell::Cell;
+use core::{hint, ptr};
 
 use super::bins::{
     BIN_COUNT, CHUNK_LEN_MAX, GRANULE, SMALL_END, WORD_BITS, WORD_COUNT, bin_of, large_bin_from,
+    large_bin_of,
 };
 use super::chunk::{Back, Chunk};
 
@@ -16,6 +18,9 @@ pub(super) struct Lists {
     map: [Cell<usize>; WORD_COUNT],
     /// The first chunk of each bin. Invariant T4.
     heads: [Cell<Option<Chunk>>; BIN_COUNT],
+    /// Takes the link back of the chunk that is not there: see [`set_back`](Self::set_back). Nobody reads
+    /// it.
+    sink: Cell<Back>,
 }
 
 impl Lists {
@@ -23,6 +28,7 @@ impl Lists {
         Self {
             map: [const { Cell::new(0) }; WORD_COUNT],
             heads: [const { Cell::new(None) }; BIN_COUNT],
+            sink: Cell::new(Back::of_bin(0)),
         }
     }
 
@@ -37,7 +43,9 @@ impl Lists {
         }
         let bin = from + bits.trailing_zeros() as usize;
         // SAFETY: the bin is not empty (T5).
-        Some((unsafe { self.pop(bin) }, bin * GRANULE))
+        let (chunk, next) = unsafe { self.first_two(bin) };
+        self.set_small_head(bin, next);
+        Some((chunk, bin * GRANULE))
     }
 
     /// Whether there is a free chunk of `SMALL_END` bytes or more.
@@ -71,18 +79,19 @@ impl Lists {
     fn first(&self, from: usize, bits: usize) -> (Chunk, usize) {
         let bin = from + bits.trailing_zeros() as usize;
         // SAFETY: the bin is not empty (T5).
-        let chunk = unsafe { self.pop(bin) };
+        let (chunk, next) = unsafe { self.first_two(bin) };
+        self.set_large_head(bin, next);
         // SAFETY: it was in a list, so a free chunk (T4).
         (chunk, unsafe { chunk.header() }.len())
     }
 
-    /// Takes the first chunk of a list out of it.
+    /// The first chunk of a list, and the one after it.
     ///
     /// # Safety
     ///
     /// The list is not empty.
     #[inline]
-    unsafe fn pop(&self, bin: usize) -> Chunk {
+    unsafe fn first_two(&self, bin: usize) -> (Chunk, Option<Chunk>) {
         let head = self.head(bin).get();
         alloc_core::check!(head.is_some(), "the map of bits was overwritten: {bin}");
         // SAFETY: this function's contract.
@@ -96,9 +105,7 @@ impl Lists {
             unsafe { self.check_links(chunk, header.len()) };
         }
         // SAFETY: in a list, so a free chunk (T4).
-        let next = unsafe { chunk.next() };
-        self.set_head(bin, next);
-        chunk
+        (chunk, unsafe { chunk.next() })
     }
 
     /// The place of a list's first chunk, for a bin that `bin_of` or the map told.
@@ -120,6 +127,28 @@ impl Lists {
     /// Sets the first chunk of a list that was not empty.
     #[inline]
     fn set_head(&self, bin: usize, head: Option<Chunk>) {
+        if bin < WORD_BITS {
+            self.set_small_head(bin, head);
+        } else {
+            self.set_large_head(bin, head);
+        }
+    }
+
+    /// As [`set_head`](Self::set_head), for a bin of the first word.
+    #[inline]
+    fn set_small_head(&self, bin: usize, head: Option<Chunk>) {
+        self.head(bin).set(head);
+        // SAFETY: in a list, so a free chunk (T4).
+        unsafe { self.set_back(head, Back::of_bin(bin)) };
+        // The bit is set (T5).
+        let bits = self.map[0].get();
+        self.map[0].set(bits ^ usize::from(head.is_none()) << (bin % WORD_BITS));
+    }
+
+    /// As [`set_head`](Self::set_head), for a bin of another word. Few blocks are so long; for those the
+    /// worst call counts more than the wrong guess, and this way has fewer instructions.
+    #[inline]
+    fn set_large_head(&self, bin: usize, head: Option<Chunk>) {
         self.head(bin).set(head);
         match head {
             // SAFETY: in a list, so a free chunk (T4).
@@ -129,6 +158,23 @@ impl Lists {
                 word.set(word.get() & !(1 << (bin % WORD_BITS)));
             }
         }
+    }
+
+    /// Sets the link back of a chunk, if there is one.
+    ///
+    /// Whether a list becomes empty, or was, is as good as random where blocks come and go in any order, and
+    /// a branch that the processor guesses wrong takes longer than all else here. So there is none: what has
+    /// no chunk goes into the sink.
+    ///
+    /// # Safety
+    ///
+    /// The chunk is in a list.
+    #[inline]
+    unsafe fn set_back(&self, chunk: Option<Chunk>, back: Back) {
+        let place = chunk.map_or(ptr::null_mut(), Chunk::place_of_back);
+        let place = hint::select_unpredictable(chunk.is_some(), place, self.sink.as_ptr());
+        // SAFETY: the link of a free chunk (contract), or this heap's sink.
+        unsafe { place.write(back) };
     }
 
     /// Takes a chunk out of its list.
@@ -197,15 +243,18 @@ impl Lists {
     /// `chunk` is marked as free, has `len` bytes, and is in no list.
     #[inline]
     pub(super) unsafe fn insert(&self, chunk: Chunk, len: usize) {
-        let bin = bin_of(len);
-        let slot = self.head(bin);
-        let old = slot.get();
-        // SAFETY: a free chunk (contract).
-        unsafe { chunk.set_next(old) };
-        // SAFETY: as above.
-        unsafe { chunk.set_back(Back::of_bin(bin)) };
-        slot.set(Some(chunk));
-        match old {
+        if len < SMALL_END {
+            let bin = len / GRANULE;
+            // SAFETY: the same contract.
+            let old = unsafe { self.put_first(chunk, bin) };
+            // SAFETY: in a list, so a free chunk (T4).
+            unsafe { self.set_back(old, Back::of_chunk(chunk)) };
+            self.map[0].set(self.map[0].get() | 1 << (bin % WORD_BITS));
+            return;
+        }
+        let bin = large_bin_of(len);
+        // SAFETY: the same contract.
+        match unsafe { self.put_first(chunk, bin) } {
             // SAFETY: in a list, so a free chunk (T4).
             Some(old) => unsafe { old.set_back(Back::of_chunk(chunk)) },
             None => {
@@ -213,6 +262,21 @@ impl Lists {
                 word.set(word.get() | 1 << (bin % WORD_BITS));
             }
         }
+    }
+
+    /// Makes a chunk the first of a list; returns the one that was.
+    ///
+    /// # Safety
+    ///
+    /// `chunk` is marked as free, and is in no list.
+    #[inline]
+    unsafe fn put_first(&self, chunk: Chunk, bin: usize) -> Option<Chunk> {
+        let old = self.head(bin).replace(Some(chunk));
+        // SAFETY: a free chunk (contract).
+        unsafe { chunk.set_next(old) };
+        // SAFETY: as above.
+        unsafe { chunk.set_back(Back::of_bin(bin)) };
+        old
     }
 
     /// Takes a chunk of at least `len` bytes out of the bin where some may be large enough and some
