@@ -80,9 +80,10 @@ impl Settings {
 
     /// How long the end of the test waits, at least, for threads and tasks that still have a
     /// [`SharedTestAllocator`](crate::SharedTestAllocator); one second unless told otherwise. If one has it
-    /// then still, and all other threads of the process sleep, the test fails. So a thread that gets
-    /// no time on a busy machine fails no test, and one that waits for something else does. (Threads are seen
-    /// on Linux; elsewhere it is the time that decides.) With no grace at all nobody is waited for.
+    /// then still, and all other threads of the process sleep or have worked on for ten seconds of processor
+    /// time, the test fails. So a thread that gets no time on a busy machine fails no test, and one that waits
+    /// for something else does. (Threads are seen on Linux; elsewhere it is the time that decides.) With no
+    /// grace at all nobody is waited for.
     pub const fn grace(mut self, time: Duration) -> Self {
         self.grace = time;
         self

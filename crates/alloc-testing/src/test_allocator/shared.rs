@@ -10,7 +10,7 @@ use super::TestAllocator;
 ///
 /// The test ends when its function returns, and waits then for the handles of its threads: for
 /// [`Settings::grace`](crate::Settings::grace), and as long as threads are at work. One that has a handle
-/// still, and sleeps, fails the test: join it.
+/// still, and sleeps or goes on and on, fails the test: join it.
 /// That is never undefined: the memory stays as long as a handle does. What such a thread does after
 /// the verdict is told to nobody.
 ///
