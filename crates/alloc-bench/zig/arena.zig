@@ -20,6 +20,7 @@ const Workload = enum {
     blocks,
     grow,
     vectors,
+    threads,
     @"dyn-pair",
     @"dyn-lifo",
     @"dyn-blocks",
@@ -101,7 +102,35 @@ fn longList(arena: *Arena, a: Allocator, count: usize) !void {
     }
 }
 
+/// What a thread allocates of the one arena before the next reset.
+const thread_round = 100_000;
+
+fn puts(a: Allocator, count: usize) void {
+    for (0..count) |index| {
+        const place = a.create(u64) catch @panic("out of memory");
+        place.* = index;
+        keep(place);
+    }
+}
+
+/// Two threads and one arena.
+fn threads(count: usize) !void {
+    var arena: Arena = .init(std.heap.c_allocator);
+    defer arena.deinit();
+    const a = arena.allocator();
+    var left = count;
+    while (left != 0) {
+        const each = @min((left + 1) / 2, thread_round);
+        var both: [2]std.Thread = undefined;
+        for (&both) |*thread| thread.* = try .spawn(.{}, puts, .{ a, each });
+        for (both) |thread| thread.join();
+        _ = arena.reset(.retain_capacity);
+        left -|= 2 * each;
+    }
+}
+
 fn one(comptime workload: Workload, count: usize) !void {
+    if (workload == .threads) return threads(count);
     switch (workload) {
         .slices, .fills => tape.draw(&sizes, 3, 1, 100),
         .blocks, .@"dyn-blocks" => {
@@ -129,7 +158,7 @@ fn one(comptime workload: Workload, count: usize) !void {
         switch (workload) {
             .grow => try grow(a),
             .vectors => try vectors(a),
-            .@"dyn-pair", .@"dyn-lifo", .@"dyn-grow", .@"dyn-large" => comptime unreachable,
+            .threads, .@"dyn-pair", .@"dyn-lifo", .@"dyn-grow", .@"dyn-large" => comptime unreachable,
             else => for (0..round) |index| try operation(workload, a, index),
         }
         _ = arena.reset(.retain_capacity);

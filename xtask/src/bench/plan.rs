@@ -39,7 +39,7 @@ const ARENA: Subject = Subject {
     title: "alloc-arena",
     zig: (
         "arena",
-        "values triples slices fills strings texts blocks grow vectors \
+        "values triples slices fills strings texts blocks grow vectors threads \
          dyn-pair dyn-lifo dyn-blocks dyn-grow dyn-large",
     ),
     rules: &[
@@ -52,11 +52,19 @@ const ARENA: Subject = Subject {
         },
         // Four times faster.
         Rule {
-            cases: "values triples slices fills strings blocks dyn-pair dyn-lifo dyn-blocks",
+            cases: "values triples slices fills strings blocks threads dyn-pair dyn-lifo dyn-blocks",
             ours: "alloc-arena",
             peers: &[ZIG],
             measures: &[Time],
             bound: 0.25,
+        },
+        // All threads at one end, as in Zig's: the way for what must outlive the threads' own arenas.
+        Rule {
+            cases: "threads",
+            ours: "alloc-arena one chunk",
+            peers: &[ZIG],
+            measures: BOTH,
+            bound: 1.0,
         },
         Rule {
             cases: "grow vectors dyn-grow dyn-large",
