@@ -1,13 +1,11 @@
 //! One arena for many threads, and what a thread takes from it for itself.
 
 use core::alloc::Layout;
-use core::cell::Cell;
 use core::fmt;
-use core::iter;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
-use alloc_core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use alloc_core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+use alloc_core::sync::atomic::AtomicUsize;
+use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use alloc_core::{AllocError, Allocator};
 
 use crate::growth::{self, Growth};
@@ -18,7 +16,7 @@ use crate::{ArenaBox, Reset, poison};
 
 mod chunk;
 
-use chunk::{CHUNK_ALIGN, HEADER_LEN, Header, at, bump, first_byte, header, layout};
+use chunk::{CHUNK_ALIGN, Chunk, HEADER_LEN, Link};
 
 /// An arena that many threads use at once, without a lock: a request moves the end of the newest chunk by
 /// one atomic operation.
@@ -42,10 +40,10 @@ use chunk::{CHUNK_ALIGN, HEADER_LEN, Header, at, bump, first_byte, header, layou
 ///
 /// `Sync` where the backing is; the blocks of the backing are asked for by whichever thread needs one.
 pub struct SharedArena<A: Allocator = DefaultBacking> {
-    /// The newest chunk, or null. Invariant: the list from here on holds every chunk once; each is a live
-    /// block of the backing that fits [`layout`] and starts with its header; the blocks of a chunk lie
-    /// behind its header and below its `end`. Chunks are freed by who has the arena uniquely.
-    newest: AtomicPtr<Header>,
+    /// Starts with the newest chunk. Invariant: the list holds every chunk once; each is of this backing; the
+    /// blocks of a chunk lie behind its header and below its end. Chunks are freed by who has the arena
+    /// uniquely.
+    list: Link,
     /// The sum of the lengths of all chunks, and of those that are being made.
     reserved: AtomicUsize,
     /// What that sum may become.
@@ -80,7 +78,7 @@ impl<A: Allocator> SharedArena<A> {
     /// Makes one over a backing allocator. Takes no memory before the first request.
     pub fn over(backing: A) -> Self {
         Self {
-            newest: AtomicPtr::new(ptr::null_mut()),
+            list: Link::new(),
             reserved: AtomicUsize::new(0),
             reserved_max: AtomicUsize::new(usize::MAX),
             growth: Growth::DEFAULT,
@@ -152,22 +150,13 @@ impl<A: Allocator> SharedArena<A> {
 
     /// Returns how many bytes all chunks can hold, their headers excluded.
     pub fn capacity(&self) -> usize {
-        // Relaxed: the number alone counts.
-        self.chunks().map(|chunk| header(chunk).len.load(Relaxed) - HEADER_LEN).sum()
+        self.list.chunks().map(|chunk| chunk.len() - HEADER_LEN).sum()
     }
 
     /// Returns how many bytes are taken by blocks, padding included; a moment later it may be another
     /// number.
     pub fn used(&self) -> usize {
-        // Relaxed: the number alone counts.
-        self.chunks().map(|chunk| header(chunk).end.load(Relaxed) - HEADER_LEN).sum()
-    }
-
-    /// All chunks, the newest first.
-    fn chunks(&self) -> impl Iterator<Item = NonNull<Header>> {
-        // Acquire: pairs with the Release in `publish`, so that the header is written.
-        let newest = NonNull::new(self.newest.load(Acquire));
-        iter::successors(newest, |&chunk| NonNull::new(header(chunk).older.get()))
+        self.list.chunks().map(|chunk| chunk.end() - HEADER_LEN).sum()
     }
 
     /// Takes every block back, and keeps what `mode` says in a single chunk, as
@@ -178,69 +167,49 @@ impl<A: Allocator> SharedArena<A> {
             Reset::RetainCapacity => self.capacity(),
             Reset::RetainWithLimit(limit) => self.capacity().min(limit),
         };
-        // Relaxed, all of this function: the unique borrow orders it after whatever other threads did.
-        let newest = NonNull::new(self.newest.swap(ptr::null_mut(), Relaxed));
-        let Some(chunk) = newest else { return retained == 0 };
-        let others = NonNull::new(header(chunk).older.replace(ptr::null_mut()));
+        let Some(chunk) = self.list.take() else { return retained == 0 };
+        let others = chunk.older();
+        // SAFETY: the unique borrow.
+        unsafe { chunk.link(None) };
         // SAFETY: no longer in the list; the borrow is unique, so no block is live.
         unsafe { self.free_list(others) };
+        // SAFETY: the unique borrow, so no block is live.
+        unsafe { chunk.clear() };
         let kept = self.consolidate(chunk, retained);
-        self.newest.store(kept.map_or(ptr::null_mut(), NonNull::as_ptr), Relaxed);
-        kept.map_or(0, |chunk| header(chunk).len.load(Relaxed) - HEADER_LEN) == retained
+        self.list.set(kept);
+        kept.map_or(0, |chunk| chunk.len() - HEADER_LEN) == retained
     }
 
-    /// Makes a chunk with a capacity of `retained` bytes of the only one there is, which is in no list; none
-    /// for no bytes. If the backing refuses, returns the chunk as it is, or none if it is larger than that.
-    fn consolidate(&mut self, chunk: NonNull<Header>, retained: usize) -> Option<NonNull<Header>> {
-        // Relaxed, all of this function: the unique borrow.
-        let (old, end) = (header(chunk).len.load(Relaxed), header(chunk).end.load(Relaxed));
-        header(chunk).end.store(HEADER_LEN, Relaxed);
-        // SAFETY: what is taken of a chunk lies between its header and its end; all of it is dead.
-        unsafe { poison::bury(first_byte(chunk), end - HEADER_LEN) };
+    /// Makes a chunk with a capacity of `retained` bytes of the only one there is, which is in no list and has
+    /// no blocks; none for no bytes. If the backing refuses, returns the chunk as it is, or none if it is larger
+    /// than that.
+    fn consolidate(&mut self, chunk: Chunk, retained: usize) -> Option<Chunk> {
+        let old = chunk.len();
         let len = match retained {
             0 => None,
             _ => retained.checked_add(HEADER_LEN),
         };
         let is_kept = match len {
-            Some(len) => len == old || self.resize(chunk, old, len),
+            // SAFETY: it came from this backing, is this function's alone, and has no blocks.
+            Some(len) => len == old || unsafe { chunk.resize(&self.backing, len) },
             None => false,
         };
         if is_kept {
-            // It is the only one.
-            self.reserved.store(header(chunk).len.load(Relaxed), Relaxed);
+            // It is the only one. Relaxed: the unique borrow.
+            self.reserved.store(chunk.len(), Relaxed);
             return Some(chunk);
         }
         let fresh = len.and_then(|len| {
-            // The sum of both passes the limit for a moment, never what the arena keeps.
+            // The sum of both passes the limit for a moment, never what the arena keeps. Relaxed: as above.
             self.reserved.fetch_add(len, Relaxed);
             self.request_reserved(len).ok()
         });
         if fresh.is_none() && len.is_some_and(|len| old <= len) {
             return Some(chunk);
         }
-        // SAFETY: in no list; the borrow is unique, so no block in it is live.
+        // SAFETY: in no list; the borrow is unique, so no block in it is live; not used again.
         unsafe { self.free_chunk(chunk) };
         fresh
-    }
-
-    /// Changes the length of a chunk where it is, from `old` bytes to `len`; returns whether the backing did.
-    /// Called by who alone may change it, and counts in `reserved`; no live block lies behind `len`.
-    fn resize(&self, chunk: NonNull<Header>, old: usize, len: usize) -> bool {
-        let (Ok(layout), Ok(_)) = (layout(old), layout(len)) else { return false };
-        // What is cut off is the backing's, which may look at it; what is added, nobody's yet.
-        poison::allow(at(chunk, old.min(len)), old.saturating_sub(len));
-        // SAFETY: a live block of this backing that fits `layout` (invariant of `newest`, or a chunk just taken
-        // out of that list); `len` is not zero and makes a layout.
-        let resized = unsafe { self.backing.raw_resize(chunk.cast(), layout, len) };
-        if resized {
-            poison::forbid(at(chunk, old.min(len)), len.saturating_sub(old));
-            // Release: the bytes are there for who sees this length. Pairs with the Acquire in `bump` and
-            // `move_end`.
-            header(chunk).len.store(len, Release);
-        } else {
-            poison::forbid(at(chunk, old.min(len)), old.saturating_sub(len));
-        }
-        resized
     }
 
     /// Adds `len` to what is reserved, if the limit allows it.
@@ -254,47 +223,28 @@ impl<A: Allocator> SharedArena<A> {
     }
 
     /// Requests a chunk of `len` bytes, which is in no list yet.
-    fn request(&self, len: usize) -> Result<NonNull<Header>, AllocError> {
+    fn request(&self, len: usize) -> Result<Chunk, AllocError> {
         self.reserve(len)?;
         self.request_reserved(len)
     }
 
     /// The same where `len` bytes are reserved; on failure they no longer are.
-    fn request_reserved(&self, len: usize) -> Result<NonNull<Header>, AllocError> {
-        let block = layout(len).and_then(|layout| self.backing.raw_alloc(layout));
-        let Ok(block) = block else {
+    fn request_reserved(&self, len: usize) -> Result<Chunk, AllocError> {
+        Chunk::request(&self.backing, len).inspect_err(|_| {
             // Relaxed: the number alone counts.
             self.reserved.fetch_sub(len, Relaxed);
-            return Err(AllocError);
-        };
-        let chunk = block.cast::<Header>();
-        let fresh = Header {
-            older: Cell::new(ptr::null_mut()),
-            len: AtomicUsize::new(len),
-            end: AtomicUsize::new(HEADER_LEN),
-            is_extending: AtomicBool::new(false),
-        };
-        // SAFETY: promise 1 of the backing: writable, and aligned, for a header at least.
-        unsafe { chunk.write(fresh) };
-        poison::forbid(first_byte(chunk), len - HEADER_LEN);
-        Ok(chunk)
+        })
     }
 
     /// Gives a chunk back.
     ///
     /// # Safety
     ///
-    /// It is this arena's and in no list, no block in it is live, and it is not used again.
-    unsafe fn free_chunk(&self, chunk: NonNull<Header>) {
-        // Relaxed: nobody else has the chunk any more.
-        let len = header(chunk).len.load(Relaxed);
-        // SAFETY: this length was part of a valid layout when it was requested.
-        let layout = unsafe { Layout::from_size_align_unchecked(len, CHUNK_ALIGN) };
-        poison::allow(chunk.cast(), len);
-        // SAFETY: written by `request_reserved`, and not used again.
-        unsafe { chunk.drop_in_place() };
-        // SAFETY: a live block of this backing that fits.
-        unsafe { self.backing.raw_free(chunk.cast(), layout) };
+    /// It is this arena's and in no list, no block in it is live, and no copy of it is used again.
+    unsafe fn free_chunk(&self, chunk: Chunk) {
+        let len = chunk.len();
+        // SAFETY: it came from this backing; the rest by the contract.
+        unsafe { chunk.free(&self.backing) };
         // Not before, or other threads' chunks and this one could be more than the limit together.
         // Release: who takes the room by `reserve` does so after the chunk is gone. Pairs with its Acquire.
         self.reserved.fetch_sub(len, Release);
@@ -303,10 +253,10 @@ impl<A: Allocator> SharedArena<A> {
     /// # Safety
     ///
     /// As [`free_chunk`](Self::free_chunk), of all.
-    unsafe fn free_list(&self, first: Option<NonNull<Header>>) {
+    unsafe fn free_list(&self, first: Option<Chunk>) {
         let mut next = first;
         while let Some(chunk) = next {
-            next = NonNull::new(header(chunk).older.get());
+            next = chunk.older();
             // SAFETY: this function's contract.
             unsafe { self.free_chunk(chunk) };
         }
@@ -318,11 +268,10 @@ impl<A: Allocator> SharedArena<A> {
     fn alloc_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let needed = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, layout.size(), layout.align());
         let needed = needed.ok_or(AllocError)?;
-        // Acquire, also below: pairs with the Release in `publish`: the header is written.
-        let mut newest = NonNull::new(self.newest.load(Acquire));
+        let mut newest = self.list.first();
         loop {
             let block = self.alloc_beyond(newest, needed, layout);
-            let now = NonNull::new(self.newest.load(Acquire));
+            let now = self.list.first();
             // What was refused to this thread may have been given to another one, which has made room.
             if block.is_ok() || now == newest {
                 return block;
@@ -335,15 +284,14 @@ impl<A: Allocator> SharedArena<A> {
     /// long as the arena likes, or, where the backing refuses that, as long as the block needs.
     fn alloc_beyond(
         &self,
-        newest: Option<NonNull<Header>>,
+        newest: Option<Chunk>,
         needed: usize,
         layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
         if let Some(block) = newest.and_then(|chunk| self.extend(chunk, layout, self.growth)) {
             return Ok(block);
         }
-        // Relaxed: the number alone counts.
-        let newest_len = newest.map_or(0, |chunk| header(chunk).len.load(Relaxed));
+        let newest_len = newest.map_or(0, Chunk::len);
         let like = self.within_limit(self.growth.chunk_len(newest_len, needed), needed);
         if let Ok(fresh) = self.request(like) {
             return self.publish(fresh, newest, layout);
@@ -361,59 +309,52 @@ impl<A: Allocator> SharedArena<A> {
 
     /// Makes a chunk longer where it is, and takes a block there; `None` if the backing or the limit refuses
     /// it, or another thread is at it or takes the room.
-    fn extend(
-        &self,
-        chunk: NonNull<Header>,
-        layout: Layout,
-        growth: Growth,
-    ) -> Option<NonNull<u8>> {
-        // Relaxed: the number alone counts, and is a guess: others take blocks.
-        let end = header(chunk).end.load(Relaxed);
-        let cursor = chunk.addr().get().wrapping_add(end);
+    fn extend(&self, chunk: Chunk, layout: Layout, growth: Growth) -> Option<NonNull<u8>> {
+        // A guess: others take blocks.
+        let end = chunk.end();
+        let cursor = chunk.addr().wrapping_add(end);
         let needed = growth::extended_len(cursor, end, layout.size(), layout.align())?;
         self.lengthen(chunk, needed, growth);
-        bump(chunk, layout)
+        chunk.take(layout)
     }
 
     /// Makes a chunk longer where it is, `needed` bytes or more, if it is shorter and nobody else is at it,
     /// and if the backing and the limit allow it.
-    fn lengthen(&self, chunk: NonNull<Header>, needed: usize, growth: Growth) {
-        let header = header(chunk);
-        // Acquire: pairs with the Release below: the length is what its last owner made it.
-        if header.is_extending.swap(true, Acquire) {
-            return;
-        }
-        // Relaxed: nobody else changes it.
-        let len = header.len.load(Relaxed);
-        if len < needed {
+    fn lengthen(&self, chunk: Chunk, needed: usize, growth: Growth) {
+        chunk.extend(|len| {
+            if needed <= len {
+                return;
+            }
             let like = growth.extended_len(len, needed) - len;
             let more = self.within_limit(like, needed - len);
-            if self.reserve(more).is_ok() && !self.resize(chunk, len, len.saturating_add(more)) {
+            if self.reserve(more).is_err() {
+                return;
+            }
+            // SAFETY: a chunk of this backing (invariant of `list`), within `extend`, made longer.
+            if !unsafe { chunk.resize(&self.backing, len.saturating_add(more)) } {
                 // Relaxed: the number alone counts.
                 self.reserved.fetch_sub(more, Relaxed);
             }
-        }
-        // Release: pairs with the Acquire above.
-        header.is_extending.store(false, Release);
+        });
     }
 
     /// Grows the last block beyond the newest chunk, if the backing makes that longer where it is.
     #[cold]
     #[inline(never)]
     fn grow_last_slow(&self, block: NonNull<u8>, size: usize, new_size: usize) -> bool {
-        // Acquire: the header is written. Pairs with the Release in `publish`.
-        let Some(newest) = NonNull::new(self.newest.load(Acquire)) else { return false };
-        let offset = block.addr().get().wrapping_sub(newest.addr().get());
-        // Relaxed: a guess, by which most blocks that are not the last are told. What ends where the blocks of
-        // this chunk do is one of them.
-        if offset.wrapping_add(size) != header(newest).end.load(Relaxed) {
+        let Some(newest) = self.list.first() else { return false };
+        let offset = block.addr().get().wrapping_sub(newest.addr());
+        // A guess, by which most blocks that are not the last are told. What ends where the blocks of this chunk
+        // do is one of them.
+        if offset.wrapping_add(size) != newest.end() {
             return false;
         }
         let Some(needed) = offset.checked_add(new_size) else { return false };
         let start = block.addr().get();
         [self.growth, Growth::exact()].into_iter().any(|growth| {
             self.lengthen(newest, needed, growth);
-            self.move_end(start.wrapping_add(size), start.wrapping_add(new_size))
+            // SAFETY: not moved down: the block grows.
+            unsafe { self.move_end(start.wrapping_add(size), start.wrapping_add(new_size)) }
         })
     }
 
@@ -421,24 +362,21 @@ impl<A: Allocator> SharedArena<A> {
     /// was faster, and gives the chunk back. `newest` was seen to have no room.
     fn publish(
         &self,
-        fresh: NonNull<Header>,
-        newest: Option<NonNull<Header>>,
+        fresh: Chunk,
+        mut newest: Option<Chunk>,
         layout: Layout,
     ) -> Result<NonNull<u8>, AllocError> {
         // Another thread may have made it longer in between: then the fresh one is not needed.
-        let mut room = newest.and_then(|chunk| bump(chunk, layout));
-        let block = bump(fresh, layout).ok_or(AllocError);
-        let mut newest = newest.map_or(ptr::null_mut(), NonNull::as_ptr);
+        let mut room = newest.and_then(|chunk| chunk.take(layout));
+        let block = fresh.take(layout).ok_or(AllocError);
         while room.is_none() {
-            // Not published yet, so nobody else reads it.
-            header(fresh).older.set(newest);
-            // Release: publishes the header of `fresh`. Acquire, also on failure: of the one that is
-            // there instead, the header is read. Pair with each other and with `raw_alloc`'s.
-            match self.newest.compare_exchange_weak(newest, fresh.as_ptr(), AcqRel, Acquire) {
-                Ok(_) => return block,
+            // SAFETY: not published yet, so nobody else has it.
+            unsafe { fresh.link(newest) };
+            match self.list.publish(newest, fresh) {
+                Ok(()) => return block,
                 Err(now) => newest = now,
             }
-            room = NonNull::new(newest).and_then(|faster| bump(faster, layout));
+            room = newest.and_then(|faster| faster.take(layout));
         }
         // SAFETY: never published, and the block in it was given to nobody.
         unsafe { self.free_chunk(fresh) };
@@ -446,29 +384,19 @@ impl<A: Allocator> SharedArena<A> {
     }
 
     /// Moves the end of the newest chunk from one address to another; returns whether it was at the first.
+    ///
+    /// # Safety
+    ///
+    /// As [`Chunk::move_end`].
     #[inline]
-    fn move_end(&self, from: usize, to: usize) -> bool {
-        // Acquire: the header is written. Pairs with the Release in `publish`.
-        let Some(newest) = NonNull::new(self.newest.load(Acquire)) else { return false };
-        let base = newest.addr().get();
-        let header = header(newest);
-        // A block ends behind the header of its chunk, at most at the chunk's end; so these offsets are
-        // ends of this chunk only for its own blocks.
-        let (from, to) = (from.wrapping_sub(base), to.wrapping_sub(base));
-        // Acquire: a growth may use what was added to the chunk. Pairs with the Release in `resize`.
-        let len = header.len.load(Acquire);
-        if len < to || from < HEADER_LEN || len < from {
-            return false;
-        }
-        // Release: what was done to the bytes that are given back happens before their next owner has
-        // them. Acquire: that is what a growth needs. Pair with those in `bump` and here.
-        // Relaxed: on failure nothing is read.
-        header.end.compare_exchange(from, to, AcqRel, Relaxed).is_ok()
+    unsafe fn move_end(&self, from: usize, to: usize) -> bool {
+        // SAFETY: this function's contract.
+        self.list.first().is_some_and(|newest| unsafe { newest.move_end(from, to) })
     }
 }
 
-// SAFETY: by number, on the invariant of `newest`:
-// 1 Fit: `bump` returns aligned memory of a chunk, which the backing promised to be valid.
+// SAFETY: by number, on the invariant of `list`:
+// 1 Fit: `take` returns aligned memory of a chunk, which the backing promised to be valid.
 // 2 Exclusive: it was taken by moving `end` over it, which one thread does; headers lie before.
 // 3 Stable: blocks are in the chunks. Only `reset` and drop free those; both have the arena uniquely.
 // 4 No unwind: no indexing, no unwrap; sums are of offsets in a chunk. The backing does not unwind.
@@ -479,9 +407,7 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let apart = poison::layout_apart(layout)?;
-        // Acquire: pairs with the Release in `publish`: the header is written.
-        let newest = NonNull::new(self.newest.load(Acquire));
-        let block = match newest.and_then(|newest| bump(newest, apart)) {
+        let block = match self.list.first().and_then(|newest| newest.take(apart)) {
             Some(block) => block,
             None => self.alloc_slow(apart)?,
         };
@@ -499,11 +425,13 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
             let tail = unsafe { block.add(new_size) };
             // Before they may be another thread's.
             poison::forbid(tail, layout.size() - new_size);
-            self.move_end(start.wrapping_add(old), end);
+            // SAFETY: from the block's end, down to its new one; the caller gave up what lies between.
+            unsafe { self.move_end(start.wrapping_add(old), end) };
             return true;
         }
-        let is_grown =
-            self.move_end(start.wrapping_add(old), end) || self.grow_last_slow(block, old, new);
+        // SAFETY: not moved down: the block grows.
+        let is_grown = unsafe { self.move_end(start.wrapping_add(old), end) }
+            || self.grow_last_slow(block, old, new);
         if is_grown {
             // SAFETY: the old end of the block.
             let added = unsafe { block.add(layout.size()) };
@@ -530,7 +458,8 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
         let start = block.addr().get();
         // Before it may be another thread's.
         poison::forbid(block, layout.size());
-        self.move_end(start.wrapping_add(poison::apart(layout.size())), start);
+        // SAFETY: from the block's end to its start; it is dead, by the caller's promise.
+        unsafe { self.move_end(start.wrapping_add(poison::apart(layout.size())), start) };
     }
 }
 
@@ -542,8 +471,7 @@ impl_values!(impl[A: Allocator] SharedArena<A>, self => self, '_);
 /// Gives all chunks back.
 impl<A: Allocator> Drop for SharedArena<A> {
     fn drop(&mut self) {
-        // Relaxed: the unique borrow orders it after whatever other threads did.
-        let newest = NonNull::new(self.newest.load(Relaxed));
+        let newest = self.list.take();
         // SAFETY: nobody uses the arena after its drop.
         unsafe { self.free_list(newest) };
     }
@@ -554,7 +482,7 @@ impl<A: Allocator> fmt::Debug for SharedArena<A> {
         f.debug_struct("SharedArena")
             .field("capacity", &self.capacity())
             .field("used", &self.used())
-            .field("chunks", &self.chunks().count())
+            .field("chunks", &self.list.chunks().count())
             .finish_non_exhaustive()
     }
 }
