@@ -198,13 +198,13 @@ impl Gpa {
     }
 
     /// Finds live blocks that nothing leads to any more, and goes on: what statics, thread-local
-    /// values, stacks, other heaps or registers of this thread lead to is in use, and so is what that
-    /// leads to. For a heap whose blocks may be kept on purpose: what a program's first use of a library
+    /// values, stacks, other heaps or registers lead to is in use, and so is what that leads to. For a heap whose blocks may be kept on purpose: what a program's first use of a library
     /// allocates.
     ///
-    /// It follows pointers through all of the process's memory, one search at a time. Other threads
-    /// run meanwhile: a pointer that one moves, or that stands only in its registers, is not seen, and
-    /// the answer says so in a note. Whoever must be certain asks again: what is lost stays lost.
+    /// It follows pointers through all of the process's memory, one search at a time. The other threads keep
+    /// still meanwhile, on Linux and x86-64: a signal asks them to, and their system calls go on afterwards. If
+    /// one cannot (it blocks all signals past libc, or waits where no signal reaches it), nothing is
+    /// [lost](LeakKind::Lost) for certain: it is [possibly lost](LeakKind::Possible), and a note says so.
     ///
     /// ```
     /// use std::sync::Mutex;

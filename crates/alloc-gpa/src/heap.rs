@@ -120,7 +120,7 @@ pub(crate) struct Heap {
     notes: Notes,
     /// How often the process forked before it became this one.
     pub(crate) epoch: AtomicU16,
-    /// The process that searches for leaks here; see `process::scan::turn`.
+    /// The process that searches for leaks here; see `turn`.
     pub(crate) searcher: AtomicI32,
     /// What belongs to each named part of the program.
     pub(crate) tags: TagFigures,

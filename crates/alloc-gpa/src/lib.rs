@@ -82,6 +82,7 @@ mod text;
 mod told;
 mod sample;
 mod lock;
+mod turn;
 mod sys;
 
 pub use config::{Config, ConfigError, Guard, GuardAlign, GuardImpl, OnFinding, Told};
@@ -115,3 +116,5 @@ pub use snapshot::{Diff, Entry, Growth, Snapshot};
 pub use stack::StackId;
 pub use stats::{Breakdown, ClassStats};
 pub use tag::{TagStats, Tagged};
+#[doc(hidden)]
+pub use turn::Turn;

@@ -25,7 +25,6 @@ mod frozen;
 mod ending;
 mod region;
 mod wipe;
-mod turn;
 mod leaks;
 mod text;
 #[cfg(all(

@@ -46,6 +46,26 @@ impl Context {
         }
     }
 
+    /// Calls `visit` for every word of the vector registers as the kernel saved them, however wide they are: of a
+    /// thread whose frame this is.
+    pub(super) fn for_each_vector_word(&self, visit: &mut impl FnMut(usize)) {
+        if self.vectors == 0 {
+            return;
+        }
+        // The sixteen registers of SSE come behind those of the old coprocessor; then what the kernel says of the
+        // rest, and the rest.
+        const REGISTERS_OFFSET: usize = 160;
+        let vectors = core::ptr::with_exposed_provenance::<u8>(self.vectors);
+        // SAFETY: where the kernel saved the registers.
+        let len = unsafe { vectors_len(vectors) };
+        for offset in (REGISTERS_OFFSET..len).step_by(size_of::<usize>()) {
+            // SAFETY: inside of what the kernel saved.
+            let word = unsafe { vectors.add(offset) }.cast::<usize>();
+            // SAFETY: as above; aligned to 64 at the start.
+            visit(unsafe { word.read() });
+        }
+    }
+
     /// Returns where the thread was.
     pub(super) fn interrupted(&self) -> Interrupted {
         Interrupted {
@@ -54,6 +74,26 @@ impl Context {
             fp: self.register(libc::REG_RBP),
         }
     }
+}
+
+/// What saved vector registers have in front: `struct fxregs_state`.
+const LEGACY_LEN: usize = 512;
+/// Where in it the kernel says how long all is: `sw_reserved`.
+const EXTENSION_OFFSET: usize = 464;
+/// `FP_XSTATE_MAGIC1`: there is more than the front.
+const EXTENSION_MAGIC: u32 = 0x4650_5853;
+
+/// Returns how many bytes of vector registers the kernel saved.
+///
+/// # Safety
+///
+/// `vectors` is where a signal's frame says that they are.
+pub(super) unsafe fn vectors_len(vectors: *const u8) -> usize {
+    // SAFETY: inside the legacy part, which is always there.
+    let reserved = unsafe { vectors.add(EXTENSION_OFFSET) }.cast::<u32>();
+    // SAFETY: as above: the magic number and the length.
+    let (magic, len) = unsafe { reserved.cast::<(u32, u32)>().read_unaligned() };
+    if magic == EXTENSION_MAGIC { len as usize } else { LEGACY_LEN }
 }
 
 /// What a signal's `siginfo_t` says of a fault: its code, and the address.

@@ -11,7 +11,7 @@
 use core::ptr;
 
 use super::action;
-use super::context::Context;
+use super::context::{Context, vectors_len};
 use super::{own_stack, program};
 use crate::sys::signal::{self, Action, bit};
 
@@ -29,12 +29,6 @@ const _: () = assert!(size_of::<Frame>() == 440);
 
 /// Bytes below the stack pointer that code may use without moving it (System V ABI, 3.2.2).
 const RED_ZONE_LEN: usize = 128;
-/// What saved vector registers have in front: `struct fxregs_state`.
-const LEGACY_LEN: usize = 512;
-/// Where in it the kernel says how long the rest is: `sw_reserved`.
-const EXTENSION_OFFSET: usize = 464;
-/// `FP_XSTATE_MAGIC1`: there is a rest.
-const EXTENSION_MAGIC: u32 = 0x4650_5853;
 /// Flags that a handler starts without: trap, direction, resume.
 const FLAGS_CLEARED: u64 = 1 << 8 | 1 << 10 | 1 << 16;
 
@@ -167,17 +161,4 @@ unsafe fn move_to_interrupted(
     now.mask = mask;
     // A handler starts with fresh vector registers.
     now.vectors = 0;
-}
-
-/// Returns how many bytes the kernel saved.
-///
-/// # Safety
-///
-/// `vectors` is where a signal's frame says that they are.
-unsafe fn vectors_len(vectors: *const u8) -> usize {
-    // SAFETY: inside the legacy part, which is always there.
-    let reserved = unsafe { vectors.add(EXTENSION_OFFSET) }.cast::<u32>();
-    // SAFETY: as above: the magic number and the length.
-    let (magic, len) = unsafe { reserved.cast::<(u32, u32)>().read_unaligned() };
-    if magic == EXTENSION_MAGIC { len as usize } else { LEGACY_LEN }
 }

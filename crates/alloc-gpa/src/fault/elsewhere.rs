@@ -51,14 +51,27 @@ pub(crate) mod own_stack {
 pub(crate) mod stop {
     //! No thread is kept still.
 
+    use core::sync::atomic::AtomicI32;
+
     use crate::sys::tasks;
+    use crate::turn::Turn;
+
+    /// The right to stop the others, which one thread of the process has at a time.
+    pub(crate) struct Right(#[expect(dead_code, reason = "held")] Turn<'static>);
+
+    impl Right {
+        pub(crate) fn wait() -> Self {
+            static STOPPER: AtomicI32 = AtomicI32::new(0);
+            Self(Turn::wait(&STOPPER))
+        }
+
+        pub(crate) fn stop(self) -> Stopped {
+            Stopped(self)
+        }
+    }
 
     /// Threads that keep still until this is dropped: none.
-    pub(crate) struct Stopped(());
-
-    pub(crate) fn stop() -> Stopped {
-        Stopped(())
-    }
+    pub(crate) struct Stopped(#[expect(dead_code, reason = "held")] Right);
 
     impl Stopped {
         pub(crate) fn is_complete(&self) -> bool {

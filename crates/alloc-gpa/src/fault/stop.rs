@@ -1,167 +1,202 @@
-//! Keeps the other threads still while the process's memory is searched at its end.
+//! Keeps the other threads still while the process's memory is searched.
 //!
-//! Each gets `SIGSEGV` with a value that says so, as that is the one signal that no thread blocks where
-//! libc's functions are interposed; its handler is this crate's, waits, and leaves the thread's registers
-//! where the search finds them. Who does not answer within a second is left alone.
+//! Each gets a signal with a value that says so; its handler is this crate's, waits, and leaves the thread's
+//! registers where the search finds them. Which signal that is, [`carrier`] says.
+//!
+//! ```text
+//!   Free ──► Asked ──► Taken ──► Answered ──► Free        a slot of `SLOTS`
+//!       who searches   │ the thread, in the handler │
+//!                      └ saves where its registers  └ once the word has changed
+//! ```
+//!
+//! * Locks that the search takes are taken before: a thread that keeps still may hold any.
+//! * A thread that cannot answer may wait for a lock of one that keeps still: then all go on for a moment, and
+//!   are asked again.
+//! * How long is waited depends on what the thread does, by the system's word, and not on a clock alone: one that
+//!   can run answers, however late. The clock ends what is hopeless.
 //!
 //! | atomic | orderings | partner |
 //! | --- | --- | --- |
-//! | `WORD` | `Release` to even, `AcqRel` to odd; `Relaxed` in a forked child | `Acquire` of a waiting thread |
-//! | `Slot::tid` | `Release` store | `Acquire` load: sees where the registers are |
-//! | `NEXT`, the other fields | `Relaxed` | ordered by these two |
+//! | `WORD` | `AcqRel` to odd, `Release` to even; `Relaxed` in a forked child | `Acquire` of a waiting thread |
+//! | `Slot::state` | `Release` to `Answered` | `Acquire` load: sees where the registers are |
+//! | `Slot::state`, else | `AcqRel` exchange | itself: one thread has the slot |
+//! | `Slot`'s other fields | `Relaxed` | ordered by `state` |
 
 use core::ptr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
 use super::context::Context;
 use crate::stack::thread;
-use crate::sys::signal::{self, Action};
-use crate::sys::{peek, tasks};
+use crate::sys::{peek, signal};
+use crate::turn::Turn;
+
+mod asking;
+mod carrier;
+
+pub(super) use carrier::is_request;
 
 /// Threads that can be kept still.
 const THREAD_COUNT_MAX: usize = 1024;
-/// How long they have to answer, in nanoseconds.
-const TIME_MAX: u64 = 1_000_000_000;
-/// How long is waited before they are counted again.
-const PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 200_000 };
 
 /// Odd while threads are to keep still; they wait for it to change.
 static WORD: AtomicU32 = AtomicU32::new(0);
-/// Slots that were taken.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
 static SLOTS: [Slot; THREAD_COUNT_MAX] = [const { Slot::new() }; THREAD_COUNT_MAX];
+/// Slots that were ever taken, all lower ones included. Relaxed, all: a thread that is asked has its slot by then.
+static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// A thread that keeps still.
 struct Slot {
-    /// The kernel's id; 0: not there yet.
-    tid: AtomicU32,
-    /// Its registers. Invariant: valid while the thread keeps still.
+    /// A [`State`]; 0: free.
+    state: AtomicU64,
+    /// Its registers. Invariant: valid while the state is `Answered` and the word is that of the state.
     context: AtomicPtr<Context>,
     /// The lower end of its stack; 0: not known.
     stack_low: AtomicUsize,
     stack_high: AtomicUsize,
 }
 
+/// Whose a slot is, and for which turn of the word: the kernel's id of the thread, 2 bits of a [`Phase`], and the
+/// lower 30 bits of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State(u64);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Asked = 1,
+    Taken = 2,
+    Answered = 3,
+}
+
+impl State {
+    const FREE: Self = Self(0);
+
+    const fn new(tid: u32, phase: Phase, word: u32) -> Self {
+        Self((word as u64) << 34 | (phase as u64) << 32 | tid as u64)
+    }
+
+    const fn tid(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn is(self, phase: Phase) -> bool {
+        self.0 >> 32 & 3 == phase as u64
+    }
+
+    /// Whether it is of the turn that the word says.
+    const fn is_of(self, word: u32) -> bool {
+        self.0 >> 34 == word as u64 & ((1 << 30) - 1)
+    }
+}
+
 impl Slot {
     const fn new() -> Self {
         Self {
-            tid: AtomicU32::new(0),
+            state: AtomicU64::new(0),
             context: AtomicPtr::new(ptr::null_mut()),
             stack_low: AtomicUsize::new(0),
             stack_high: AtomicUsize::new(0),
         }
+    }
+
+    fn state(&self) -> State {
+        // Acquire: pairs with the Release of an answer.
+        State(self.state.load(Acquire))
+    }
+
+    /// Takes the slot from one state to another; whether nobody else did.
+    fn step(&self, from: State, to: State) -> bool {
+        // AcqRel: takes over from the last one who had it. Relaxed: on failure nothing is read.
+        self.state.compare_exchange(from.0, to.0, AcqRel, Relaxed).is_ok()
+    }
+}
+
+/// The slots that may be somebody's.
+fn used() -> &'static [Slot] {
+    &SLOTS[..USED.load(Relaxed).min(THREAD_COUNT_MAX)]
+}
+
+/// The right to stop the others, which one thread of the process has at a time.
+pub(crate) struct Right(#[expect(dead_code, reason = "held")] Turn<'static>);
+
+impl Right {
+    /// Waits for the right: not for signal handlers that interrupted the search. Who waits may be asked to keep
+    /// still meanwhile.
+    pub(crate) fn wait() -> Self {
+        static STOPPER: AtomicI32 = AtomicI32::new(0);
+        Self(Turn::wait(&STOPPER))
+    }
+
+    /// Asks all other threads to keep still. The caller has taken the locks that it will need.
+    pub(crate) fn stop(self) -> Stopped {
+        let is_complete = asking::stop_all();
+        Stopped { is_complete, _right: self }
     }
 }
 
 /// Threads that keep still until this is dropped.
 pub(crate) struct Stopped {
     is_complete: bool,
-    is_asked: bool,
+    _right: Right,
 }
 
-/// Asks all other threads to keep still. At most a second.
-pub(crate) fn stop() -> Stopped {
-    if !super::is_in_force() {
-        return Stopped { is_complete: tasks::is_alone(), is_asked: false };
-    }
-    // Those that were taken: a forked child's others are its parent's pages.
-    let used = NEXT.swap(0, Relaxed).min(THREAD_COUNT_MAX);
-    SLOTS[..used].iter().for_each(|slot| slot.tid.store(0, Relaxed));
-    // AcqRel: the slots are empty before any thread takes one.
-    WORD.fetch_add(1, AcqRel);
-    let action = super::action::get(libc::SIGSEGV);
-    // Their system calls go on afterwards.
-    super::set_handler(libc::SIGSEGV, &Action { flags: action.flags | libc::SA_RESTART, ..action });
-    Stopped { is_complete: ask_all(), is_asked: true }
+/// Begins a turn, in which threads that are asked wait. Returns the word.
+fn begin() -> u32 {
+    // AcqRel: comes after all of the last turn. Odd already if this process was forked while another thread of its
+    // parent searched, by a call that told nobody.
+    let word = (WORD.load(Relaxed) + 1) | 1;
+    WORD.swap(word, AcqRel);
+    word
 }
 
-/// Asks until all have answered; returns whether they have.
-fn ask_all() -> bool {
-    let mut asked = [0u32; THREAD_COUNT_MAX];
-    let mut count = 0;
-    let start = tasks::now();
-    loop {
-        let mut is_complete = true;
-        let listed = tasks::for_each_other(|tid| {
-            if !asked[..count].contains(&tid) {
-                is_complete = false;
-                if let Some(place) = asked.get_mut(count) {
-                    *place = tid;
-                    count += 1;
-                    signal::send_value(tid, libc::SIGSEGV, word_addr());
-                }
-            } else if !SLOTS.iter().any(|slot| slot.tid.load(Acquire) == tid) {
-                // Acquire: pairs with the Release in `keep_still`.
-                is_complete = false;
-            }
-        });
-        if is_complete || !listed {
-            return listed;
-        }
-        if TIME_MAX < tasks::now() - start {
-            return false;
-        }
-        // libc's function is a cancellation point.
-        let pause = PAUSE;
-        // SAFETY: a valid time, and nothing to be written.
-        unsafe {
-            libc::syscall(libc::SYS_nanosleep, &raw const pause, ptr::null_mut::<libc::timespec>());
-        }
+/// Ends the turn: all go on.
+fn end() {
+    // Release: pairs with the Acquire in `keep_still`.
+    WORD.fetch_add(1, Release);
+    // SAFETY: the word is a static, which the call does not even read.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            WORD.as_ptr(),
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+            i32::MAX,
+        );
     }
 }
 
-fn word_addr() -> usize {
-    (&raw const WORD).addr()
-}
-
-/// Whether a signal asks this thread to keep still.
+/// Keeps the calling thread still until the search is over, if it was asked.
 ///
-/// # Safety
-///
-/// `info` is what a handler got.
-pub(super) unsafe fn is_request(info: *const libc::siginfo_t) -> bool {
-    // SAFETY: valid by this function's contract.
-    let info = unsafe { &*info };
-    if info.si_code != libc::SI_QUEUE {
-        return false;
-    }
-    // SAFETY: a signal with this code has a value.
-    let value = unsafe { info.si_value() };
-    // SAFETY: ... and a sender.
-    let sender = unsafe { info.si_pid() };
-    // SAFETY: no preconditions.
-    value.sival_ptr.addr() == word_addr() && sender == unsafe { libc::getpid() }
-}
-
-/// Keeps the calling thread still until the search is over.
+/// A request that comes late, of a turn that is over, finds no slot, or that of a later turn, which it answers as well.
 pub(super) fn keep_still(context: *mut Context) {
-    // Acquire: pairs with the AcqRel in `stop`.
-    let turn = WORD.load(Acquire);
-    if turn.is_multiple_of(2) {
+    let tid = crate::sys::thread_id();
+    // Acquire: pairs with the AcqRel in `begin`.
+    let word = WORD.load(Acquire);
+    let asked = State::new(tid, Phase::Asked, word);
+    let Some(slot) = used().iter().find(|slot| slot.state() == asked) else { return };
+    if !slot.step(asked, State::new(tid, Phase::Taken, word)) {
         return;
     }
     let state = thread::current();
-    if let Some(slot) = SLOTS.get(NEXT.fetch_add(1, Relaxed)) {
-        slot.context.store(context, Relaxed);
-        slot.stack_low.store(state.stack_low.load(Relaxed), Relaxed);
-        slot.stack_high.store(state.stack_high.load(Relaxed), Relaxed);
-        // Release: publishes the fields; pairs with the Acquire in `ask_all` and `for_each`.
-        slot.tid.store(crate::sys::thread_id(), Release);
-    }
-    // Acquire: pairs with the Release of the one that searched.
-    while WORD.load(Acquire) == turn {
+    slot.context.store(context, Relaxed);
+    slot.stack_low.store(state.stack_low.load(Relaxed), Relaxed);
+    slot.stack_high.store(state.stack_high.load(Relaxed), Relaxed);
+    // Release: publishes the fields; pairs with the Acquire in `Slot::state`.
+    slot.state.store(State::new(tid, Phase::Answered, word).0, Release);
+    // Acquire: pairs with the Release in `end`.
+    while WORD.load(Acquire) == word {
         // SAFETY: the word is a static; the call returns at once if it has changed (futex(2)).
         unsafe {
             libc::syscall(
                 libc::SYS_futex,
                 WORD.as_ptr(),
                 libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-                turn,
+                word,
                 ptr::null::<libc::timespec>(),
             );
         }
     }
+    // Release: nothing of this turn comes after it; pairs with the AcqRel in `step`.
+    slot.state.store(State::FREE.0, Release);
     begin_again(context);
 }
 
@@ -173,6 +208,10 @@ fn begin_again(context: *mut Context) {
     let context = unsafe { &mut *context };
     let result = context.registers[libc::REG_RAX as usize].cast_signed();
     if result != -i64::from(libc::EINTR) {
+        return;
+    }
+    // A signal of the program's that came meanwhile explains it: some wait for that.
+    if signal::pending_handlers() & !(context.mask | carrier::SIGNALS) != 0 {
         return;
     }
     let mut code = [0; 7];
@@ -188,8 +227,13 @@ fn begin_again(context: *mut Context) {
 
 /// A forked child's first step: nobody searches there, and nobody keeps still.
 pub(super) fn after_fork_child() {
-    // Relaxed: the child has one thread.
-    WORD.store(0, Relaxed);
+    // Relaxed, all: the child has one thread. Pages that hold nothing are not written to.
+    WORD.store((WORD.load(Relaxed) + 1) & !1, Relaxed);
+    for slot in used() {
+        if slot.state.load(Relaxed) != State::FREE.0 {
+            slot.state.store(State::FREE.0, Relaxed);
+        }
+    }
 }
 
 impl Stopped {
@@ -203,60 +247,46 @@ impl Stopped {
         for_each(|context, _| {
             context.registers.iter().for_each(|word| visit(*word as usize));
             visit(context.stack.ss_sp.addr());
-            if context.vectors != 0 {
-                // The sixteen registers of SSE, behind those of the old coprocessor.
-                let vectors = ptr::with_exposed_provenance::<[usize; 64]>(context.vectors);
-                // SAFETY: where the kernel saved the registers, at least 512 bytes, aligned to 64.
-                let words = unsafe { &*vectors };
-                words[20..52].iter().for_each(|word| visit(*word));
-            }
+            context.for_each_vector_word(&mut visit);
         });
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        if !self.is_asked {
-            return;
-        }
-        // Release: pairs with the Acquire in `keep_still`.
-        WORD.fetch_add(1, Release);
-        // SAFETY: the word is a static, which the call does not even read.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                WORD.as_ptr(),
-                libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                i32::MAX,
-            );
-        }
-        super::set_handler(libc::SIGSEGV, &super::action::get(libc::SIGSEGV));
+        end();
     }
 }
 
 /// Calls `visit` for every thread that keeps still: its registers, and its stack, `[low, high)`.
 fn for_each(mut visit: impl FnMut(&Context, (usize, usize))) {
     // Relaxed: only the thread that stopped the others makes it odd.
-    if WORD.load(Relaxed).is_multiple_of(2) {
+    let word = WORD.load(Relaxed);
+    if word.is_multiple_of(2) {
         return;
     }
-    for slot in &SLOTS {
-        // Acquire: pairs with the Release in `keep_still`.
-        if slot.tid.load(Acquire) != 0 {
-            // SAFETY: invariant on `context`: the thread keeps still until the word is even.
+    for slot in used() {
+        let state = slot.state();
+        if state.is(Phase::Answered) && state.is_of(word) {
+            // SAFETY: invariant on `context`: the thread keeps still until the word changes.
             let context = unsafe { &*slot.context.load(Relaxed) };
             visit(context, (slot.stack_low.load(Relaxed), slot.stack_high.load(Relaxed)));
         }
     }
 }
 
-/// Calls `visit` for the part of each still thread's own stack that is not in use: start and length.
+/// Calls `visit` for the parts of each still thread's stacks that are not in use: start and length. They are those of
+/// its own stack, and of the one for handlers, where words of earlier turns may stand.
 pub(crate) fn for_each_dead_stack(mut visit: impl FnMut((usize, usize))) {
     for_each(|context, (low, high)| {
         // What a function without calls keeps below the stack pointer is in use.
         let sp = context.register(libc::REG_RSP).saturating_sub(128);
         if low != 0 && low <= sp && sp < high {
             visit((low, sp - low));
+        }
+        let (base, at) = (context.stack.ss_sp.addr(), ptr::from_ref(context).addr());
+        if base < at && at - base < context.stack.ss_size {
+            visit((base, at - base));
         }
     });
 }

@@ -1,8 +1,8 @@
 //! A report on request, while the process goes on: by the signal that `report_on` names.
 //!
 //! The handler sets a flag and does nothing else. Whoever next needs memory for a slab, or for a large
-//! block, looks at the flag with no lock held, and reports in its own time; the other threads go on. A
-//! process that does not allocate answers when it does.
+//! block, looks at the flag with no lock held, and reports in its own time; the other threads keep still only
+//! while leaks are looked for. A process that does not allocate answers when it does.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::AtomicBool;
@@ -55,7 +55,7 @@ pub(super) fn report(heap: &Heap) {
         let heap = unsafe { &*heap.cast_const().cast::<Heap>() };
         let leaks = match heap.config.guard {
             Guard::Sampled(_) => Err("leaks: not looked for: blocks are sampled"),
-            _ => scan::search(heap, registers, scan::Others::Run),
+            _ => scan::search(heap, registers, scan::Moment::Before),
         };
         match tell::mode() {
             Mode::Records => write(heap, &leaks),

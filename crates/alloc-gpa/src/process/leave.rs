@@ -97,7 +97,7 @@ extern "C" fn at_exit(status: c_int, registers: &scan::Registers) {
         end_sampled(heap, status);
         return;
     }
-    let lost = match scan::search(heap, registers, scan::Others::Stop) {
+    let lost = match scan::search(heap, registers, scan::Moment::Exit) {
         Ok(leaks) => {
             report(heap, &leaks, status);
             leaks.totals.lost.count

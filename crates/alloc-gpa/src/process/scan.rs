@@ -15,31 +15,31 @@
 //! * Memory is read through the kernel, not by loads: other threads may be writing to it.
 //! * Pages that were never touched are not read, nor made; nor are devices.
 //! * Nothing is allocated but mappings of the search's own, which are no roots.
+//! * The other threads keep still meanwhile; what only their registers hold is held.
 //! * A forked child does not judge its parent's blocks: they count as roots.
 //! * Blocks of other heaps, explicit `Gpa`s, are roots; at the exit, all memory of those is.
 //!
-//! What it cannot see: pointers that are hidden (stored inverted, in files, with the upper bits
-//! used), and those that stand only in another thread's registers. What is only by chance equal to an
-//! address hides a leak.
+//! What it cannot see: pointers that are hidden (stored inverted, in files, in the kernel, with the upper
+//! bits used). What is only by chance equal to an address hides a leak. If a thread does not keep still,
+//! nothing is lost for certain.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::fault::stop::{self, Stopped};
+use crate::fault::stop::Right;
 use crate::heap::Heap;
 use crate::leaks::{Key, LeakKind, Leaks};
 use crate::registry;
 use crate::sys::mapped::Mapped;
+use crate::turn::Turn;
 
 mod cycles;
 mod marker;
 mod reader;
 mod roots;
-pub(super) mod turn;
 
 use marker::{Mark, Marker, SPARE_COUNT};
 use reader::Reader;
 use roots::Roots;
-use turn::Turn;
 
 /// Places that leaks are told apart by, at most; what comes beyond is counted together.
 const PLACE_COUNT_MAX: usize = 1 << 16;
@@ -110,7 +110,7 @@ const NOT_HELD: &str = "leaks: not counted: the heap was being changed when the 
 pub(super) fn search(
     heap: &Heap,
     registers: &Registers,
-    others: Others,
+    moment: Moment,
 ) -> Result<Leaks, &'static str> {
     let turn = Turn::take(&heap.searcher);
     let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
@@ -118,10 +118,11 @@ pub(super) fn search(
     if has_none_of_its_own(heap) {
         return Search::begin(heap)?.end(Judgement::Searched);
     }
-    // A thread that keeps still may hold the list's lock: then other heaps are memory like any other.
-    let list = (others == Others::Run).then(registry::all);
+    let right = Right::wait();
+    // At the exit nobody may be left who would let go of the lock: other heaps are memory like any other.
+    let list = (moment == Moment::Before).then(registry::all);
     // After all locks were taken, which a thread that keeps still may hold.
-    let stopped = (others == Others::Stop).then(stop::stop);
+    let stopped = right.stop();
     let mut search = Search::begin(heap)?;
     let Search { marker, reader, .. } = &mut search;
     let stack_pointer = core::ptr::from_ref(registers).addr();
@@ -136,9 +137,7 @@ pub(super) fn search(
     if let Ok(stack) = crate::sys::signal::alternate_stack(None) {
         marker.consider(stack.ss_sp.addr());
     }
-    if let Some(stopped) = &stopped {
-        stopped.for_each_word(|word| marker.consider(word));
-    }
+    stopped.for_each_word(|word| marker.consider(word));
     for root in roots.iter() {
         if marker.is_done() {
             break;
@@ -157,15 +156,11 @@ pub(super) fn search(
             marker.drain(reader);
         });
     }
-    drop(list);
-    let is_still = stopped.as_ref().is_none_or(Stopped::is_complete);
-    let mut leaks = search.end(if is_still { Judgement::Searched } else { Judgement::Doubted })?;
-    if stopped.is_none() && !crate::sys::tasks::is_alone() {
-        leaks.note(
-            "leaks: other threads were running: pointers only in their registers were not seen",
-        );
-    }
-    Ok(leaks)
+    let is_still = stopped.is_complete();
+    let leaks = search.end(if is_still { Judgement::Searched } else { Judgement::Doubted });
+    // Before the list: who waits for that runs again.
+    drop(stopped);
+    leaks
 }
 
 /// Whether a forked child has no block but its parent's: it has nothing to lose.
@@ -192,13 +187,13 @@ pub(crate) fn search_exact(heap: &Heap) -> Result<Leaks, &'static str> {
     registry::looking(|| Search::begin(heap)?.end(Judgement::Exact))
 }
 
-/// What happens to the other threads during a search.
+/// When leaks are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
-    /// They keep still: the process is about to end.
-    Stop,
-    /// They run.
-    Run,
+pub(super) enum Moment {
+    /// While the process ends.
+    Exit,
+    /// While it goes on.
+    Before,
 }
 
 /// What makes a block a leak.
@@ -261,8 +256,8 @@ impl<'h> Search<'h> {
         let mut leaks = Leaks::new(groups, CYCLE_COUNT_MAX).ok_or(NO_MEMORY)?;
         if judgement == Judgement::Doubted {
             leaks.note(
-                "leaks: a thread did not stop within a second: nothing is lost for certain, as only \
-                 its registers may hold it",
+                "leaks: a thread did not keep still: nothing is lost for certain, as only its registers \
+                 may hold it",
             );
         } else if !is_certain {
             leaks.note(

@@ -80,6 +80,56 @@ pub(crate) fn action(signal: libc::c_int, new: Option<&Action>) -> Option<Action
     (result == 0).then_some(action)
 }
 
+/// As [`action`], by a bare system call: for the signals of libc's own, which its functions refuse.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn raw_action(signal: libc::c_int, new: Option<&Action>) -> Option<Action> {
+    /// `struct kernel_sigaction` (`asm/signal.h`).
+    #[repr(C)]
+    struct Raw {
+        handler: usize,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    /// The handler has to return to this call, which the kernel demands of the caller.
+    const SA_RESTORER: u64 = 0x0400_0000;
+    let restorer: unsafe extern "C" fn() = restore;
+    let raw = |action: &Action| Raw {
+        handler: action.handler,
+        flags: u64::from(action.flags.cast_unsigned()) | SA_RESTORER,
+        restorer: restorer as usize,
+        mask: action.mask,
+    };
+    let new = new.map(raw);
+    let new = new.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let mut old = Raw { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: null or a valid action whose handler follows the rules of one, and a place of ours.
+    let result =
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, &raw mut old, MASK_LEN) };
+    let flags = (old.flags & !SA_RESTORER) as libc::c_int;
+    (result == 0).then_some(Action { handler: old.handler, flags, mask: old.mask })
+}
+
+/// Returns from a handler, as libc's function does: unwinders know it by its bytes.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[unsafe(naked)]
+unsafe extern "C" fn restore() {
+    core::arch::naked_asm!(".byte 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0", "syscall")
+}
+
+/// Returns the signals that wait for the calling thread, blocked as they are, and have a handler.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) fn pending_handlers() -> u64 {
+    let mut pending = 0u64;
+    // SAFETY: a place of ours for a mask of that length.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, MASK_LEN) };
+    let has_handler = |signal: &libc::c_int| {
+        let action = raw_action(*signal, None);
+        action.is_some_and(|action| !matches!(action.handler, libc::SIG_DFL | libc::SIG_IGN))
+    };
+    (1..=64).filter(|signal| pending & bit(*signal) != 0).filter(has_handler).map(bit).sum()
+}
+
 /// Returns the first word of libc's set: all signals that Linux has.
 #[must_use]
 pub fn mask_of(set: &libc::sigset_t) -> u64 {

@@ -168,7 +168,7 @@ fn threads_keep_still_for_the_search() {
         let run = run(check);
         assert_eq!(run.out, "done\n", "{case} {run:#?}");
         assert_eq!(run.code, Some(0), "{case} {run:#?}");
-        let is_doubted = run.err.contains("did not stop within a second");
+        let is_doubted = run.err.contains("a thread did not keep still");
         assert_eq!(is_doubted, case == "refuses", "{case} {run:#?}");
     }
 }

@@ -141,23 +141,23 @@ unsafe extern "C-unwind" fn begin(package: *mut c_void) -> *mut c_void {
     // SAFETY: leaked by `create`; the bytes are its own again, and none of them is dropped.
     let memory = unsafe { Box::from_raw(package.cast::<core::mem::MaybeUninit<Package>>()) };
     thread::aside(|| drop(black_box(memory)));
-    thread::with(|thread| thread.region.set(Some(region)));
-    // SAFETY: no preconditions.
-    region.known.enter(unsafe { libc::gettid() });
     let own = ptr::from_ref(region).cast_mut().cast();
     let is_told = KEY.get().is_some_and(|key| {
         // SAFETY: a key that is never deleted.
         unsafe { libc::pthread_setspecific(*key, own) == 0 }
     });
+    if is_told {
+        thread::with(|thread| thread.region.set(Some(region)));
+        // SAFETY: no preconditions.
+        region.known.enter(unsafe { libc::gettid() });
+    } else {
+        // The system had no memory for it: nobody would tell the end, however the thread ends. It belongs to no
+        // region.
+        leave(region);
+    }
     // SAFETY: what the caller of `create` passed, together.
     let result = unsafe { start(argument) };
     wipe_stack();
-    if !is_told {
-        // The system had no memory for it: nobody else tells the end. (Who leaves by `pthread_exit` then keeps
-        // the region open.)
-        // SAFETY: the region.
-        unsafe { end(own) };
-    }
     result
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Region {
     /// Threads that belong to it, without the test's own.
     pub(super) threads: AtomicUsize,
     pub(super) known: Known,
+    /// The process that opened it.
+    process: AtomicU32,
     /// Who works on a block without being a user.
     helpers: AtomicUsize,
     has_ended: AtomicBool,
@@ -89,6 +91,7 @@ pub(super) fn open() -> Result<&'static Region, alloc_core::AllocError> {
     let id = heap.insert(Gpa::builder().quiet().build()).id();
     region.users.store(1, Relaxed);
     region.threads.store(0, Relaxed);
+    region.process.store(std::process::id(), Relaxed);
     region.has_ended.store(false, Relaxed);
     let Ok(id) = id else {
         region.give_back();
@@ -112,6 +115,7 @@ fn push() -> &'static Region {
         users: AtomicUsize::new(0),
         threads: AtomicUsize::new(0),
         known: Known::new(),
+        process: AtomicU32::new(0),
         helpers: AtomicUsize::new(0),
         has_ended: AtomicBool::new(false),
         heap: UnsafeCell::new(None),
@@ -211,6 +215,11 @@ impl Region {
     /// Says that the test is over.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Release);
+    }
+
+    /// Whether this process was forked in it: the other threads are not here.
+    pub(super) fn is_parents(&self) -> bool {
+        self.process.load(Relaxed) != std::process::id()
     }
 
     /// Whether it has a heap, and is not about to end.

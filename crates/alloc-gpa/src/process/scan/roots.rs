@@ -9,6 +9,7 @@ use crate::stack::{self, bounds};
 use crate::sys::ended::Ended;
 use crate::sys::mapped::{Mapped, Zeroed};
 use crate::sys::maps::{self, Line};
+use crate::sys::signal;
 
 /// A range of addresses, both ends multiples of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,7 @@ impl Roots {
         exclude(ranges.range());
         stack::for_each_mapping(&mut exclude);
         exclude(dead_stack(stack_pointer));
+        exclude(handlers_stack(stack_pointer));
         fault::stop::for_each_dead_stack(&mut exclude);
         fault::own_stack::for_each_unused(stack_pointer, &mut exclude);
         for_each_heap(&mut |heap| {
@@ -87,7 +89,7 @@ impl Roots {
             heap.for_each_region(&mut exclude);
         });
         let excluded = &mut excluded[..count];
-        excluded.sort_unstable();
+        sort(excluded);
         let mut roots = Self { ranges, len: 0, complete: true };
         let mut ended = Ended::new();
         roots.complete &= maps::for_each(|mapping| {
@@ -116,7 +118,7 @@ impl Roots {
     fn add_without(&mut self, root: Root, excluded: &[(usize, usize)]) {
         let Root { start, end, pages } = root;
         let mut from = start;
-        // Exclusions do not overlap, so that their ends are sorted as well.
+        // Their ends are sorted as well.
         let first = excluded.partition_point(|(_, exclusion_end)| *exclusion_end <= start);
         for (exclusion_start, exclusion_end) in &excluded[first..] {
             if end <= *exclusion_start {
@@ -169,6 +171,25 @@ fn dead_stack(stack_pointer: usize) -> (usize, usize) {
     if on_stack { (low, stack_pointer - low) } else { (0, 0) }
 }
 
+/// The stack of this thread's signal handlers, in none of which it is: what stands there are registers of the
+/// past. Start and length.
+fn handlers_stack(stack_pointer: usize) -> (usize, usize) {
+    let Ok(stack) = signal::alternate_stack(None) else { return (0, 0) };
+    let (start, len) = (stack.ss_sp.addr(), stack.ss_size);
+    let is_on_it = start <= stack_pointer && stack_pointer - start < len;
+    if stack.ss_flags & libc::SS_DISABLE != 0 || is_on_it { (0, 0) } else { (start, len) }
+}
+
+/// Sorts ranges so that their ends are sorted as well: one that lies in another ends with it.
+fn sort(ranges: &mut [(usize, usize)]) {
+    ranges.sort_unstable();
+    let mut last_end = 0;
+    for (_, end) in ranges {
+        *end = last_end.max(*end);
+        last_end = *end;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +211,19 @@ mod tests {
             cut((0x2000, 0xa000), &excluded),
             [(0x2000, 0x3000), (0x4008, 0x8000), (0x9000, 0xa000)]
         );
+    }
+
+    /// Ranges may overlap.
+    #[test]
+    fn overlapping_exclusions_are_cut_out() {
+        let mut excluded = [(0x5000, 0x6000), (0x1000, 0x4000), (0x2000, 0x3000), (0x5000, 0x5800)];
+        sort(&mut excluded);
+        assert_eq!(
+            cut((0x800, 0x7000), &excluded),
+            [(0x800, 0x1000), (0x4000, 0x5000), (0x6000, 0x7000)]
+        );
+        assert_eq!(cut((0x3800, 0x4800), &excluded), [(0x4000, 0x4800)]);
+        assert_eq!(cut((0x5a00, 0x6800), &excluded), [(0x6000, 0x6800)]);
     }
 
     #[test]

@@ -1,15 +1,23 @@
-//! One search of a heap at a time: the marks of its blocks are each search's own.
+//! One search at a time, also in a process that was forked during another's.
 
 use core::sync::atomic::AtomicI32;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// The right to search a heap, until it is dropped.
-pub(in crate::process) struct Turn<'h>(&'h AtomicI32);
+use crate::sys::tasks;
+
+/// How long who must wait looks away at first, and at most, in nanoseconds.
+const PAUSE: u64 = 100_000;
+const PAUSE_MAX: u64 = 3_200_000;
+
+/// The right to search, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<'h>(&'h AtomicI32);
 
 impl<'h> Turn<'h> {
-    /// Takes the right, if nobody has it. `searcher` is the id of the process that searches, 0: none.
+    /// Takes the right, if no thread of this process has it. `searcher` is the id of the process that searches, 0: none.
     /// A forked child finds its parent's, whose search goes on elsewhere.
-    pub(in crate::process) fn take(searcher: &'h AtomicI32) -> Option<Self> {
+    #[must_use]
+    pub fn take(searcher: &'h AtomicI32) -> Option<Self> {
         // SAFETY: no preconditions.
         let pid = unsafe { libc::getpid() };
         // Relaxed: only compared.
@@ -22,13 +30,15 @@ impl<'h> Turn<'h> {
     }
 
     /// Takes the right, and waits while another thread has it: not for signal handlers.
-    pub(super) fn wait(searcher: &'h AtomicI32) -> Self {
+    #[must_use]
+    pub fn wait(searcher: &'h AtomicI32) -> Self {
+        let mut pause = PAUSE;
         loop {
             if let Some(turn) = Self::take(searcher) {
                 return turn;
             }
-            // SAFETY: no preconditions.
-            unsafe { libc::sched_yield() };
+            tasks::pause(pause);
+            pause = (2 * pause).min(PAUSE_MAX);
         }
     }
 }
