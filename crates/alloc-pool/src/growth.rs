@@ -31,7 +31,8 @@ pub(crate) fn slab(header: Layout, slot: Layout, count: usize) -> Option<SlabLay
 /// Returns how many slots the slab after one of `newest` (0: there is none) has: twice as many, as long
 /// as that is no more than [`LEN_MAX`] bytes; one at least.
 pub(crate) const fn next_count(newest: usize, slot_size: usize) -> usize {
-    let most = LEN_MAX / slot_size;
+    // No slot is empty, which the compiler does not know: a plain division could panic.
+    let most = if slot_size == 0 { LEN_MAX } else { LEN_MAX / slot_size };
     if newest == 0 {
         return if COUNT_FIRST <= most { COUNT_FIRST } else { most + (most == 0) as usize };
     }

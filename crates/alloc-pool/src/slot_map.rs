@@ -389,7 +389,7 @@ impl<T, A: Allocator> core::ops::Index<Handle> for SlotMap<T, A> {
     fn index(&self, handle: Handle) -> &T {
         match self.get(handle) {
             Some(value) => value,
-            None => stale(handle, self.removed_by(handle)),
+            None => panic_on_stale(handle, self.removed_by(handle)),
         }
     }
 }
@@ -406,7 +406,7 @@ impl<T, A: Allocator> core::ops::IndexMut<Handle> for SlotMap<T, A> {
         let site = self.removed_by(handle);
         match self.get_mut(handle) {
             Some(value) => value,
-            None => stale(handle, site),
+            None => panic_on_stale(handle, site),
         }
     }
 }
@@ -414,7 +414,7 @@ impl<T, A: Allocator> core::ops::IndexMut<Handle> for SlotMap<T, A> {
 #[cold]
 #[inline(never)]
 #[track_caller]
-fn stale(handle: Handle, site: Option<&'static Location<'static>>) -> ! {
+fn panic_on_stale(handle: Handle, site: Option<&'static Location<'static>>) -> ! {
     match site {
         Some(site) => panic!("{handle:?} is stale: its value was removed at {site}"),
         None => panic!("{handle:?} leads to no value"),
