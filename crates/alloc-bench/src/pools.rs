@@ -1,5 +1,7 @@
 //! Workloads for pools: values of one type that are made and unmade.
 
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -39,6 +41,13 @@ fn escape(word: *const u8) {
     std::hint::black_box(word);
 }
 
+/// From here on the compiler knows a pool by its address only, as one that another function made: not what
+/// is in it. Each contender's is kept before it is used.
+#[inline(always)]
+pub fn keep<P>(pool: &P) {
+    escape(ptr::from_ref(pool).cast());
+}
+
 /// Values of one round that only makes them; a pool is made for each round, with room for them. A power of
 /// two, so that a place among so many is found without a check.
 pub const ROUND: usize = 1024;
@@ -73,10 +82,12 @@ pub fn in_any_order<P: Pool>(pool: &mut P, count: u64) -> Duration {
     time
 }
 
-/// An operation makes a value, which lives as long as its pool. `round` makes a pool and calls this once.
+/// An operation makes a value, which lives as long as its pool: no owner is dropped. `round` makes a pool and
+/// calls this once.
 pub fn create_only<P: Pool>(pool: &mut P) {
     for index in 0..ROUND as u64 {
-        escape(P::word(&pool.create([index; 4])));
+        let item = ManuallyDrop::new(pool.create([index; 4]));
+        escape(P::word(&item));
     }
 }
 
@@ -91,6 +102,9 @@ pub fn rounds(count: u64, mut round: impl FnMut()) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
 
     /// Counts what is in it.
@@ -133,5 +147,41 @@ mod tests {
             made_count += pool.made_count;
         });
         assert_eq!(made_count, 2 * ROUND as u64);
+    }
+
+    /// Owners that count their drops.
+    #[derive(Default)]
+    struct Owners(Rc<Cell<u64>>);
+
+    struct Owner(Rc<Cell<u64>>);
+
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    impl Pool for Owners {
+        type Item = Owner;
+
+        fn create(&mut self, _: Node) -> Owner {
+            Owner(self.0.clone())
+        }
+
+        fn destroy(&mut self, _: Owner) {}
+
+        fn word(item: &Owner) -> *const u8 {
+            item.0.as_ptr().cast_const().cast()
+        }
+    }
+
+    /// A value that is only made is not unmade by its owner's drop.
+    #[test]
+    fn what_is_only_made_lives() {
+        let mut pool = Owners::default();
+        create_only(&mut pool);
+        assert_eq!((pool.0.get(), Rc::strong_count(&pool.0)), (0, ROUND + 1));
+        create_destroy(&mut pool, 10);
+        assert_eq!(pool.0.get(), 10);
     }
 }

@@ -37,7 +37,7 @@
 //! 1. Every slab of a [`Pool`] is in one of its two lists once, a live block of the backing, and begins
 //!    with its header.
 //! 2. The free list holds slots of slabs in use, each once; none of them is handed out.
-//! 3. `fresh_count` slots from `fresh` on lie in the newest slab and were never handed out.
+//! 3. The slots from `fresh` to `fresh_end` lie in the newest slab and were never handed out.
 //! 4. In a [`NodePool`] a bit is set for each node that is free, and for none that is not.
 //! 5. A buffer of a [`BufferPool`] is on its free list exactly if its count is zero.
 //! 6. An entry of a [`SlotMap`] holds a value exactly if its generation is odd; the free list holds those

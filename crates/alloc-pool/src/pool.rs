@@ -65,10 +65,10 @@ macro_rules! pool {
         pub struct Pool<T, A: Allocator $($default)*> {
             /// Head of the list of slots that were given back; invariants 1 and 2 of the crate.
             free: Cell<Option<NonNull<Slot<T>>>>,
-            /// The first slot of the current slab that was never handed out.
+            /// The first slot of the newest slab that was never handed out; invariant 3 of the crate.
             fresh: Cell<NonNull<Slot<T>>>,
-            /// How many such slots there are.
-            fresh_count: Cell<usize>,
+            /// Where such slots end.
+            fresh_end: Cell<NonNull<Slot<T>>>,
             /// What gives the slabs back at the end; it knows nothing of `T`, so that a `T` may hold
             /// owners of this very pool.
             slabs: Slabs<A>,
@@ -112,7 +112,7 @@ impl<T, A: Allocator> Pool<T, A> {
         Self {
             free: Cell::new(None),
             fresh: Cell::new(NonNull::dangling()),
-            fresh_count: Cell::new(0),
+            fresh_end: Cell::new(NonNull::dangling()),
             slabs: Slabs::new(Self::SLOT, backing),
         }
     }
@@ -123,6 +123,18 @@ impl<T, A: Allocator> Pool<T, A> {
     /// ```compile_fail,E0308
     /// let pool = alloc_pool::Pool::<[u8; 4]>::new();
     /// let value = pool.create([1i64; 4]);
+    /// ```
+    ///
+    /// An owner is two words and gives its slot back by itself. Taken apart it is one, for lists whose
+    /// nodes many pointers lead to, and whoever takes it apart answers for it:
+    ///
+    /// ```
+    /// # use alloc_core::Owned;
+    /// let pool = alloc_pool::Pool::<u32>::new();
+    /// let (node, _) = Owned::into_raw_parts(pool.create(5)?);
+    /// // SAFETY: of this pool, valid, and used for the last time.
+    /// drop(unsafe { Owned::from_raw_parts(node, &pool) });
+    /// # Ok::<(), alloc_core::AllocError>(())
     /// ```
     ///
     /// # Errors
@@ -194,7 +206,7 @@ impl<T, A: Allocator> Pool<T, A> {
 
     fn forget_slots(&mut self) {
         self.free.set(None);
-        self.fresh_count.set(0);
+        self.fresh_end.set(self.fresh.get());
     }
 
     /// Takes the slot that was given back last, or the next that was never handed out.
@@ -211,11 +223,12 @@ impl<T, A: Allocator> Pool<T, A> {
 
     #[inline]
     fn take_fresh(&self) -> Result<NonNull<u8>, AllocError> {
-        let Some(left) = self.fresh_count.get().checked_sub(1) else { return self.take_slow() };
         let slot = self.fresh.get();
-        self.fresh_count.set(left);
-        // SAFETY: `fresh_count` slots from `fresh` lie in the current slab (invariant 3), and there was
-        // one at least: the sum is inside the slab or at its end.
+        if slot == self.fresh_end.get() {
+            return self.take_slow();
+        }
+        // SAFETY: invariant 3: a slot of the newest slab begins at `fresh` and ends no later than
+        // `fresh_end`, which is inside the slab or at its end.
         self.fresh.set(unsafe { slot.add(1) });
         Ok(slot.cast())
     }
@@ -225,8 +238,11 @@ impl<T, A: Allocator> Pool<T, A> {
     #[inline(never)]
     fn take_slow(&self) -> Result<NonNull<u8>, AllocError> {
         let fresh = self.slabs.next()?;
-        self.fresh.set(fresh.first.cast());
-        self.fresh_count.set(fresh.count);
+        let first = fresh.first.cast::<Slot<T>>();
+        // SAFETY: so many slots lie there, one after the other (postcondition of `next`).
+        let end = unsafe { first.add(fresh.count) };
+        self.fresh.set(first);
+        self.fresh_end.set(end);
         self.take_fresh()
     }
 }

@@ -17,7 +17,7 @@ struct Header {
     count: usize,
 }
 
-/// Slots that were never handed out, one after the other.
+/// The slots of a slab: from `first` on so many, one after the other. One at least.
 pub(crate) struct Fresh {
     pub(crate) first: NonNull<u8>,
     pub(crate) count: usize,

@@ -110,10 +110,18 @@ const POOL: Subject = Subject {
     title: "alloc-pool",
     zig: ("pool", "pairs random create grow"),
     rules: &[
+        // Who holds these can do nothing wrong with them.
         Rule {
             cases: "pairs random",
             ours: "alloc-pool",
-            peers: &["slab", ZIG],
+            peers: &["slab"],
+            measures: BOTH,
+            bound: 1.0,
+        },
+        Rule {
+            cases: "pairs random",
+            ours: "alloc-pool, handles",
+            peers: &["slab"],
             measures: BOTH,
             bound: 1.0,
         },

@@ -1,12 +1,11 @@
 //! Pools beside their peers.
 
-use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
 use alloc_bench::pools::{
-    self, Node, Pool, ROUND, create_destroy, create_only, in_any_order, rounds,
+    Node, Pool, ROUND, create_destroy, create_only, in_any_order, keep, rounds,
 };
-use alloc_core::{Allocator, Owned};
+use alloc_core::Owned;
 
 use super::{Case, Contender};
 
@@ -34,7 +33,7 @@ impl<'p> Pool for Ours<'p> {
     }
 }
 
-/// Ours, by the contract's own calls: bare pointers, as Zig's pool hands out.
+/// Ours, owners taken apart: bare pointers, as Zig's pool hands out, and as little checked.
 struct Raw(alloc_pool::Pool<Node>);
 
 impl Pool for Raw {
@@ -42,16 +41,13 @@ impl Pool for Raw {
 
     #[inline]
     fn create(&mut self, node: Node) -> NonNull<Node> {
-        let place = self.0.raw_alloc(Layout::new::<Node>()).expect(ENOUGH).cast();
-        // SAFETY: memory for a node, just taken.
-        unsafe { place.write(node) };
-        place
+        Owned::into_raw_parts(self.0.create(node).expect(ENOUGH)).0
     }
 
     #[inline]
     fn destroy(&mut self, item: NonNull<Node>) {
         // SAFETY: the workloads destroy each item once, by the pool that made it.
-        unsafe { self.0.raw_free(item.cast(), Layout::new::<Node>()) };
+        drop(unsafe { Owned::from_raw_parts(item, &self.0) });
     }
 
     #[inline]
@@ -125,8 +121,30 @@ impl<'p> Pool for TypedArena<'p> {
     }
 }
 
-fn pool() -> alloc_pool::Pool<Node> {
-    alloc_pool::Pool::new()
+/// Runs `work` with a new pool of owners.
+#[inline]
+fn ours<R>(work: impl FnOnce(&mut Ours<'_>) -> R) -> R {
+    let pool = alloc_pool::Pool::new();
+    keep(&pool);
+    work(&mut Ours(&pool))
+}
+
+/// Runs `work` with that arena.
+#[inline]
+fn arena<R>(arena: typed_arena::Arena<Node>, work: impl FnOnce(&mut TypedArena<'_>) -> R) -> R {
+    keep(&arena);
+    work(&mut TypedArena(&arena))
+}
+
+/// Runs `work` with that pool.
+#[inline]
+fn with<P: Pool, R>(mut pool: P, work: impl FnOnce(&mut P) -> R) -> R {
+    keep(&pool);
+    work(&mut pool)
+}
+
+fn raw() -> Raw {
+    Raw(alloc_pool::Pool::new())
 }
 
 fn map() -> Map {
@@ -139,37 +157,41 @@ fn slab() -> Slab {
 
 /// A round of a pool with room for all of it.
 fn round_with_room() {
-    let pool = pool();
-    pool.preheat(ROUND).expect(ENOUGH);
-    create_only(&mut Ours(&pool));
+    ours(|pool| {
+        pool.0.preheat(ROUND).expect(ENOUGH);
+        create_only(pool);
+    });
+}
+
+/// The same of an arena.
+fn arena_round_with_room() {
+    arena(typed_arena::Arena::with_capacity(ROUND), |pool| create_only(pool));
 }
 
 pub(super) const CASES: &[Case] = &[
     case!("pool/pairs":
-        "alloc-pool" => |count| create_destroy(&mut Ours(&pool()), count),
-        "slab" => |count| create_destroy(&mut slab(), count),
-        "alloc-pool, raw" => |count| create_destroy(&mut Raw(pool()), count),
-        "alloc-pool, handles" => |count| create_destroy(&mut map(), count),
+        "alloc-pool" => |count| ours(|pool| create_destroy(pool, count)),
+        "slab" => |count| with(slab(), |pool| create_destroy(pool, count)),
+        "alloc-pool, raw" => |count| with(raw(), |pool| create_destroy(pool, count)),
+        "alloc-pool, handles" => |count| with(map(), |pool| create_destroy(pool, count)),
     ),
     case!("pool/random":
-        "alloc-pool" => |count| in_any_order(&mut Ours(&pool()), count),
-        "slab" => |count| in_any_order(&mut slab(), count),
-        "alloc-pool, raw" => |count| in_any_order(&mut Raw(pool()), count),
-        "alloc-pool, handles" => |count| in_any_order(&mut map(), count),
+        "alloc-pool" => |count| ours(|pool| in_any_order(pool, count)),
+        "slab" => |count| with(slab(), |pool| in_any_order(pool, count)),
+        "alloc-pool, raw" => |count| with(raw(), |pool| in_any_order(pool, count)),
+        "alloc-pool, handles" => |count| with(map(), |pool| in_any_order(pool, count)),
     ),
     case!("pool/create":
         "alloc-pool" => |count| rounds(count, round_with_room),
-        "typed-arena" => |count| rounds(count, || {
-            create_only(&mut TypedArena(&typed_arena::Arena::with_capacity(ROUND)));
+        "typed-arena" => |count| rounds(count, arena_round_with_room),
+        "slab" => |count| rounds(count, || {
+            with(Slab(slab::Slab::with_capacity(ROUND)), create_only);
         }),
-        "slab" => |count| rounds(count, || create_only(&mut Slab(slab::Slab::with_capacity(ROUND)))),
     ),
     case!("pool/grow":
-        "alloc-pool" => |count| rounds(count, || create_only(&mut Ours(&pool()))),
-        "typed-arena" => |count| rounds(count, || {
-            create_only(&mut TypedArena(&typed_arena::Arena::new()));
-        }),
-        "slab" => |count| rounds(count, || create_only(&mut slab())),
-        "alloc-pool, handles" => |count| rounds(count, || pools::create_only(&mut map())),
+        "alloc-pool" => |count| rounds(count, || ours(|pool| create_only(pool))),
+        "typed-arena" => |count| rounds(count, || arena(typed_arena::Arena::new(), |pool| create_only(pool))),
+        "slab" => |count| rounds(count, || with(slab(), create_only)),
+        "alloc-pool, handles" => |count| rounds(count, || with(map(), create_only)),
     ),
 ];
