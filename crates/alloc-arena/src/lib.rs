@@ -34,6 +34,56 @@
 //! | many threads, one lifetime | [`SharedArena`], and a [`LocalArena`] for each thread |
 //! | blocks that are freed one by one as well | [`HeapArena`] |
 //!
+//! # Values
+//!
+//! [`Arena`], [`Scope`], [`LocalArena`] and [`SharedArena`] take them in the same ways:
+//!
+//! ```
+//! use core::num::ParseIntError;
+//!
+//! use alloc_arena::Arena;
+//! use alloc_core::AllocError;
+//!
+//! let arena = Arena::new();
+//! assert_eq!(arena.put(5u8)?, &5);
+//! assert_eq!(arena.put_with(|| [7u64; 100])?.len(), 100); // made where it stays
+//! assert_eq!(arena.put_str("text")?, "text");
+//! assert_eq!(arena.put_fmt(format_args!("{} of {}", 1, 2))?, "1 of 2");
+//! assert_eq!(arena.put_slice_copy(&[1, 2])?, [1, 2]);
+//! assert_eq!(arena.put_slice_clone(&[Some(1), None])?, [Some(1), None]);
+//! assert_eq!(arena.put_slice_fill(3, 'x')?, ['x'; 3]);
+//! assert_eq!(arena.put_slice_with(3, |index| index * 2)?, [0, 2, 4]);
+//! assert_eq!(arena.put_slice_zeroed::<u16>(2)?, [0, 0]);
+//! assert_eq!(arena.put_iter((0..9).filter(|n| n % 4 == 0))?, [0, 4, 8]);
+//! assert_eq!(arena.put_uninit()?.write(1), &1);
+//! assert_eq!(arena.put_slice_uninit(1)?.write_copy_of_slice(&[1]), [1]);
+//! assert_eq!(arena.put_or_return(6), Ok(&mut 6)); // gives the value back where there is no memory
+//! assert_eq!(arena.put_or_panic(8), &8);
+//!
+//! // What may fail leaves nothing behind if it does.
+//! #[derive(Debug)]
+//! struct Bad;
+//! impl From<AllocError> for Bad {
+//!     fn from(_: AllocError) -> Self { Bad }
+//! }
+//! impl From<ParseIntError> for Bad {
+//!     fn from(_: ParseIntError) -> Self { Bad }
+//! }
+//! let used = arena.used();
+//! let numbers = |text: &'static str| {
+//!     arena.put_try_iter(text.split(' ').map(|word| Ok::<u32, Bad>(word.parse()?)))
+//! };
+//! assert!(numbers("1 2 three").is_err() && arena.put_try_with(|| Err::<u8, _>(Bad)).is_err());
+//! assert_eq!(arena.used(), used);
+//! assert_eq!(numbers("1 2 3").unwrap(), [1, 2, 3]);
+//!
+//! // What has a drop needs an owner, which runs it.
+//! let name = arena.put_box(String::from("its text is on the heap"))?;
+//! assert_eq!(arena.put_box_iter(["a", "b"].map(String::from))?.concat(), "ab");
+//! # drop(name);
+//! # Ok::<(), AllocError>(())
+//! ```
+//!
 //! # Design
 //!
 //! ```text

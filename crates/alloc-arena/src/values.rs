@@ -110,6 +110,35 @@ pub(crate) fn collect<S: Source, T>(
     Ok(growing.finish())
 }
 
+pub(crate) fn collect_results<S: Source, T, E: From<AllocError>>(
+    source: &S,
+    items: impl Iterator<Item = Result<T, E>>,
+) -> Result<&mut [T], E> {
+    let mut growing = Growing::new(source, 0)?;
+    for item in items {
+        growing.push(item?)?;
+    }
+    Ok(growing.finish())
+}
+
+#[inline(always)]
+pub(crate) fn put_result<S: Source, T, E: From<AllocError>>(
+    source: &S,
+    value: impl FnOnce() -> Result<T, E>,
+) -> Result<&mut T, E> {
+    let place = room::<S, T>(source)?;
+    match value() {
+        Ok(value) => Ok(place.write(value)),
+        Err(error) => {
+            if size_of::<T>() != 0 {
+                // SAFETY: the block that `room` took for a `T`; live, and nobody has it any more.
+                unsafe { source.raw_free(NonNull::from(place).cast(), Layout::new::<T>()) };
+            }
+            Err(error)
+        }
+    }
+}
+
 /// How much room a text gets at first.
 const TEXT_LEN: usize = 64;
 
@@ -245,6 +274,21 @@ macro_rules! impl_values {
                     Ok(place) => Ok(place.write(value())),
                     Err(error) => Err(error),
                 }
+            }
+
+            /// As [`put_with`](Self::put_with), for what may fail: then the memory goes back, if `value` took
+            /// nothing from here that it kept.
+            ///
+            /// # Errors
+            ///
+            /// That of `value`, or [`AllocError`] if no memory can be had; `value` is not called then.
+            #[inline]
+            pub fn put_try_with<T, E: From<AllocError>>(
+                &$self,
+                value: impl FnOnce() -> Result<T, E>,
+            ) -> Result<&$lifetime mut T, E> {
+                $crate::values::must_not_drop::<T>();
+                $crate::values::put_result($source, value)
             }
 
             /// Returns room for a value.
@@ -392,6 +436,24 @@ macro_rules! impl_values {
             ) -> Result<&$lifetime mut [T], AllocError> {
                 $crate::values::must_not_drop::<T>();
                 $crate::values::collect($source, items.into_iter())
+            }
+
+            /// As [`put_iter`](Self::put_iter), up to the first error, which is returned.
+            ///
+            /// # Errors
+            ///
+            /// That of an item, or [`AllocError`] if no memory can be had or the size overflows; the items so
+            /// far are gone, and their memory goes back where it is the last.
+            ///
+            /// # Panics
+            ///
+            /// If the iterator does.
+            pub fn put_try_iter<T, E: From<AllocError>>(
+                &$self,
+                items: impl IntoIterator<Item = Result<T, E>>,
+            ) -> Result<&$lifetime mut [T], E> {
+                $crate::values::must_not_drop::<T>();
+                $crate::values::collect_results($source, items.into_iter())
             }
 
             /// Puts formatted text here: `put_fmt(format_args!("{x} of {y}"))`. It is formatted once.

@@ -41,6 +41,64 @@ fn what_is_put_stays() {
     }
 }
 
+/// Copies and fills of every length around those that make no call: whole, and nothing beside them.
+#[test]
+fn short_slices_are_whole() {
+    fn check<T: Copy + PartialEq + std::fmt::Debug>(item: impl Fn(u8) -> T) {
+        let arena = Arena::over(Backing::new().exact_alignment());
+        let items: Vec<T> = (0..150).map(&item).collect();
+        for count in 0..items.len() {
+            let before = arena.put(0xaa_u8).unwrap();
+            let copied = arena.put_slice_copy(&items[..count]).unwrap();
+            let between = arena.put(0xaa_u8).unwrap();
+            let filled = arena.put_slice_fill(count, item(7)).unwrap();
+            let after = arena.put(0xaa_u8).unwrap();
+            assert_eq!(*copied, items[..count]);
+            assert!(filled.len() == count && filled.iter().all(|filled| *filled == item(7)));
+            assert_eq!((*before, *between, *after), (0xaa, 0xaa, 0xaa), "{count}");
+        }
+    }
+    check(|n| n);
+    check(u16::from);
+    check(|n| [n; 3]);
+    check(u64::from);
+    check(u128::from);
+    check(|n| (n, u32::from(n)));
+    check(|n| ["a", "text"][usize::from(n % 2)]);
+}
+
+/// What fails gives its memory back, and where there is none it is not begun.
+#[test]
+fn what_fails_leaves_nothing() {
+    #[derive(Debug, PartialEq)]
+    enum Error {
+        Memory,
+        Own,
+    }
+    impl From<AllocError> for Error {
+        fn from(_: AllocError) -> Self {
+            Self::Memory
+        }
+    }
+    let arena = Arena::new();
+    assert_eq!(arena.put_try_with(|| Err::<[u64; 300], _>(Error::Own)), Err(Error::Own));
+    assert_eq!(arena.put_try_with(|| Err::<(), _>(Error::Own)), Err(Error::Own));
+    let items = |bad| (0..100u8).map(move |n| if n == bad { Err(Error::Own) } else { Ok(n) });
+    assert_eq!(arena.put_try_iter(items(77)), Err(Error::Own));
+    assert_eq!(arena.used(), 0);
+    assert_eq!(arena.put_try_with(|| Ok::<_, Error>(5u8)), Ok(&mut 5));
+    assert!(arena.put_try_iter(items(100)).unwrap().iter().copied().eq(0..100));
+    let none = Arena::over(NeverAlloc);
+    let begun = Cell::new(false);
+    let begin = || {
+        begun.set(true);
+        Ok::<_, Error>(1u8)
+    };
+    assert_eq!(none.put_try_with(begin), Err(Error::Memory));
+    assert!(!begun.get());
+    assert_eq!(none.put_try_iter(items(100)), Err(Error::Memory));
+}
+
 /// What has no bytes asks for nothing, also in an arena that can get nothing.
 #[test]
 fn no_bytes_need_no_memory() {
