@@ -55,7 +55,7 @@ impl CowBlob {
     ///
     /// # Errors
     ///
-    /// No memory, or what the system says.
+    /// No memory.
     pub fn new(bytes: &[u8]) -> io::Result<Self> {
         Self::with_threshold(bytes, Self::THRESHOLD)
     }
@@ -67,12 +67,11 @@ impl CowBlob {
     /// As [`new`](Self::new).
     pub fn with_threshold(bytes: &[u8], threshold: usize) -> io::Result<Self> {
         let is_small = bytes.is_empty() || bytes.len() < threshold;
-        if !is_small && let Some(file) = sealed_file(bytes)? {
-            // SAFETY: memmap2 asks that nobody changes the file while it is mapped: it is sealed.
-            let bytes = unsafe { Mmap::map(&file) }?;
-            return Ok(Self(Content::Sealed { file, bytes }));
-        }
-        Ok(Self(Content::Heap(boxed(bytes)?)))
+        let sealed = if is_small { None } else { sealed(bytes) };
+        Ok(Self(match sealed {
+            Some(sealed) => sealed,
+            None => Content::Heap(boxed(bytes)?),
+        }))
     }
 
     /// Makes a copy that can be changed.
@@ -107,34 +106,60 @@ fn boxed(bytes: &[u8]) -> io::Result<Box<[u8]>> {
     Ok(copy.into_boxed_slice())
 }
 
-/// A file in memory that holds `bytes` and can no longer change; `None` where no such file is to be had.
+/// A sealed file that holds `bytes`, and a mapping of it; `None` where no such file is to be had, or none
+/// so large. What of it was made is gone then.
 #[cfg(target_os = "linux")]
-fn sealed_file(bytes: &[u8]) -> io::Result<Option<File>> {
+fn sealed(bytes: &[u8]) -> Option<Content> {
     use std::io::Write;
     use std::os::fd::{AsRawFd, FromRawFd};
 
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    if is_refused("memfd_create") {
+        return None;
+    }
     // SAFETY: a C string; the result is a new descriptor or -1.
     let descriptor = unsafe { libc::memfd_create(c"alloc-page blob".as_ptr(), flags) };
     if descriptor < 0 {
-        // The kernel has no such files, allows none (`vm.memfd_noexec`), or the process has no descriptor
-        // left: none of it keeps the heap from serving.
-        return Ok(None);
+        // The kernel has no such files, allows none (`vm.memfd_noexec`, seccomp), or the process has no
+        // descriptor left.
+        return None;
     }
     // SAFETY: just made, and nobody else's.
     let mut file = unsafe { File::from_raw_fd(descriptor) };
-    file.write_all(bytes)?;
+    if is_refused("write") || file.write_all(bytes).is_err() {
+        return None;
+    }
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: it takes a descriptor and a number.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
-        return Err(io::Error::last_os_error());
+    if is_refused("fcntl")
+        || unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0
+    {
+        return None;
     }
-    Ok(Some(file))
+    if is_refused("mmap") {
+        return None;
+    }
+    // Private: before Linux 6.7 a file that is sealed against writes has no shared mapping at all. The
+    // pages are the file's all the same, as nobody writes.
+    // SAFETY: memmap2 asks that nobody changes the file while it is mapped: it is sealed.
+    let bytes = unsafe { MmapOptions::new().map_copy_read_only(&file) }.ok()?;
+    Some(Content::Sealed { file, bytes })
 }
 
 #[cfg(not(target_os = "linux"))]
-fn sealed_file(_: &[u8]) -> io::Result<Option<File>> {
-    Ok(None)
+fn sealed(_: &[u8]) -> Option<Content> {
+    None
+}
+
+/// Whether this call is to fail, without being made: in unit tests alone.
+#[cfg(all(target_os = "linux", not(test)))]
+const fn is_refused(_: &str) -> bool {
+    false
+}
+
+#[cfg(all(target_os = "linux", test))]
+fn is_refused(call: &'static str) -> bool {
+    crate::sys::watch::refused(call).is_some()
 }
 
 impl Deref for CowBlob {

@@ -48,6 +48,6 @@ pub(crate) use windows::{
 compile_error!("alloc-page has no file in `src/sys` for this system");
 
 #[cfg(all(test, target_os = "linux"))]
-mod watch;
+pub(crate) mod watch;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

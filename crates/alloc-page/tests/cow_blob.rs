@@ -88,6 +88,18 @@ fn the_file_can_neither_be_cut_nor_written() {
     assert_eq!(*blob, *content(8192));
 }
 
+/// Goal: a blob is to be had before Linux 6.7, which refuses shared mappings of a file that is sealed against
+/// writes. Method: the kernel says which kind its mapping is.
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn the_mapping_is_private() {
+    let blob = CowBlob::with_threshold(&content(8192), 0).unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let start = format!("{:08x}-", blob.as_ptr().addr());
+    let line = maps.lines().find(|line| line.starts_with(&start)).unwrap();
+    assert_eq!(line.split(' ').nth(1), Some("r--p"), "{line}");
+}
+
 /// Set for the child that has no descriptor left.
 const WITHOUT_FILES: &str = "ALLOC_PAGE_WITHOUT_FILES";
 

@@ -419,3 +419,20 @@ fn a_call_that_fails_leaks_nothing() {
         }
     }
 }
+
+/// Goal: where no sealed file is to be had a blob is on the heap. Method: each call for one fails in turn.
+#[test]
+#[cfg(feature = "file")]
+fn a_blob_without_a_file_is_on_the_heap() {
+    let content = vec![7; 3 * page_size()];
+    let new = || crate::CowBlob::with_threshold(&content, 0).unwrap();
+    let (made, blob) = calls(new);
+    assert!(blob.is_shared());
+    assert_eq!(made, ["memfd_create", "write", "fcntl", "mmap"]);
+    for number in 0..made.len() {
+        let (before_it, _, blob) = calls_with_failure(number, new);
+        assert_eq!(before_it, made[..=number]);
+        assert!(!blob.is_shared() && *blob == *content, "without {}", made[number]);
+        assert!(*blob.private().unwrap() == *content);
+    }
+}
