@@ -78,7 +78,7 @@ fn vectors(a: std.mem.Allocator) !void {
     all.deinit(a);
 }
 
-/// Pairs of a round in two threads, none of which gives anything back: the allocator for threads cannot.
+/// Pairs of a round in two threads; a block that is not the last one when it is freed stays until the reset.
 const shared_round = 1 << 15;
 var shared_buffer: [shared_round * 64]u8 align(16) = undefined;
 

@@ -28,6 +28,18 @@ use crate::FixedBuffer;
 /// # drop((small, large));
 /// # Ok::<(), alloc_core::AllocError>(())
 /// ```
+///
+/// A second one over the same buffer, which would hand the same bytes out again, does not compile while
+/// the first is in use:
+///
+/// ```compile_fail,E0499
+/// # use alloc_core::{AllocatorExt, NeverAlloc};
+/// # let mut stack = alloc_fixed::StackBuffer::<64>::new();
+/// let first = stack.first(NeverAlloc);
+/// let block = first.create(5u8).unwrap();
+/// let second = stack.first(NeverAlloc);
+/// assert_eq!(*block, 5);
+/// ```
 #[derive(Debug)]
 pub struct BufferFirst<'buf, A> {
     buffer: FixedBuffer<'buf>,

@@ -154,6 +154,13 @@ impl<'buf> SharedFixedBuffer<'buf> {
         ptr.addr().wrapping_sub(self.base.addr().get()) < self.len
     }
 
+    /// Whether the whole of `slice` lies in the buffer.
+    #[inline]
+    pub fn owns_slice(&self, slice: *const [u8]) -> bool {
+        let offset = slice.addr().wrapping_sub(self.base.addr().get());
+        bump::fits(offset, slice.len(), self.len)
+    }
+
     /// Hands out a block, with padding before it where its alignment asks for that.
     #[inline(never)]
     fn alloc_padded(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {

@@ -52,6 +52,22 @@ fn requests_that_overflow_fail_cleanly() {
     assert_eq!(fixed.used(), 0);
 }
 
+/// The buffer's own bytes, its end and others.
+#[test]
+fn owns() {
+    let mut bytes = [MaybeUninit::uninit(); 64];
+    let base: *const u8 = bytes.as_ptr().cast();
+    let slice = |start: usize, len| std::ptr::slice_from_raw_parts(base.wrapping_add(start), len);
+    let fixed = SharedFixedBuffer::new(&mut bytes[16..48]);
+    assert_eq!(
+        [15, 16, 47, 48].map(|at| fixed.owns_ptr(base.wrapping_add(at))),
+        [false, true, true, false]
+    );
+    assert!(fixed.owns_slice(slice(16, 32)) && fixed.owns_slice(slice(48, 0)));
+    assert!(!fixed.owns_slice(slice(15, 2)) && !fixed.owns_slice(slice(40, 9)));
+    assert!(!fixed.owns_slice(slice(16, usize::MAX >> 1)) && !fixed.owns_slice(slice(49, 0)));
+}
+
 /// Goal: threads that take and free at random never share a byte, and the buffer is not used up by
 /// them. Method: each fills its blocks and compares.
 #[test]

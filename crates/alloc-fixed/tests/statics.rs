@@ -94,6 +94,24 @@ fn texts_stay() {
     assert!(TEXTS.owns(rest) && !TEXTS.owns("fifth"));
 }
 
+/// What does not fit goes to an allocator and stays as well; without memory it is an error.
+#[test]
+fn texts_overflow_into_an_allocator() {
+    static TEXTS: StaticStrings<10> = StaticStrings::new();
+    static HEAP: alloc_core::FromGlobal<std::alloc::System> =
+        alloc_core::FromGlobal::new(std::alloc::System);
+    static NEVER: NeverAlloc = NeverAlloc;
+    let first: &'static str = TEXTS.add_in("first", &HEAP).unwrap();
+    let second: &'static str = TEXTS.add_in("second", &HEAP).unwrap();
+    assert!(TEXTS.add_in("third.", &NEVER).is_err());
+    let third: &'static str = TEXTS.add_in("third", &NEVER).unwrap();
+    assert_eq!((first, second, third, TEXTS.used()), ("first", "second", "third", 10));
+    assert!(TEXTS.owns(first) && !TEXTS.owns(second) && TEXTS.owns(third));
+    // A name of what is kept for ever, for tools that count what is lost.
+    static KEPT: std::sync::OnceLock<&'static str> = std::sync::OnceLock::new();
+    assert_eq!(KEPT.set(second), Ok(()));
+}
+
 /// All keys have the same hash.
 #[derive(Default)]
 struct Same;

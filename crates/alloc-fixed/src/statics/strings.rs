@@ -5,9 +5,9 @@ use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use alloc_core::AllocError;
 use alloc_core::sync::atomic::AtomicUsize;
 use alloc_core::sync::atomic::Ordering::Relaxed;
+use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
 
 /// Texts of `N` bytes together, that do not move, for a `static`; threads may add at once.
 ///
@@ -69,7 +69,38 @@ impl<const N: usize> StaticStrings<N> {
         Ok(unsafe { str::from_utf8_unchecked(copy) })
     }
 
-    /// Whether a text lies in here.
+    /// As [`add`](Self::add), and when there is no room the text goes to memory of `alloc`, which it keeps
+    /// for ever.
+    ///
+    /// ```
+    /// use alloc_core::FromGlobal;
+    /// use alloc_fixed::StaticStrings;
+    /// use std::alloc::System;
+    ///
+    /// static TEXTS: StaticStrings<8> = StaticStrings::new();
+    /// static HEAP: FromGlobal<System> = FromGlobal::new(System);
+    ///
+    /// let short: &'static str = TEXTS.add_in("short", &HEAP)?;
+    /// let longer: &'static str = TEXTS.add_in("longer", &HEAP)?;
+    /// assert!(TEXTS.owns(short) && !TEXTS.owns(longer));
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`], if that has none either.
+    pub fn add_in<A: Allocator>(
+        &'static self,
+        text: &str,
+        alloc: &'static A,
+    ) -> Result<&'static str, AllocError> {
+        match self.add(text) {
+            Ok(text) => Ok(text),
+            Err(AllocError) => Ok(Owned::leak(alloc.dupe_str(text)?)),
+        }
+    }
+
+    /// Whether a text lies in here: one of [`add_in`](Self::add_in) that went to the allocator does not.
     #[inline]
     pub fn owns(&self, text: &str) -> bool {
         let offset = text.as_ptr().addr().wrapping_sub(self.bytes.get().addr());
