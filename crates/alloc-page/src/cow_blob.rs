@@ -131,12 +131,8 @@ fn sealed(bytes: &[u8]) -> Option<Content> {
     }
     let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: it takes a descriptor and a number.
-    if is_refused("fcntl")
-        || unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0
-    {
-        return None;
-    }
-    if is_refused("mmap") {
+    let seal = || unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) };
+    if is_refused("fcntl") || seal() != 0 || is_refused("mmap") {
         return None;
     }
     // Private: before Linux 6.7 a file that is sealed against writes has no shared mapping at all. The
