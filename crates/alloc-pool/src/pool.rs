@@ -62,6 +62,14 @@ macro_rules! pool {
         /// assert_eq!(root.left.as_ref().map(|left| left.key + root.key), Some(3));
         /// # Ok::<(), alloc_core::AllocError>(())
         /// ```
+        ///
+        /// A pool is used by one thread at a time, and so are its values:
+        ///
+        /// ```compile_fail,E0277
+        /// let pool = alloc_pool::Pool::<u8>::new();
+        /// let value = pool.create(5).unwrap();
+        /// std::thread::scope(|scope| drop(scope.spawn(|| drop(value))));
+        /// ```
         pub struct Pool<T, A: Allocator $($default)*> {
             /// Head of the list of slots that were given back; invariants 1 and 2 of the crate.
             free: Cell<Option<NonNull<Slot<T>>>>,

@@ -399,7 +399,7 @@ impl<T, A: Allocator> core::ops::IndexMut<Handle> for SlotMap<T, A> {
     ///
     /// # Panics
     ///
-    /// As [`index`](Self::index).
+    /// If the handle is stale, as for `index`.
     #[inline]
     #[track_caller]
     fn index_mut(&mut self, handle: Handle) -> &mut T {
