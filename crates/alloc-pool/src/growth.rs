@@ -32,9 +32,12 @@ pub(crate) fn slab(header: Layout, slot: Layout, count: usize) -> Option<SlabLay
 /// as that is no more than [`LEN_MAX`] bytes; one at least.
 pub(crate) const fn next_count(newest: usize, slot_size: usize) -> usize {
     // No slot is empty, which the compiler does not know: a plain division could panic.
-    let most = if slot_size == 0 { LEN_MAX } else { LEN_MAX / slot_size };
+    let most = match LEN_MAX.checked_div(slot_size) {
+        Some(0) | None => 1,
+        Some(most) => most,
+    };
     if newest == 0 {
-        return if COUNT_FIRST <= most { COUNT_FIRST } else { most + (most == 0) as usize };
+        return if COUNT_FIRST <= most { COUNT_FIRST } else { most };
     }
     let twice = newest.saturating_mul(2);
     if twice <= most {
