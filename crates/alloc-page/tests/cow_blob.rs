@@ -125,6 +125,7 @@ fn child() {
 /// Where no file is to be had the heap serves.
 #[test]
 #[cfg(all(target_os = "linux", not(miri)))]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes open files at the end")]
 fn without_a_file_it_is_on_the_heap() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
