@@ -101,6 +101,7 @@ fn the_mapping_is_private() {
 }
 
 /// Set for the child that has no descriptor left.
+#[cfg(all(target_os = "linux", not(miri)))]
 const WITHOUT_FILES: &str = "ALLOC_PAGE_WITHOUT_FILES";
 
 /// The child's part; does nothing in an ordinary run.
