@@ -299,6 +299,7 @@ fn a_free_wipes() {
 /// Goal: without secret memory of the kernel's, pages are locked, in no dump and in no child all the same.
 /// Method: the kernel's flags of the mapping.
 #[test]
+#[cfg_attr(sanitized, ignore = "the address sanitizer's runtime locks nothing")]
 fn without_secret_memory_pages_are_locked_and_hidden() {
     let layout = layout(3 * page_size(), 8);
     let (made, _, block) = calls_with_failure(0, || SecretPages.raw_alloc(layout));
