@@ -48,7 +48,8 @@
 //!                   (proptest makes and shrinks them)       their bytes                    canaries
 //! ```
 //!
-//! Code that uses the global allocator is watched by a [`Sentinel`], one for each program:
+//! Code that uses the global allocator is watched by a [`Sentinel`], one for each program; with that, an
+//! `#[alloc_test]` without a parameter is judged by what it leaves there:
 //!
 //! ```text
 //!  Box, Vec, format! --> Sentinel --nothing is watched: a load, a branch--> System
