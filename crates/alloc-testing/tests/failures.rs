@@ -185,6 +185,21 @@ fn each_rule_of_growth_finds_what_the_other_does_not() {
     }
 }
 
+/// Code that needs its block to grow in place may fail where the rule has no room for it, in either pass;
+/// where there is room, 8 bytes for a block of 5, an error is its own.
+#[test]
+fn a_refusal_by_the_rule_is_no_failure_of_the_code() {
+    let needs = |gpa: &FailureAllocator, len: usize| -> Outcome {
+        let mut block = gpa.alloc::<u8>(len)?;
+        if gpa.resize(&mut block, 8) { Ok(()) } else { Err(AllocError) }
+    };
+    let summary = check_all_alloc_failures(|gpa| needs(gpa, 4));
+    assert_eq!(summary.requests_growing, Some(1));
+    let points = points(|gpa| needs(gpa, 5).and(Err(AllocError)));
+    let bad: Vec<_> = points.iter().map(|point| (point.growth, point.fail)).collect();
+    assert_eq!(bad, [(Growth::Granted, Fail::Never)]);
+}
+
 /// Lists that grow by turns make fewer requests where growth in place is granted, and the same number
 /// in each run. Code that can only grow in place may fail where that is refused.
 #[test]

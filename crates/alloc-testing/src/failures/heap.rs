@@ -4,6 +4,8 @@ use core::alloc::Layout;
 use core::fmt;
 use core::panic::Location;
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 use alloc_core::{AllocError, Allocator};
@@ -51,7 +53,8 @@ impl FailureAllocator {
             Growth::Refused => Fail::From(0),
             Growth::Granted => Fail::Never,
         };
-        let roomy = Roomy { gpa: heap.quiet().build(), growth };
+        let (gpa, has_refused) = (heap.quiet().build(), AtomicBool::new(false));
+        let roomy = Roomy { gpa, growth, has_refused };
         let failing = FailingAllocator::new(roomy).requests(requests).changes(changes);
         let failing = failing.refusals_max(refusals_max);
         Self { failing, unrestored: Mutex::new(None) }
@@ -86,9 +89,13 @@ impl FailureAllocator {
         self.failing.has_given_in()
     }
 
-    /// Whether a resize or remap was refused because all are in this run.
+    /// Whether a resize or remap was refused: where all are, or by the rule about room.
     pub(super) fn has_refused_change(&self) -> bool {
-        self.failing.inner().growth == Growth::Refused && self.counts().changes != 0
+        let roomy = self.failing.inner();
+        match roomy.growth {
+            Growth::Refused => self.counts().changes != 0,
+            Growth::Granted => roomy.has_refused.load(Relaxed),
+        }
     }
 
     /// Runs code that sets something up: nothing fails in it, and its requests are no points.
@@ -177,6 +184,9 @@ fn differing(before: &str, after: &str) -> (String, String) {
 struct Roomy {
     gpa: Gpa,
     growth: Growth,
+    /// Whether a change was refused. Relaxed: it publishes nothing, and is read when the code has ended,
+    /// and its threads with it.
+    has_refused: AtomicBool,
 }
 
 impl Roomy {
@@ -232,7 +242,12 @@ unsafe impl Allocator for Roomy {
 
     unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
         // SAFETY: the caller keeps the same contract towards this method.
-        self.grants(layout, new_size) && unsafe { self.gpa.raw_resize(block, layout, new_size) }
+        let is_granted = self.grants(layout, new_size)
+            && unsafe { self.gpa.raw_resize(block, layout, new_size) };
+        if !is_granted {
+            self.has_refused.store(true, Relaxed);
+        }
+        is_granted
     }
 
     unsafe fn raw_remap(

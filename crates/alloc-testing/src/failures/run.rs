@@ -124,7 +124,7 @@ impl Setting<'_> {
         match outcome {
             Err(message) => Some(Verdict::Panicked(message)),
             Ok(Ok(())) if has_failed && !self.may_recover => Some(Verdict::Swallowed),
-            // Code may need growth in place; where it is granted, it must succeed.
+            // Code may need growth in place; where it is granted each time, it must succeed.
             Ok(Err(error)) if !has_failed && !alloc.has_refused_change() => {
                 Some(Verdict::Failed(error))
             }
