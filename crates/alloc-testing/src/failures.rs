@@ -17,6 +17,7 @@ mod workers;
 pub use heap::{FailureAllocator, Growth, Unrestored};
 
 pub use point::POINT_VARIABLE;
+pub(crate) use point::tell_unmet;
 
 use point::Point;
 use run::Setting;
@@ -220,8 +221,10 @@ pub fn all_alloc_failures<E: fmt::Debug>(
 /// The code must ask for the same blocks in each run: no random hashing, no threads that race for the
 /// allocator.
 ///
-/// A verdict comes with a command that runs its point alone: `ALLOC_TESTING_POINT='NAME:only 17'` before
-/// `cargo test NAME`. The name is that of the check, else of the test, else the line of the check.
+/// A verdict comes with a command that runs its point alone: `ALLOC_TESTING_POINT='CHECK:only 17'` before
+/// `cargo test TEST -- --exact`. The check is told by its name, else as `TEST@FILE:LINE`, else, where the
+/// test is not known, as `FILE:LINE`. By hand, the test alone asks for the point in each of its checks. A
+/// name that no check of the program has is told when the program ends, on Linux.
 ///
 /// ```
 /// use alloc_core::{AllocError, AllocatorExt};
@@ -251,7 +254,8 @@ impl AllocFailures {
         Self { name: None, pairs_max: PAIRS_MAX, may_recover: false, has_fail_points: false, site }
     }
 
-    /// Gives the check a name; a test with several checks tells its points apart by it.
+    /// Gives the check a name by which its points are asked for. Checks on one line, as in a loop or a
+    /// function that a test calls twice, are told apart by it alone.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -399,12 +403,18 @@ impl AllocFailures {
         let test = crate::current_test::name();
         let test = test.as_deref();
         let line = format!("{}:{}", self.site.file(), self.site.line());
-        let names: Vec<&str> =
-            [self.name.as_deref(), test, Some(&line)].into_iter().flatten().collect();
+        let in_test = test.map(|test| format!("{test}@{line}"));
+        let names = [self.name.as_deref(), in_test.as_deref(), Some(&line), test];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        // Where the test is not known, the line decides.
+        let in_unknown = test.is_none().then(|| format!("@{line}"));
+        let is_this = |asked: &str| {
+            names.contains(&asked) || in_unknown.as_ref().is_some_and(|end| asked.ends_with(end))
+        };
         let command = |point: Point| point::command(names[0], test, point);
         let setting = Setting { may_recover: self.may_recover, command: &command };
         let run = |jobs: &[run::Job]| run(&setting, names[0], jobs);
-        match point::wanted(&names) {
+        match point::wanted(is_this) {
             Some(point) => plan::one_point(&run, point),
             None => {
                 let Self { pairs_max, has_fail_points, .. } = *self;

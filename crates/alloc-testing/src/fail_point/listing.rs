@@ -1,4 +1,4 @@
-//! Which points no test has armed: told at the end of a test program that is asked to.
+//! What is told at the end of a test program: on request, which points no test has armed.
 
 use core::fmt::Write as _;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub const FAIL_POINTS_VARIABLE: &str = "ALLOC_TESTING_FAIL_POINTS";
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = {
     extern "C" fn at_exit() {
+        crate::failures::tell_unmet();
         if let Some(asked) = std::env::var_os(FAIL_POINTS_VARIABLE) {
             tell(&asked);
         }

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use core::fmt;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::heap::Growth;
 use crate::failing::Fail;
@@ -93,19 +95,24 @@ impl fmt::Display for Point {
     }
 }
 
-/// The name of a check and the point that is asked for: `NAME:POINT`. Names hold colons themselves: the
+/// The name of a check and the point that is asked for: `CHECK:POINT`. Names hold colons themselves: the
 /// last one decides.
 fn parse_wanted(text: &str) -> Option<(&str, Point)> {
     let (check, point) = text.rsplit_once(':')?;
     Some((check, Point::parse(point)?)).filter(|(check, _)| !check.is_empty())
 }
 
+/// What the program's checks had to do with the point that was asked for, if one was. Relaxed: words
+/// that publish nothing, read at the end.
+static HAS_PASSED_OVER: AtomicBool = AtomicBool::new(false);
+static IS_MET: AtomicBool = AtomicBool::new(false);
+
 /// Returns the point that the environment asks for, if it asks for one of this check.
 ///
 /// # Panics
 ///
 /// If the variable holds something else than a check and a point.
-pub(super) fn wanted(names: &[&str]) -> Option<Point> {
+pub(super) fn wanted(is_this: impl Fn(&str) -> bool) -> Option<Point> {
     let text = std::env::var_os(POINT_VARIABLE)?;
     let text = text.to_string_lossy();
     let Some((check, point)) = parse_wanted(&text) else {
@@ -114,7 +121,21 @@ pub(super) fn wanted(names: &[&str]) -> Option<Point> {
              `from 17`, `pair 3 17` or `hit 17`, or one of these behind `growing `"
         )
     };
-    names.contains(&check).then_some(point)
+    let is_met = is_this(check);
+    if is_met { &IS_MET } else { &HAS_PASSED_OVER }.store(true, Relaxed);
+    is_met.then_some(point)
+}
+
+/// Tells, at the end of the program, that a point was asked for of a check that there was not: all that
+/// ran did so in full.
+pub(crate) fn tell_unmet() {
+    if HAS_PASSED_OVER.load(Relaxed) && !IS_MET.load(Relaxed) {
+        let text = std::env::var_os(POINT_VARIABLE).unwrap_or_default();
+        crate::report::print(format_args!(
+            "{POINT_VARIABLE}={}: no check that ran has this name, so each ran all of its points\n",
+            text.display()
+        ));
+    }
 }
 
 /// The command that runs this point alone.
@@ -122,7 +143,7 @@ pub(super) fn command(check: &str, test: Option<&str>, point: Point) -> String {
     // Cargo tells tests of which package they are.
     let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}"));
     let package = package.unwrap_or_default();
-    let test = test.map(|test| format!(" {test}")).unwrap_or_default();
+    let test = test.map(|test| format!(" {test} -- --exact")).unwrap_or_default();
     // As a shell reads it: a quote cannot stand inside quotes.
     let check = check.replace('\'', r"'\''");
     format!("{POINT_VARIABLE}='{check}:{point}' cargo test{package}{test}")
@@ -139,7 +160,7 @@ mod tests {
         for growth in [Growth::Refused, Growth::Granted] {
             let points = fails.map(|fail| Point::requests(growth, fail));
             for point in points.into_iter().chain([Point::hit(growth, 5)]) {
-                for check in ["parses", "a::tests::parses", "tests/a.rs:31"] {
+                for check in ["parses", "a::tests::parses@tests/a.rs:31", "tests/a.rs:31"] {
                     let text = format!("{check}:{point}");
                     assert_eq!(parse_wanted(&text), Some((check, point)), "{text}");
                 }
@@ -161,7 +182,7 @@ mod tests {
             text.starts_with(r"ALLOC_TESTING_POINT='Ada'\''s list:growing pair 1 4' cargo test"),
             "{text}"
         );
-        assert!(text.ends_with(" lists"), "{text}");
+        assert!(text.ends_with(" lists -- --exact"), "{text}");
     }
 
     #[test]
