@@ -1,9 +1,10 @@
 //! A part of a test that may use so much, and gives all of it back.
 
+use core::fmt::Write as _;
 use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator, Layout, UnsizedFree};
-use alloc_gpa::Tagged;
+use alloc_gpa::{Leaks, Tagged};
 
 use super::account::Account;
 use super::book::ChargeKind;
@@ -12,7 +13,8 @@ use super::{TestAllocator, metered};
 
 /// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
 ///
-/// At its end everything must have come back, or the test fails, even if the blocks are freed later.
+/// At its end everything must have come back, or the test fails, even if the blocks are freed later; it says
+/// where they were allocated.
 /// Beyond its limits a request is served, and fails the test with the stack of the first one. Leaks and
 /// findings in its blocks say its name.
 ///
@@ -82,6 +84,19 @@ impl Budget<'_> {
         })
     }
 
+    /// Where the blocks came from that are live under the budget's name, with stacks.
+    fn places(&self) -> String {
+        let mut text = String::new();
+        let leaks = self.test.gpa().find_leaks().ok();
+        for leak in leaks.iter().flat_map(Leaks::iter).filter(|leak| leak.tag == Some(self.name)) {
+            // A `String` takes all that is written to it.
+            let _ =
+                writeln!(text, "{} blocks, {} bytes of it, allocated at", leak.count, leak.bytes);
+            let _ = leak.allocated.write(&mut text);
+        }
+        text
+    }
+
     /// The budget itself and that of the test.
     fn accounts(&self) -> impl Iterator<Item = &Account> {
         core::iter::once(&self.account).chain(self.test.accounts())
@@ -97,7 +112,8 @@ impl Drop for Budget<'_> {
         let (blocks, bytes) = self.live();
         if blocks != 0 {
             let text = format!(
-                "budget {name:?} not returned: {blocks} blocks, {bytes} bytes, were live at its end\n"
+                "budget {name:?} not returned: {blocks} blocks, {bytes} bytes, were live at its end\n{}",
+                self.places()
             );
             self.test.book.charge(ChargeKind::Budget, text);
         }
