@@ -44,8 +44,8 @@ use proc_macro::TokenStream;
 /// The parameter's type is `&TestAllocator`, or what that turns into: `&dyn Allocator`,
 /// `impl Allocator + Copy`. A function without a parameter is judged by what it leaves in the global
 /// allocator, with the threads that it starts, as by `check_leaks`; that allocator has to be a `Sentinel`, else
-/// the test fails and says so. A test may return what a `#[test]` may. Other attributes stay:
-/// `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation. A test that panics as it should fails if
+/// the test fails and says so. A test may return `()`, an `ExitCode`, or a `Result` of these. Other
+/// attributes stay: `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation, levels of lints. A test that panics as it should fails if
 /// it leaks, and a leak is no panic that it should make.
 ///
 /// | argument | |
@@ -65,8 +65,10 @@ pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Tests are the functions with `#[alloc_test]` and those with `#[test]`, in the module and in the
 /// modules that are written inside it. Under the harness of `rustc --test` they are tests as without
 /// the attribute; `#[ignore]`, `#[should_panic]` and `#[cfg(..)]` mean the same to both, also in a
-/// `#[cfg_attr(..)]`. What would not be entered is refused: a `#[cfg_attr(.., test)]`, and `conformance!`,
-/// whose tests are those of a harness.
+/// `#[cfg_attr(..)]`. What would not be entered is refused: a `#[cfg_attr(.., test)]`, another crate's
+/// `#[x::test]`, and a call of a macro, which may write tests, as `conformance!` does (but for a few that are
+/// known to write none, such as `thread_local!`). Other attributes are put on the function itself. A test whose
+/// attribute was imported by another name is not seen.
 ///
 /// ```text
 /// #[suite]

@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Error, Item, ItemFn, ItemMacro, ItemMod, Macro, Meta, MetaList, Result, parse_quote};
+use syn::{
+    AttrStyle, Attribute, Error, Item, ItemFn, ItemMacro, ItemMod, Macro, Meta, MetaList, Path,
+    Result, parse_quote,
+};
 
 use crate::conditions::{conditions, hidden_test};
 
@@ -40,10 +43,14 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
             other => written.push(other.into_token_stream()),
         }
     }
-    let (attributes, visibility, name) = (&module.attrs, &module.vis, &module.ident);
+    let is_inner = |one: &&Attribute| matches!(one.style, AttrStyle::Inner(_));
+    let (inner, outer): (Vec<_>, Vec<_>) = module.attrs.iter().partition(is_inner);
+    let (visibility, name) = (&module.vis, &module.ident);
     Ok(quote! {
-        #(#attributes)*
+        #(#outer)*
         #visibility mod #name {
+            #(#inner)*
+
             #(#written)*
 
             /// The tests of this module.
@@ -64,23 +71,64 @@ fn kind(function: &ItemFn) -> Option<usize> {
     })
 }
 
+/// Whether an attribute is the harness's own `#[test]`, which is all that an `#[alloc_test]` can stand in for.
+fn is_plain(path: &Path) -> bool {
+    let names: Vec<_> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    matches!(names[..], ["test"] | ["core" | "std", "prelude", _, "test"])
+}
+
 /// Refuses tests that would be in no entry, so that the runner would pass them over without a word.
 fn refuse_what_is_not_seen(item: &Item) -> Result<()> {
     match item {
-        Item::Fn(function) if kind(function).is_none() => match hidden_test(&function.attrs) {
-            Some(attribute) => {
-                let message = "a suite does not see this test: write `#[test]` or `#[alloc_test]`, and what it \
-                               depends on as `#[cfg(..)]`";
-                Err(Error::new_spanned(attribute, message))
-            }
-            None => Ok(()),
-        },
+        Item::Fn(function) => refuse_hidden_test(function),
         Item::Macro(ItemMacro { mac, ident: None, .. }) if writes_tests(mac) => {
             let message = "the tests that `conformance!` writes are a harness's: put it into another test target";
             Err(Error::new_spanned(&mac.path, message))
         }
+        Item::Macro(ItemMacro { mac, ident: None, .. }) if !writes_no_tests(mac) => {
+            let message = "a suite does not see tests that a macro writes: call it outside, or write the suite with it";
+            Err(Error::new_spanned(&mac.path, message))
+        }
         _ => Ok(()),
     }
+}
+
+/// Refuses a function that is a test only under a condition, or by an attribute that would be lost.
+fn refuse_hidden_test(function: &ItemFn) -> Result<()> {
+    let (attribute, message) = match kind(function) {
+        None => match hidden_test(&function.attrs) {
+            Some(attribute) => (
+                attribute,
+                "a suite does not see this test: write `#[test]` or `#[alloc_test]`, and what it depends on as \
+                 `#[cfg(..)]`",
+            ),
+            None => return Ok(()),
+        },
+        Some(place) => {
+            let attribute = &function.attrs[place];
+            if is_plain(attribute.path()) || is_ours(attribute) {
+                return Ok(());
+            }
+            (
+                attribute,
+                "a suite would run this test without what the attribute does: write `#[test]` or `#[alloc_test]`",
+            )
+        }
+    };
+    Err(Error::new_spanned(attribute, message))
+}
+
+/// Whether an attribute is `#[alloc_test]`, by whatever path.
+fn is_ours(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "alloc_test")
+}
+
+/// Whether a macro is known that writes no tests, though it writes items.
+fn writes_no_tests(called: &Macro) -> bool {
+    const KNOWN: [&str; 5] =
+        ["thread_local", "lazy_static", "const_assert", "assert_impl_all", "assert_not_impl_any"];
+    called.path.segments.last().is_some_and(|last| KNOWN.iter().any(|name| last.ident == name))
 }
 
 /// Whether a macro of this crate is called that writes tests.
@@ -88,12 +136,12 @@ fn writes_tests(called: &Macro) -> bool {
     called.path.segments.last().is_some_and(|last| last.ident == "conformance")
 }
 
-/// Whether there is a test in the module, or in one inside it.
+/// Whether there is a test in the module, or in one inside it, or what may write one.
 fn holds_tests(module: &ItemMod) -> bool {
     let items = module.content.iter().flat_map(|(_, items)| items);
     items.into_iter().any(|item| match item {
         Item::Fn(function) => kind(function).is_some() || hidden_test(&function.attrs).is_some(),
-        Item::Macro(called) => writes_tests(&called.mac),
+        Item::Macro(called) => called.ident.is_none() && !writes_no_tests(&called.mac),
         Item::Mod(inner) => holds_tests(inner),
         _ => false,
     })
@@ -122,9 +170,8 @@ fn test(mut function: ItemFn) -> (TokenStream, TokenStream) {
     // `#[alloc_test]` stays, or stands in for `#[test]`, and writes what the entry names: it is called once
     // the compiler has resolved `#[cfg_attr(..)]`, so it sees what the harness sees.
     let attribute = &mut function.attrs[place];
-    let is_plain = attribute.path().segments.last().is_some_and(|last| last.ident == "test");
     attribute.meta = match &attribute.meta {
-        _ if is_plain => parse_quote! {
+        meta if is_plain(meta.path()) => parse_quote! {
             ::alloc_testing::alloc_test(__run = #run, __ignored = #ignored, __plain = true)
         },
         Meta::List(MetaList { path, tokens, .. }) => {
@@ -172,6 +219,20 @@ mod tests {
         assert_eq!(text.matches("pub const SUITE").count(), 2, "{text}");
     }
 
+    /// Attributes inside the braces stay there, as do definitions and macros that write no tests.
+    #[test]
+    fn what_is_no_test_stays() {
+        let text = written(
+            "#[path = \"x\"] mod tests { #![allow(unused)] macro_rules! m { () => {} } \
+             thread_local! { static X: u8 = 1; } #[::core::prelude::v1::test] fn one() {} }",
+        )
+        .expect("a suite");
+        let start = "# [path = \"x\"] mod tests { # ! [allow (unused)] macro_rules ! m { () => { } } \
+                     thread_local ! { static X : u8 = 1 ; }";
+        assert!(text.starts_with(start), "{text}");
+        assert!(text.contains("__plain = true"), "{text}");
+    }
+
     /// An entry is there if its test is, whatever that depends on.
     #[test]
     fn an_entry_depends_on_what_its_test_does() {
@@ -194,6 +255,9 @@ mod tests {
             ("mod tests { mod inner { #[cfg_attr(x, a::alloc_test)] fn f() {} } }", "does not see"),
             ("mod tests { alloc_testing::conformance!(A::new()); }", "are a harness's"),
             ("mod tests { mod inner { conformance!(A::new()); } }", "are a harness's"),
+            ("mod tests { proptest! { #[test] fn f(n in 0..9) {} } }", "that a macro writes"),
+            ("mod tests { #[test] fn f() {} mod inner { tests!(1 2); } }", "that a macro writes"),
+            ("mod tests { #[test_log::test] fn f() {} }", "without what the attribute does"),
         ] {
             let error = written(item).expect_err(item);
             assert!(error.contains(part), "{item}: {error}");

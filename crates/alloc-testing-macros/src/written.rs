@@ -1,8 +1,8 @@
 //! What is written for one test.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, Error, FnArg, Ident, ItemFn, Result, ReturnType, Visibility};
+use syn::{Attribute, Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Visibility};
 
 use crate::arguments::{self, Arguments, Entry};
 use crate::conditions::conditions;
@@ -13,8 +13,10 @@ struct Test {
     attributes: Vec<Attribute>,
     visibility: Visibility,
     name: Ident,
-    /// A block whose value is the outcome.
-    outcome: TokenStream,
+    /// The function, without attributes.
+    function: ItemFn,
+    /// What calls it; its value is the outcome.
+    call: TokenStream,
 }
 
 /// What `#[alloc_test]` writes.
@@ -36,14 +38,17 @@ pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<To
     };
     Ok(match &arguments.entry {
         Some(entry) => test.with_entry(entry)?,
-        None => {
-            let outcome = &test.outcome;
-            test.harnessed(outcome)
-        }
+        None => test.harnessed(&test.outcome()),
     })
 }
 
 impl Test {
+    /// A block whose value is the outcome.
+    fn outcome(&self) -> TokenStream {
+        let Self { function, call, .. } = self;
+        quote!({ #function #call })
+    }
+
     /// The test for a harness; `outcome` is how it ended.
     fn harnessed(&self, outcome: &TokenStream) -> TokenStream {
         let Self { attributes, visibility, name, .. } = self;
@@ -57,9 +62,13 @@ impl Test {
     }
 
     /// The test for a harness, and the items that the suite's entry names.
-    fn with_entry(&self, Entry { run, ignored }: &Entry) -> Result<TokenStream> {
+    fn with_entry(mut self, Entry { run, ignored }: &Entry) -> Result<TokenStream> {
         let conditions = conditions(&self.attributes);
-        let outcome = &self.outcome;
+        // Without a harness there is no `#[test]`: what is said of the function goes to the function.
+        self.function.attrs = self.attributes.clone();
+        self.function.attrs.retain(|one| !is_of_test(one));
+        self.attributes.retain(|one| is_of_test(one) || is_level(one));
+        let outcome = self.outcome();
         let test = self.harnessed(&quote!(#run()));
         let reason = match arguments::ignored(&self.attributes)? {
             Some(reason) => quote!(::core::option::Option::Some(#reason)),
@@ -87,16 +96,18 @@ impl Test {
             _ => {}
         }
         let name = &function.sig.ident;
+        // As if of another file: the test may have this name, too.
+        let alloc = Ident::new("alloc", Span::mixed_site());
         let call = match arguments.runs(&function)? {
             Some(block_on) => {
-                quote!(#block_on(::alloc_testing::__private::driven(alloc, #name(alloc))))
+                quote!(#block_on(::alloc_testing::__private::driven(#alloc, #name(#alloc))))
             }
-            None => quote!(#name(alloc)),
+            None => quote!(#name(#alloc)),
         };
         let settings = arguments.settings();
         Self::of(
             function,
-            |awaited| quote!(::alloc_testing::__private::outcome(#settings, #awaited, |alloc| #call)),
+            |awaited| quote!(::alloc_testing::__private::outcome(#settings, #awaited, |#alloc| #call)),
         )
     }
 
@@ -147,8 +158,18 @@ impl Test {
             awaited.unwrap_or_else(|| quote!(::alloc_testing::__private::Awaited::NoPanic));
         let name = function.sig.ident.clone();
         let call = call(awaited);
-        Ok(Self { attributes, visibility, name, outcome: quote!({ #function #call }) })
+        Ok(Self { attributes, visibility, name, function, call })
     }
+}
+
+/// Whether an attribute is about a test and not about its function.
+fn is_of_test(attribute: &Attribute) -> bool {
+    ["cfg", "cfg_attr", "doc", "ignore"].iter().any(|name| attribute.path().is_ident(name))
+}
+
+/// Whether an attribute sets the level of lints: it holds for the test's name as well.
+fn is_level(attribute: &Attribute) -> bool {
+    ["allow", "warn", "deny", "forbid"].iter().any(|name| attribute.path().is_ident(name))
 }
 
 /// The function is one that a test harness could call, but for its parameter.
@@ -160,8 +181,9 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     if let Some(abi) = &signature.abi {
         return Err(Error::new_spanned(abi, "a test has Rust's own calling convention"));
     }
-    if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, "a test is not generic"));
+    let is_lifetime = |param: &&GenericParam| matches!(param, GenericParam::Lifetime(_));
+    if let Some(param) = signature.generics.params.iter().find(|param| !is_lifetime(param)) {
+        return Err(Error::new_spanned(param, "a test is not generic"));
     }
     Ok(())
 }
@@ -257,6 +279,18 @@ mod tests {
         }
     }
 
+    /// In a suite, what is said of the function is on the function; the levels of lints are on both.
+    #[test]
+    fn attributes_are_with_what_they_are_about() {
+        let item =
+            "#[allow(a)] #[expect(b)] #[doc = \"why\"] #[wrapper] fn name<'a>(gpa: &'a T) {}";
+        let text = written("__run = run, __ignored = ignored", item).expect(item);
+        assert!(text.contains("# [allow (a)] # [expect (b)] # [wrapper] fn name < 'a >"), "{text}");
+        let test =
+            "# [allow (a)] # [doc = \"why\"] # [:: core :: prelude :: v1 :: test] fn name ()";
+        assert!(text.contains(test), "{text}");
+    }
+
     /// Each thing that cannot be a test says why.
     #[test]
     fn what_is_no_test_is_refused() {
@@ -273,7 +307,8 @@ mod tests {
             ("", "async fn f(gpa: &T) {}", "needs what runs it"),
             ("", "const fn f(gpa: &T) {}", "no `const fn`"),
             ("", "extern \"C\" fn f(gpa: &T) {}", "Rust's own calling convention"),
-            ("", "fn f<A: Allocator>(gpa: A) {}", "is not generic"),
+            ("", "fn f<'a, A: Allocator>(gpa: &'a A) {}", "is not generic"),
+            ("", "fn f<const N: usize>(gpa: &T) {}", "is not generic"),
             ("", "#[test] fn f(gpa: &T) {}", "makes it a `#[test]` by itself"),
             ("", "#[should_panic] fn f(gpa: &T) -> R {}", "returns nothing"),
             ("__plain = true", "fn f(x: u8) {}", "takes nothing"),
