@@ -102,7 +102,8 @@ macro_rules! conformance {
             use super::*;
 
             $(
-                #[test]
+                // By its path: the name may be another's where the macro is called.
+                #[::core::prelude::v1::test]
                 fn $test() {
                     match $crate::conformance::$run($body, &$options) {
                         // Shown by `cargo test -- --nocapture`, and when a later assertion fails.

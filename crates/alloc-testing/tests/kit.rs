@@ -7,6 +7,15 @@ use alloc_testing::{Validated, hostile::Backing};
 
 conformance!(Backing::new().exact_alignment(); sync);
 
+/// The name `test` is another's here.
+mod where_a_test_is_something_else {
+    use alloc_core::NeverAlloc;
+    #[allow(unused_imports, reason = "the name is what matters")]
+    use alloc_testing::alloc_test as test;
+
+    alloc_testing::conformance!(NeverAlloc; alloc_testing::conformance::Options::new().may_refuse());
+}
+
 conformance!(never_reuse => Backing::new().never_reuse());
 
 conformance!(moving => Backing::new().move_on_remap(); Options::new().seed(7).cases(16));
