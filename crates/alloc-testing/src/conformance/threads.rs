@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Barrier;
+use std::sync::RwLock;
 
 use alloc_core::Allocator;
 use parking_lot::Mutex;
@@ -54,13 +54,15 @@ pub(super) fn check(
         next_id: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
     };
-    let barrier = Barrier::new(thread_count);
+    // All begin at once. Should the system refuse one, the panic opens the gate to the others, who end.
+    let gate = RwLock::new(());
     let outcomes: Vec<Result<(), Violation>> = std::thread::scope(|scope| {
+        let shut = gate.write();
         let handles: Vec<_> = (0..thread_count)
             .map(|thread| {
-                let (ground, barrier) = (&ground, &barrier);
+                let (ground, gate) = (&ground, &gate);
                 scope.spawn(move || {
-                    barrier.wait();
+                    drop(gate.read());
                     let outcome = ground.work(thread);
                     if outcome.is_err() {
                         // Relaxed: only ends the others' work sooner; nothing else is read by it.
@@ -70,6 +72,7 @@ pub(super) fn check(
                 })
             })
             .collect();
+        drop(shut);
         handles.into_iter().map(|handle| handle.join().expect("work does not panic")).collect()
     });
     outcomes.into_iter().collect::<Result<(), _>>()?;

@@ -1,6 +1,7 @@
 //! Sixty-four tests that run at once, every one of which leaks another number of bytes.
 
-use std::sync::Barrier;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use alloc_core::AllocatorExt;
 use alloc_testing::TestAllocator;
@@ -8,8 +9,24 @@ use alloc_testing::TestAllocator;
 /// Tests of the suite.
 pub(crate) const COUNT: usize = 64;
 
-/// All but the first, which the runner runs alone, wait here for each other: they do run at once.
-static TOGETHER: Barrier = Barrier::new(COUNT - 1);
+/// How many have come: all but the first, which the runner runs alone, wait for each other.
+static COME: Mutex<usize> = Mutex::new(0);
+static ALL_CAME: Condvar = Condvar::new();
+
+/// Returns when all run at once.
+///
+/// # Panics
+///
+/// If they never do: where the system has no thread for each, the runner goes on with fewer.
+fn wait_for_all() {
+    let mut come = COME.lock().unwrap();
+    *come += 1;
+    ALL_CAME.notify_all();
+    let is_missing = |come: &mut usize| *come < COUNT - 1;
+    let (_come, waited) =
+        ALL_CAME.wait_timeout_while(come, Duration::from_secs(300), is_missing).unwrap();
+    assert!(!waited.timed_out(), "the tests do not run at once: are there threads for them?");
+}
 
 /// Allocates, frees, and leaks `100 + number` bytes, while the others do the same.
 fn leak(gpa: &TestAllocator, number: usize) {
@@ -17,7 +34,7 @@ fn leak(gpa: &TestAllocator, number: usize) {
     let mut is_first = false;
     FIRST.call_once(|| is_first = true);
     if !is_first {
-        TOGETHER.wait();
+        wait_for_all();
     }
     for round in 0..50 {
         drop(gpa.alloc_fill(number + round, 1u8).unwrap());
