@@ -40,6 +40,35 @@ pub(super) enum Format {
     JUnit,
 }
 
+/// What can be said once.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Seed,
+    Jobs,
+    Format,
+    Quiet,
+    Output,
+    Ignored,
+    Exact,
+    Task,
+}
+
+impl Said {
+    fn by(option: &str) -> Option<Self> {
+        Some(match option {
+            "--seed" => Self::Seed,
+            "--jobs" | "--test-threads" | "-j" => Self::Jobs,
+            "--format" => Self::Format,
+            "--quiet" | "-q" => Self::Quiet,
+            "--output" => Self::Output,
+            "--ignored" | "--include-ignored" => Self::Ignored,
+            "--exact" => Self::Exact,
+            "--list" | "--help" | "-h" => Self::Task,
+            _ => return None,
+        })
+    }
+}
+
 /// A text that a name is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pattern<'a> {
@@ -59,6 +88,8 @@ pub(super) struct Options<'a> {
     /// Where JSON or JUnit go, if not to standard output.
     pub(super) output: Option<&'a str>,
     is_exact: bool,
+    /// What was said already: a bit of each [`Said`].
+    said: u8,
     patterns: Owned<[Pattern<'a>], &'a dyn Allocator>,
 }
 
@@ -70,8 +101,15 @@ pub(super) enum Wrong<'a> {
     Unreadable,
     Unknown(&'a str),
     NoValue(&'a str),
-    BadValue { option: &'a str, value: &'a str, valid: &'static str },
+    BadValue {
+        option: &'a str,
+        value: &'a str,
+        valid: &'static str,
+    },
     OutputOfLines,
+    ListOfRecords,
+    /// An option that was given before, by this name or by one that says otherwise.
+    Twice(&'a str),
 }
 
 impl fmt::Display for Wrong<'_> {
@@ -87,6 +125,12 @@ impl fmt::Display for Wrong<'_> {
             }
             Self::Unknown(option) => write!(f, "unknown option `{option}`; {OPTIONS}"),
             Self::OutputOfLines => f.write_str("`--output` goes with `--format json` or `junit`"),
+            Self::ListOfRecords => {
+                f.write_str("`--list` goes with `--format pretty` or `terse`: no test runs")
+            }
+            Self::Twice(option) => {
+                write!(f, "`{option}`: this was said before, and only once can be meant")
+            }
             Self::NoValue(option) => write!(f, "`{option}` needs a value"),
             Self::BadValue { option, value, valid } => {
                 write!(f, "`{value}` is no value of `{option}`; it takes {valid}")
@@ -116,6 +160,7 @@ A test runs if a filter is part of its name, or if there are none.
   --format FORMAT       pretty, terse, json (a line for each event) or junit
   --output PATH         where json or junit go, beside pretty lines on standard output
   --nocapture           accepted; output of tests is never captured
+  --                    all that follows are filters
   --help                this text
 
 exit status: 0 all that ran passed; 1 a test failed, leaked or logged an error;
@@ -179,24 +224,50 @@ pub(super) fn parse<'a>(
         jobs: None,
         output: None,
         is_exact: false,
+        said: 0,
         patterns,
     };
     let mut words = text.split('\0').skip(1);
-    let mut used = 0;
+    let (mut used, mut only_filters) = (0, false);
     while let Some(word) = words.next() {
-        if let Some(pattern) = options.take(word, &mut words)? {
+        let pattern = match word {
+            _ if only_filters => Some(Pattern::Take(word)),
+            "--" => {
+                only_filters = true;
+                None
+            }
+            _ => options.take(word, &mut words)?,
+        };
+        if let Some(pattern) = pattern {
             options.patterns[used] = pattern;
             used += 1;
         }
     }
-    let is_record = matches!(options.format, Format::Json | Format::JUnit);
-    if options.output.is_some() && !is_record {
-        return Err(Wrong::OutputOfLines);
+    // Cargo passes its own `--quiet` on: a format that was asked for goes before it.
+    if options.has_said(Said::Quiet) && !options.has_said(Said::Format) {
+        options.format = Format::Terse;
     }
-    Ok(options)
+    match options.format {
+        Format::Json | Format::JUnit if options.task == Task::List => Err(Wrong::ListOfRecords),
+        Format::Pretty | Format::Terse if options.output.is_some() => Err(Wrong::OutputOfLines),
+        _ => Ok(options),
+    }
 }
 
 impl<'a> Options<'a> {
+    const fn has_said(&self, what: Said) -> bool {
+        self.said & (1 << what as u8) != 0
+    }
+
+    /// Notes that something is said, by this option.
+    fn say(&mut self, what: Said, option: &'a str) -> Result<(), Wrong<'a>> {
+        if self.has_said(what) {
+            return Err(Wrong::Twice(option));
+        }
+        self.said |= 1 << what as u8;
+        Ok(())
+    }
+
     /// Takes one word, and its value if it has one; a pattern if it is one.
     fn take(
         &mut self,
@@ -210,6 +281,9 @@ impl<'a> Options<'a> {
             Some((option, value)) => (option, Some(value)),
             None => (word, None),
         };
+        if let Some(what) = Said::by(option) {
+            self.say(what, option)?;
+        }
         let mut value = || given.or_else(|| rest.next()).ok_or(Wrong::NoValue(option));
         match option {
             "--filter" => return value().map(|text| Some(Pattern::Take(text))),
@@ -241,7 +315,8 @@ impl<'a> Options<'a> {
             "--help" | "-h" => self.task = Task::Help,
             "--ignored" => self.ignored = Ignored::Only,
             "--include-ignored" => self.ignored = Ignored::Include,
-            "--quiet" | "-q" => self.format = Format::Terse,
+            // Heeded when all is read.
+            "--quiet" | "-q" => {}
             // Nothing is captured: output goes where it is written to.
             "--nocapture" | "--no-capture" | "--show-output" => {}
             _ => return Err(Wrong::Unknown(word)),
@@ -307,6 +382,13 @@ mod tests {
             assert_eq!((options.task, options.format), (Task::List, Format::Terse));
             assert_eq!(options.ignored, Ignored::Include);
         });
+        for (words, format) in [
+            (&["-q"][..], Format::Terse),
+            (&["-q", "--format", "json"], Format::Json),
+            (&["--format", "pretty", "--quiet", "--nocapture", "--nocapture"], Format::Pretty),
+        ] {
+            parsed(words, |options| assert_eq!(options.expect("right").format, format));
+        }
     }
 
     /// Filters add up, skips win, and either may mean whole names.
@@ -325,6 +407,7 @@ mod tests {
         assert_eq!(chosen(&["--exact", "a::one", "one"]), [true, false, false]);
         assert_eq!(chosen(&["--exact", "--skip", "one"]), [true, true, true]);
         assert_eq!(chosen(&["none"]), [false, false, false]);
+        assert_eq!(chosen(&["--", "--exact", "--", "b::"]), [false, false, true]);
     }
 
     /// What cannot be is one line that names it and what would be right.
@@ -341,6 +424,11 @@ mod tests {
             ),
             (&["--output", "x"], "`--output` goes with `--format json` or `junit`"),
             (&["--list=x"], "unknown option `--list=x`"),
+            (&["--seed", "1", "--seed=1"], "`--seed`: this was said before"),
+            (&["--ignored", "--include-ignored"], "`--include-ignored`: this was said before"),
+            (&["-j", "1", "--test-threads=2"], "`--test-threads`: this was said before"),
+            (&["--format=json", "--list"], "`--list` goes with `--format pretty` or `terse`"),
+            (&["--list", "--output", "x"], "`--output` goes with"),
         ] {
             let error = parsed(words, |options| options.expect_err("wrong"));
             assert!(error.starts_with(line), "{error}");
