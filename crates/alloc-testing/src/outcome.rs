@@ -104,7 +104,7 @@ fn failure<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R) -> Option<
             Some(Failure::Words("the test did not panic as it should".to_owned()))
         }
         (Awaited::Panic(part), Err(payload)) => {
-            let message = crate::panics::message(&*payload);
+            let message = crate::panics::take(payload);
             (!message.contains(part)).then(|| {
                 Failure::Words(format!("the test panicked with {message:?}, not with {part:?}"))
             })

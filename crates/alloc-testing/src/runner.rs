@@ -43,6 +43,8 @@
 //!
 //! * A test that ends the process takes the others along, and the results with it; cargo-nextest, which
 //!   runs each in a process of its own, does not.
+//! * A test that sets a panic hook of its own, for the whole process, hides the places of later panics; their
+//!   words are told.
 //! * A test that calls `log::set_logger`, or `init` of a logger, finds the runner's there.
 //! * Threads of one test are not told from those of another: an error that one logs fails the run, not
 //!   a test.

@@ -132,7 +132,7 @@ impl State {
 
 /// Runs `call`; the message of the panic if it unwound.
 pub(super) fn unwinding<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| crate::panics::message(&*payload))
+    catch_unwind(AssertUnwindSafe(call)).map_err(crate::panics::take)
 }
 
 fn describe(range: &Range<usize>) -> String {

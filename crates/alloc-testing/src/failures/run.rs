@@ -78,7 +78,7 @@ impl Setting<'_> {
         };
         let mut alloc = FailureAllocator::new(heap, growth, fail, refusals_max(job));
         let outcome = catch_unwind(AssertUnwindSafe(|| code(&alloc)));
-        let outcome = outcome.map_err(|payload| crate::panics::message(&*payload));
+        let outcome = outcome.map_err(crate::panics::take);
         let (counts, tripped) = (alloc.counts(), observed.tripped());
         let has_failed = alloc.induced_request().is_some() || tripped.is_some();
         let mut report = match stacks {

@@ -56,9 +56,14 @@ impl Done {
         done.time = start.elapsed();
         match failure {
             None => {}
-            Some(Failure::Panic(_)) => {
+            Some(Failure::Panic(payload)) => {
                 done.kinds.push("panic");
-                done.text += &seen.panics;
+                done.text += &match seen.panics.is_empty() {
+                    false => seen.panics,
+                    // No hook of the runner's saw it: `resume_unwind` calls none, and a test may set another.
+                    true => crate::panics::told(&*payload),
+                };
+                crate::panics::drop_payload(payload);
             }
             Some(Failure::Words(words)) => {
                 done.kinds.push("error");

@@ -9,6 +9,7 @@ use alloc_testing::suites;
 
 mod golden;
 mod many;
+mod odd;
 mod outer;
 
 /// Names what a child of this program runs.
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some("own leak") => Runner::new(suites![many::suite]).with_leak_of_its_own().run(),
         Some("conditional") => Runner::new(suites![golden::conditional]).run(),
         Some("strays") => Runner::new(suites![golden::strays]).run(),
+        Some("panics") => Runner::new(suites![odd::panics]).run(),
         Some(other) => panic!("no suite {other}"),
     }
 }

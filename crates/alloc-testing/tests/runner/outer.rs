@@ -62,6 +62,22 @@ pub(crate) mod tests {
         assert_eq!(output.status.code(), Some(0), "{text}");
     }
 
+    /// A panic that no hook tells has its words; one whose value panics when it is dropped ends nothing.
+    #[test]
+    fn panics_are_told() {
+        let output = child("panics", &["--jobs=1"]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("result: FAILED. 1 passed; 4 failed;"), "{text}");
+        for words in [
+            ") ----\npanicked: why it failed\n",
+            ") ----\npanicked with a value that is no text\n",
+            ") ----\npanicked: what was hushed\n",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
     #[test]
     fn records() {

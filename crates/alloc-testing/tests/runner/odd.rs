@@ -1,0 +1,49 @@
+//! Suites of tests that do what few do.
+
+/// Panics of which a hook does not tell all.
+#[alloc_testing::suite]
+pub(crate) mod panics {
+    use std::panic;
+
+    #[test]
+    fn resumes() {
+        panic::resume_unwind(Box::new("why it failed"));
+    }
+
+    #[test]
+    fn carries_no_text() {
+        panic::resume_unwind(Box::new(7));
+    }
+
+    /// Its drop panics, which is not to end the runner.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the drop of a panic's value");
+        }
+    }
+
+    #[test]
+    fn carries_a_bomb() {
+        panic::panic_any(Bomb);
+    }
+
+    #[test]
+    #[should_panic]
+    fn carries_a_bomb_as_it_should() {
+        panic::panic_any(Bomb);
+    }
+
+    #[test]
+    fn hushes() {
+        // The runner's own hook says what the others need.
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(|_| {}));
+        let hushed = panic::catch_unwind(|| panic!("no word of this"));
+        assert!(hushed.is_err());
+        let failed = panic::catch_unwind(|| panic!("what was hushed"));
+        panic::set_hook(hook);
+        panic::resume_unwind(failed.unwrap_err());
+    }
+}
