@@ -45,6 +45,8 @@
 //!   runs each in a process of its own, does not.
 //! * A test that sets a panic hook of its own, for the whole process, hides the places of later panics; their
 //!   words are told.
+//! * JSON and JUnit on standard output have it alone, on Unix: what tests print goes to standard error. On
+//!   Windows, take `--output`.
 //! * A test that calls `log::set_logger`, or `init` of a logger, finds the runner's there.
 //! * Threads of one test are not told from those of another: an error that one logs fails the run, not
 //!   a test.
@@ -328,7 +330,10 @@ impl Run<'_> {
         let Some(test) = self.tests.get(index).copied().flatten() else { return false };
         let done = match test.ignored {
             Some(_) if ignored == Ignored::Skip => Done::ignored(test),
-            _ => crate::current_test::within(test.name(), || Done::by_running(test)),
+            _ => {
+                self.teller.start(test);
+                crate::current_test::within(test.name(), || Done::by_running(test))
+            }
         };
         self.teller.tell(&done);
         *self.results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(done);

@@ -157,7 +157,7 @@ mod outer {
             text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
         let of = |name: &str| {
             let name = format!("faulty::{name}");
-            events.iter().find(|event| event["name"] == *name).expect("an event")
+            events.iter().rfind(|event| event["name"] == *name).expect("an event")
         };
         for (name, size, kinds) in [
             ("leaks_100", 100, json!(["leak"])),

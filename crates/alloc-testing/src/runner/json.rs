@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use super::Test;
 use super::done::{Done, Tally, Verdict};
 
 /// A text as JSON has it.
@@ -40,7 +41,16 @@ impl fmt::Display for Begin {
     }
 }
 
-/// A test.
+/// A test that begins.
+pub(super) struct Started<'a>(pub(super) &'a Test);
+
+impl fmt::Display for Started<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, r#"{{"type":"test","event":"started","name":{}}}"#, Text(self.0.name()))
+    }
+}
+
+/// A test that has ended.
 pub(super) struct Event<'a>(pub(super) &'a Done);
 
 impl fmt::Display for Event<'_> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::arguments::Format;
 use super::done::{Done, Tally};
-use super::{Run, json, junit, pretty};
+use super::{Run, Test, json, junit, pretty};
 
 /// Bytes that are written at once.
 const BUFFER_LEN: usize = 1024;
@@ -46,6 +46,19 @@ impl Out {
         let standard = std::io::stdout().as_handle().try_clone_to_owned();
         Self::over(standard.ok().map(File::from))
     }
+
+    /// Keeps this for the runner, if it is standard output: what others write there from now on goes to
+    /// standard error, what their children write as well.
+    #[cfg(unix)]
+    pub(super) fn keep_alone(&mut self) {
+        // SAFETY: both are descriptors of this process, or else the call says so; and nobody's alone: std
+        // writes to whatever 1 is, and this has a descriptor of its own.
+        self.failed |= unsafe { libc::dup2(2, 1) } == -1;
+    }
+
+    /// Here what others write to standard output stays among it.
+    #[cfg(not(unix))]
+    pub(super) fn keep_alone(&mut self) {}
 
     /// Writes at once.
     pub(super) fn say(&mut self, text: fmt::Arguments<'_>) {
@@ -96,10 +109,13 @@ struct Outs {
 }
 
 impl Teller {
-    pub(super) fn new(format: Format, standard: Out, file: Option<File>) -> Self {
+    pub(super) fn new(format: Format, mut standard: Out, file: Option<File>) -> Self {
         let outs = match (format, file) {
             (Format::Pretty | Format::Terse, _) => Outs { lines: Some(standard), records: None },
-            (_, None) => Outs { lines: None, records: Some(standard) },
+            (_, None) => {
+                standard.keep_alone();
+                Outs { lines: None, records: Some(standard) }
+            }
             (_, file) => Outs { lines: Some(standard), records: Some(Out::over(file)) },
         };
         Self { format, outs: Mutex::new(outs) }
@@ -112,6 +128,16 @@ impl Teller {
         }
         if let (Some(out), Format::Json) = (&mut outs.records, self.format) {
             out.say(format_args!("{}", json::Begin { count, seed }));
+        }
+    }
+
+    /// Tells programs that a test begins, so that one which never ends has a name.
+    pub(super) fn start(&self, test: &Test) {
+        if self.format != Format::Json {
+            return;
+        }
+        if let Some(out) = &mut self.outs().records {
+            out.say(format_args!("{}", json::Started(test)));
         }
     }
 
@@ -144,7 +170,7 @@ impl Teller {
             (Some(out), Format::JUnit) => {
                 out.say(format_args!("{}", junit::Begin(tally)));
                 run.for_each(&mut |done| out.say(format_args!("{}", junit::Case(done))));
-                out.say(format_args!("{}", junit::End));
+                out.say(format_args!("{}", junit::End(tally)));
             }
             _ => {}
         }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Some("conditional") => Runner::new(suites![golden::conditional]).run(),
         Some("strays") => Runner::new(suites![golden::strays]).run(),
         Some("panics") => Runner::new(suites![odd::panics]).run(),
+        Some("prints") => Runner::new(suites![odd::prints]).run(),
         Some(other) => panic!("no suite {other}"),
     }
 }

@@ -47,3 +47,23 @@ pub(crate) mod panics {
         panic::resume_unwind(failed.unwrap_err());
     }
 }
+
+/// Tests that print, in part lines, too.
+#[alloc_testing::suite]
+pub(crate) mod prints {
+    use std::io::Write;
+    use std::process::Command;
+
+    #[test]
+    fn prints() {
+        println!("a whole line");
+        print!("half a line");
+        std::io::stdout().flush().unwrap();
+    }
+
+    #[test]
+    fn has_a_child_that_prints() {
+        let status = Command::new("echo").arg("of a child").status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+}

@@ -78,20 +78,38 @@ pub(crate) mod tests {
         }
     }
 
+    /// Records have standard output for themselves.
+    #[cfg(unix)]
+    #[test]
+    fn what_tests_print_is_in_no_record() {
+        for format in ["json", "junit"] {
+            let output = child("prints", &["--format", format, "--jobs=1"]);
+            let error = String::from_utf8_lossy(&output.stderr);
+            for words in ["a whole line\n", "half a line", "of a child\n"] {
+                assert!(error.contains(words), "{error}");
+                assert!(!stdout(&output).contains(words), "{}", stdout(&output));
+            }
+        }
+        assert_eq!(events(&child("prints", &["--format=json"])).len(), 6);
+        assert!(stdout(&child("prints", &[])).contains("a whole line\n"));
+    }
+
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
     #[test]
     fn records() {
         let output = child("golden", &["--format=json", "--seed=1"]);
         let events = events(&output);
-        assert_eq!(events.len(), 8, "a line at each end, six tests");
-        let of = |name: &str| events.iter().find(|event| event["name"] == name).expect(name);
+        assert_eq!(events.len(), 13, "a line at each end, six tests, of which five were run");
+        let is_started = |event: &&Value| event["event"] == "started" && event["type"] == "test";
+        assert_eq!(events.iter().filter(is_started).count(), 5);
+        let of = |name: &str| events.iter().rfind(|event| event["name"] == name).expect(name);
         assert_eq!(events[0]["seed"], "0x1");
         assert_eq!(of("golden::suite::passes")["event"], "ok");
         let leak = of("golden::suite::leaks");
         assert_eq!((&leak["kinds"][0], &leak["leaked_bytes"]), (&"leak".into(), &8.into()));
         assert!(leak["file"].as_str().is_some_and(|file| file.ends_with("runner/golden.rs")));
         assert_eq!(of("golden::suite::is_skipped")["reason"], "skipped");
-        let last = &events[7];
+        let last = &events[12];
         for (name, number) in [("passed", 2), ("failed", 3), ("ignored", 1), ("logged_errors", 1)] {
             assert_eq!(last[name], number, "{name}");
         }
@@ -115,7 +133,9 @@ pub(crate) mod tests {
         let output = child("many", &["--format", "json", "--jobs", "64"]);
         assert_eq!(output.status.code(), Some(1));
         let events = events(&output);
-        let tests: Vec<_> = events.iter().filter(|event| event["type"] == "test").collect();
+        // All but the last, which is that of the suite.
+        let tests: Vec<_> = events.iter().filter(|event| event["seconds"].is_number()).collect();
+        let tests = &tests[..tests.len() - 1];
         assert_eq!(tests.len(), many::COUNT);
         for test in tests {
             let name = test["name"].as_str().expect("a name");
@@ -171,6 +191,12 @@ pub(crate) mod tests {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains("1 errors were logged by threads that run no test"), "{text}");
         assert!(text.contains("1 passed; 0 failed"), "{text}");
+        // As a case of its own: there is no other sign that readers of XML know.
+        let xml = stdout(&child("strays", &["--format=junit"]));
+        assert!(xml.contains("tests=\"2\" failures=\"0\" errors=\"1\""), "{xml}");
+        let cases: Vec<_> = xml.lines().filter(|line| line.starts_with("<testcase ")).collect();
+        assert_eq!(cases.len(), 2, "{xml}");
+        assert!(cases[1].contains("<error type=\"logged_error\""), "{xml}");
     }
 
     /// What the runner itself leaks is another failure than what tests do.
