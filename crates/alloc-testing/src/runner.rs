@@ -41,8 +41,8 @@
 //!
 //! # Drawbacks
 //!
-//! * A test that ends the process takes the others along, and the results with it; cargo-nextest, which
-//!   runs each in a process of its own, does not.
+//! * A test that ends the process takes the others along, and the results with it: the status is 1, and the
+//!   test is told, on Unix. cargo-nextest, which runs each in a process of its own, does not.
 //! * A test that sets a panic hook of its own, for the whole process, hides the places of later panics; their
 //!   words are told.
 //! * JSON and JUnit on standard output have it alone, on Unix: what tests print goes to standard error. On
@@ -72,6 +72,7 @@ mod arguments;
 mod output;
 mod done;
 mod watch;
+mod exits;
 mod pretty;
 mod json;
 mod junit;
@@ -245,6 +246,7 @@ impl Runner {
         let run = Run { tests: &tests, results: &results, next: AtomicUsize::new(0), teller };
         let start = Instant::now();
         watch::install();
+        let running = exits::Running::begin();
         run.teller.begin(tests.len(), seed);
         run.work(options.ignored, options.jobs);
         let mut tally = Tally { filtered_out, seed, ..Tally::default() };
@@ -252,6 +254,7 @@ impl Runner {
         tally.stray_errors = watch::stray_errors();
         tally.time = start.elapsed();
         let is_written = run.teller.end(&tally, &run);
+        drop(running);
         Ok(match (is_written, tally.is_good()) {
             (false, _) => ExitCode::from(2),
             (true, false) => ExitCode::from(1),

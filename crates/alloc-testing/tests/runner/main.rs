@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Some("strays") => Runner::new(suites![golden::strays]).run(),
         Some("panics") => Runner::new(suites![odd::panics]).run(),
         Some("prints") => Runner::new(suites![odd::prints]).run(),
+        Some("exits") => Runner::new(suites![odd::exits]).run(),
         Some(other) => panic!("no suite {other}"),
     }
 }

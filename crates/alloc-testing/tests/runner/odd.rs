@@ -67,3 +67,12 @@ pub(crate) mod prints {
         assert!(status.is_ok_and(|status| status.success()));
     }
 }
+
+/// A test that ends the process, as if all were well.
+#[alloc_testing::suite]
+pub(crate) mod exits {
+    #[test]
+    fn ends_the_process() {
+        std::process::exit(0);
+    }
+}

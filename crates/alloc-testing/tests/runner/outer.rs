@@ -94,6 +94,17 @@ pub(crate) mod tests {
         assert!(stdout(&child("prints", &[])).contains("a whole line\n"));
     }
 
+    /// A test that ends the process has not let the run pass.
+    #[cfg(unix)]
+    #[test]
+    fn the_end_of_the_process_is_told() {
+        let output = child("exits", &[]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        let told = "error: odd::exits::ends_the_process ended the process, and the run with it\n";
+        assert!(error.ends_with(told), "{error}");
+    }
+
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
     #[test]
     fn records() {
