@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some("own leak") => Runner::new(suites![many::suite]).with_leak_of_its_own().run(),
         Some("conditional") => Runner::new(suites![golden::conditional]).run(),
         Some("strays") => Runner::new(suites![golden::strays]).run(),
+        Some("attributes") => Runner::new(suites![odd::attributes]).run(),
         Some("panics") => Runner::new(suites![odd::panics]).run(),
         Some("prints") => Runner::new(suites![odd::prints]).run(),
         Some("exits") => Runner::new(suites![odd::exits]).run(),

@@ -1,5 +1,29 @@
 //! Suites of tests that do what few do.
 
+/// Attributes of the module and of its tests hold: what they are about would not compile without.
+#[alloc_testing::suite]
+pub(crate) mod attributes {
+    #![deny(unused_variables)]
+    use alloc_testing::{TestAllocator, alloc_test};
+
+    #[alloc_test]
+    fn alloc(gpa: &TestAllocator) {
+        assert_eq!(gpa.gpa().detect_leaks().count, 0);
+    }
+
+    #[alloc_test]
+    #[allow(unused_variables, clippy::needless_lifetimes, reason = "the test is about this")]
+    fn has_a_lifetime<'a>(gpa: &'a TestAllocator) {
+        let unused = 1;
+    }
+
+    #[test]
+    #[expect(unused_variables, reason = "the test is about this")]
+    fn expects() {
+        let unused = 1;
+    }
+}
+
 /// Panics of which a hook does not tell all.
 #[alloc_testing::suite]
 pub(crate) mod panics {

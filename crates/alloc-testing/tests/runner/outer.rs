@@ -62,6 +62,14 @@ pub(crate) mod tests {
         assert_eq!(output.status.code(), Some(0), "{text}");
     }
 
+    /// Attributes mean in a suite what they do under the harness.
+    #[test]
+    fn attributes_hold() {
+        let output = child("attributes", &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        assert!(stdout(&output).contains("result: ok. 3 passed; 0 failed;"), "{}", stdout(&output));
+    }
+
     /// A panic that no hook tells has its words; one whose value panics when it is dropped ends nothing.
     #[test]
     fn panics_are_told() {
