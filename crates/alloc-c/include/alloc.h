@@ -69,10 +69,14 @@ static inline bool alloc_resize(struct alloc_handle a, void *block, size_t size,
     return a.vtable->resize != NULL && a.vtable->resize(a.context, block, size, align, new_size);
 }
 
-/* Changes a block's size by any means; returns where it is, or NULL, and then nothing has changed. */
+/* Changes a block's size by any means; returns where it is, or NULL, and then nothing has changed.
+ * As realloc, it takes NULL for a block that is not there yet: `size` does not count then. */
 static inline void *alloc_realloc(struct alloc_handle a, void *block, size_t size, size_t align,
                                   size_t new_size) {
     void *moved = NULL;
+    if (block == NULL) {
+        return alloc_new(a, new_size, align);
+    }
     if (a.vtable->remap != NULL) {
         moved = a.vtable->remap(a.context, block, size, align, new_size);
     } else if (alloc_resize(a, block, size, align, new_size)) {

@@ -118,6 +118,11 @@ static void borrow(struct alloc_handle rust) {
         alloc_free(rust, names[i], 8, 1);
     }
     CHECK(rust_live_blocks() == 0);
+    /* No block is one that grows from nothing. */
+    block = (unsigned char *)alloc_realloc(rust, NULL, 0, 64, 8);
+    CHECK(block != NULL && (uintptr_t)block % 64 == 0 && rust_live_blocks() == 1);
+    alloc_free(rust, block, 8, 64);
+    CHECK(rust_live_blocks() == 0);
     /* What no block can be is refused: nothing, too much, an alignment that is none. */
     CHECK(alloc_new(rust, 0, 8) == NULL);
     CHECK(alloc_new(rust, SIZE_MAX, 8) == NULL);
