@@ -16,15 +16,17 @@ use alloc_core::{AllocError, Allocator, Owned};
 /// ```
 /// use alloc_c::FreesOnly;
 /// use alloc_core::Owned;
+/// use std::mem::ManuallyDrop;
 /// use std::ptr::NonNull;
 ///
 /// // What a C library returned, to be freed by a function of that library.
-/// let text = NonNull::from(Box::leak(Box::<str>::from("from elsewhere")));
-/// // SAFETY: a valid string that nobody else owns; the closure gives it back where it came from.
-/// let text: Owned<str, _> = unsafe {
-///     FreesOnly::own(text, move || drop(Box::from_raw(text.as_ptr())))
+/// let names = NonNull::from(Box::leak(Box::new(vec!["from elsewhere"])));
+/// // SAFETY: a valid vector that nobody else owns; the closure gives its memory back where it came from,
+/// // and leaves the vector alone, which the owner drops.
+/// let names: Owned<Vec<&str>, _> = unsafe {
+///     FreesOnly::own(names, move || drop(Box::from_raw(names.cast::<ManuallyDrop<Vec<&str>>>().as_ptr())))
 /// };
-/// assert_eq!(&*text, "from elsewhere");
+/// assert_eq!(names[0], "from elsewhere");
 /// ```
 ///
 /// # Drawbacks
@@ -37,11 +39,14 @@ pub struct FreesOnly<D: FnOnce()> {
 }
 
 impl<D: FnOnce()> FreesOnly<D> {
-    /// Takes ownership of a value that is let go of by `destroy`, after it was dropped in place.
+    /// Takes ownership of a value whose memory is let go of by `destroy`, after the value was dropped in
+    /// place or [moved out](Owned::into_inner).
     ///
     /// # Safety
     ///
     /// * `value` points to a valid `T` that nobody else uses or owns, until `destroy` runs.
+    /// * `destroy` drops no value there, nor looks at one: there is none any more. A `T` without a drop, as
+    ///   bytes are, may be read and dropped.
     /// * `destroy` does not unwind: the process ends if it does.
     #[inline]
     pub unsafe fn own<T: ?Sized>(value: NonNull<T>, destroy: D) -> Owned<T, Self> {
