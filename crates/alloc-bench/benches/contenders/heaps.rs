@@ -45,7 +45,7 @@ pub(crate) struct Libc;
 impl Heap for Libc {
     #[inline]
     fn take(&self, layout: Layout) -> NonNull<u8> {
-        assert!(layout.align() <= align_of::<libc::max_align_t>(), "malloc aligns to no more");
+        assert!(layout.align() <= 2 * size_of::<usize>(), "malloc aligns to no more");
         // SAFETY: malloc has no preconditions.
         enough(unsafe { libc::malloc(layout.size()) }.cast())
     }
