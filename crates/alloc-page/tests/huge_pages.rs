@@ -1,13 +1,19 @@
 //! Large pages, where the system has them.
 #![cfg(not(miri))]
 
+use std::sync::{Mutex, PoisonError};
+
 use alloc_core::AllocatorExt;
 use alloc_page::{HUGE_PAGE_LEN, HugePages};
 use alloc_testing::RawBlock;
 
+/// Held by the tests that take pages which were set aside: there is one number of them.
+static RESERVED: Mutex<()> = Mutex::new(());
+
 /// Both kinds: aligned to large pages, zero, usable to the last byte; sizes change by large pages.
 #[test]
 fn blocks_are_whole_large_pages() {
+    let _alone = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
     for (alloc, always_grows) in
         [(HugePages::transparent(), cfg!(target_os = "linux")), (HugePages::reserved(), false)]
     {
@@ -50,6 +56,7 @@ fn the_kernel_is_told() {
 #[test]
 #[cfg(target_os = "linux")]
 fn reserved_pages_are_used_where_there_are_some() {
+    let _alone = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
     let free = || -> usize {
         let info = std::fs::read_to_string("/proc/meminfo").unwrap();
         let line = info.lines().find(|line| line.starts_with("HugePages_Free:")).unwrap();
