@@ -67,7 +67,7 @@ pub fn lock_all() -> Result<(), OsError> {
 ///
 /// # Errors
 ///
-/// What the system says. Not available on Windows, and without effect on macOS.
+/// What the system says. Not available on Windows and OpenBSD, and without effect on macOS.
 pub fn limit_address_space(len: usize) -> Result<(), OsError> {
     told(sys::limit_address_space(len))
 }

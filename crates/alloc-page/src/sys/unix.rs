@@ -374,6 +374,7 @@ pub(crate) fn lock_all() -> Result<(), c_int> {
 /// # Errors
 ///
 /// The system's number.
+#[cfg(not(target_os = "openbsd"))]
 pub(crate) fn limit_address_space(len: usize) -> Result<(), c_int> {
     let limit = libc::rlim_t::try_from(len).unwrap_or(libc::RLIM_INFINITY);
     let mut both = libc::rlimit { rlim_cur: limit, rlim_max: limit };
@@ -383,4 +384,14 @@ pub(crate) fn limit_address_space(len: usize) -> Result<(), c_int> {
     both.rlim_cur = limit.min(both.rlim_max);
     // SAFETY: it reads the structure.
     calls::done(|| unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const both) })
+}
+
+/// OpenBSD bounds data alone, not addresses.
+///
+/// # Errors
+///
+/// Always `ENOSYS`.
+#[cfg(target_os = "openbsd")]
+pub(crate) fn limit_address_space(_: usize) -> Result<(), c_int> {
+    Err(libc::ENOSYS)
 }
