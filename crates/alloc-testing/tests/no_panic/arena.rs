@@ -59,6 +59,16 @@ pub fn collected<'a>(arena: &'a Over<'_>, items: &[u32]) -> Result<&'a mut [u32]
 }
 
 #[inline(never)]
+pub fn tried<'a>(arena: &'a Over<'_>, value: Option<u64>) -> Result<&'a mut u64, AllocError> {
+    arena.put_try_with(|| value.ok_or(AllocError))
+}
+
+#[inline(never)]
+pub fn tried_all<'a>(arena: &'a Over<'_>, items: &[Option<u32>]) -> Result<&'a mut [u32], AllocError> {
+    arena.put_try_iter(items.iter().map(|item| item.ok_or(AllocError)))
+}
+
+#[inline(never)]
 pub fn reserve(arena: &Over<'_>, bytes: usize) -> bool {
     arena.reserve(bytes).is_ok()
 }
