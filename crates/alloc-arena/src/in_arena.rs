@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
 
-use crate::{Arena, Reset};
+use crate::{Arena, Growth, Reset};
 
 /// A type for each lifetime: what an [`InArena`] holds. `Of<'a>` borrows from an arena for `'a`.
 ///
@@ -269,6 +269,7 @@ pub struct ArenaCell<F: Family, A: Allocator> {
     /// The arena whose turn is next, empty.
     next: Option<Home<A>>,
     backing: A,
+    growth: Growth,
     mode: Reset,
 }
 
@@ -276,7 +277,14 @@ impl<F: Family, A: Allocator + Clone> ArenaCell<F, A> {
     /// Makes an empty one. Its arenas are over clones of `backing`, and keep between their turns what
     /// `mode` says.
     pub const fn new(backing: A, mode: Reset) -> Self {
-        Self { current: None, next: None, backing, mode }
+        Self { current: None, next: None, backing, growth: Growth::DEFAULT, mode }
+    }
+
+    /// The same cell, whose arenas have chunks of the lengths that `growth` says.
+    #[must_use]
+    pub const fn with_growth(mut self, growth: Growth) -> Self {
+        self.growth = growth;
+        self
     }
 
     /// Builds a new value, and then drops the old one with all its memory.
@@ -291,7 +299,7 @@ impl<F: Family, A: Allocator + Clone> ArenaCell<F, A> {
     ) -> Result<(), E> {
         let home = match self.next.take() {
             Some(home) => home,
-            None => Home::new(Arena::over(self.backing.clone()))?,
+            None => Home::new(Arena::over(self.backing.clone()).with_growth(self.growth))?,
         };
         match InArena::build(home, build) {
             Ok(new) => {

@@ -299,6 +299,17 @@ fn a_cell_is_replaced_whole_or_not_at_all() {
     assert!(cell.with(|config| config.is_none()) && 0 < cell.reserved());
 }
 
+/// Both arenas of a cell have the chunks that were asked for.
+#[test]
+fn a_cell_takes_the_chunks_that_it_is_told() {
+    let cell = ArenaCell::<ConfigFamily, _>::new(Global, Reset::RetainCapacity);
+    let mut cell = cell.with_growth(Growth::fixed(8192));
+    for arenas in [1, 2, 2] {
+        cell.replace(|arena| parse(arena, "new a b")).unwrap();
+        assert_eq!(cell.reserved(), arenas * 8192);
+    }
+}
+
 /// Threads share a pool: no arena is lent twice at once, and a warm pool asks for nothing.
 #[test]
 fn a_pool_lends_each_arena_once() {
