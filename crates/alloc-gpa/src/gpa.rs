@@ -204,7 +204,7 @@ impl Gpa {
     /// It follows pointers through all of the process's memory, one search at a time. The other threads keep
     /// still meanwhile, on Linux and x86-64: a signal asks them to, and their system calls go on afterwards. If
     /// one cannot (it blocks all signals past libc, or waits where no signal reaches it), nothing is
-    /// [lost](LeakKind::Lost) for certain: it is [possibly lost](LeakKind::Possible), and a note says so.
+    /// [lost](crate::LeakKind::Lost) for certain: it is [possibly lost](crate::LeakKind::Possible), and a note says so.
     ///
     /// ```
     /// use std::sync::Mutex;
