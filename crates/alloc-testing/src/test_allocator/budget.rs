@@ -14,7 +14,7 @@ use super::{TestAllocator, metered};
 /// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
 ///
 /// At its end everything must have come back, or the test fails, even if the blocks are freed later; it says
-/// where they were allocated.
+/// where they were allocated. One that is forgotten has no end, and is not judged.
 /// Beyond its limits a request is served, and fails the test with the stack of the first one. Leaks and
 /// findings in its blocks say its name.
 ///
