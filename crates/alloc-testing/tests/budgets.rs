@@ -1,5 +1,6 @@
 //! Budgets of a test and of its parts.
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use alloc_core::{AllocatorExt, Owned, UnsizedFree};
@@ -88,6 +89,18 @@ fn a_part_that_does_not_return_its_budget_fails_the_test() {
     });
     assert!(message.contains("1 blocks leaked, 8 bytes, 1 budgets not kept"), "{message}");
     assert!(message.contains("tag cache"), "{message}");
+}
+
+/// A budget that has no end cannot be said to have been kept, whatever its limits.
+#[test]
+fn a_forgotten_budget_fails_the_test() {
+    let message = failure(Settings::new(), |gpa| {
+        let part = ManuallyDrop::new(gpa.budget("cache").live_bytes(1).requests(1));
+        drop(part.create([1u64; 10]).unwrap());
+        drop(part.create([1u64; 10]).unwrap());
+    });
+    assert!(message.contains("was left with 1 budgets not kept:"), "{message}");
+    assert!(message.contains("budget \"cache\" had not ended when the test did"), "{message}");
 }
 
 /// Takes a block apart, and frees it through the test's own handle.

@@ -80,6 +80,9 @@ struct Entries {
     /// The number of each handle that is in use, and where it was made.
     handles: Vec<(u64, StackId)>,
     handle_count: u64,
+    /// The number and the name of each budget that has not ended.
+    budgets: Vec<(u64, &'static str)>,
+    budget_count: u64,
     charges: Vec<Charge>,
 }
 
@@ -90,6 +93,8 @@ impl Book {
             owner: Some(thread::current().id()),
             handles: Vec::new(),
             handle_count: 0,
+            budgets: Vec::new(),
+            budget_count: 0,
             charges: Vec::new(),
         };
         Self { grace, thread_panics, entries: Mutex::new(entries), changed: Condvar::new() }
@@ -138,6 +143,20 @@ impl Book {
         self.changed.notify_all();
     }
 
+    /// Enters a budget that begins and returns its number.
+    pub(super) fn begin_budget(&self, name: &'static str) -> u64 {
+        let mut entries = self.entries();
+        entries.budget_count += 1;
+        let number = entries.budget_count;
+        entries.budgets.push((number, name));
+        number
+    }
+
+    /// Strikes out a budget that ends.
+    pub(super) fn end_budget(&self, number: u64) {
+        self.entries().budgets.retain(|(other, _)| *other != number);
+    }
+
     /// Charges the test.
     pub(super) fn charge(&self, kind: ChargeKind, text: String) {
         self.entries().charges.push(Charge { kind, text });
@@ -148,6 +167,10 @@ impl Book {
         self.await_handles();
         let entries = self.entries();
         let mut charges = entries.charges.clone();
+        charges.extend(entries.budgets.iter().map(|(_, name)| {
+            let text = format!("budget {name:?} had not ended when the test did\n");
+            Charge { kind: ChargeKind::Budget, text }
+        }));
         for (_, stack) in &entries.handles {
             let mut text = String::from(
                 "still in use when the test ended, as by a thread that was not joined: the handle made at\n",

@@ -14,7 +14,7 @@ use super::{TestAllocator, metered};
 /// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
 ///
 /// At its end everything must have come back, or the test fails, even if the blocks are freed later; it says
-/// where they were allocated. One that is forgotten has no end, and is not judged.
+/// where they were allocated. One that was forgotten has no end: that fails the test as well.
 /// Beyond its limits a request is served, and fails the test with the stack of the first one. Leaks and
 /// findings in its blocks say its name.
 ///
@@ -34,6 +34,8 @@ pub struct Budget<'a> {
     name: &'static str,
     limits: Limits,
     account: Account,
+    /// In the test's book.
+    number: u64,
 }
 
 impl TestAllocator {
@@ -45,7 +47,8 @@ impl TestAllocator {
     #[must_use]
     pub fn budget(&self, name: &'static str) -> Budget<'_> {
         let (tagged, limits) = (self.gpa().tagged(name), Limits::default());
-        Budget { test: self, tagged, name, limits, account: Account::new(limits) }
+        let number = self.book.begin_budget(name);
+        Budget { test: self, tagged, name, limits, account: Account::new(limits), number }
     }
 }
 
@@ -106,6 +109,7 @@ impl Budget<'_> {
 impl Drop for Budget<'_> {
     fn drop(&mut self) {
         let name = self.name;
+        self.test.book.end_budget(self.number);
         if let Some(excess) = self.account.excess() {
             self.test.book.charge(ChargeKind::Budget, format!("budget {name:?} {excess}"));
         }
