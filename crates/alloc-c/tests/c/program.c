@@ -119,7 +119,7 @@ static void borrow(struct alloc_handle rust) {
     }
     CHECK(rust_live_blocks() == 0);
     /* No block is one that grows from nothing. */
-    block = (unsigned char *)alloc_realloc(rust, NULL, 0, 64, 8);
+    block = (unsigned char *)alloc_realloc(rust, NULL, 16, 64, 8);
     CHECK(block != NULL && (uintptr_t)block % 64 == 0 && rust_live_blocks() == 1);
     alloc_free(rust, block, 8, 64);
     CHECK(rust_live_blocks() == 0);
