@@ -13,7 +13,8 @@ use crate::bits;
 /// [`Offset`]s.
 ///
 /// An offset that was freed is told from the one that has its chunks now, by a generation of 16 bits;
-/// so a double free and a use after free are an error.
+/// so a double free and a use after free are an error, until the chunk was taken 65,535 times more.
+/// Offsets carry no name of their heap: another heap's may lead to bytes here.
 ///
 /// Finding chunks takes time for each 64 of them; all else is constant.
 ///
@@ -52,7 +53,8 @@ pub struct Offset<T: ?Sized> {
     _content: PhantomData<fn(&T)>,
 }
 
-/// An offset means nothing in this heap: what it named was freed, or it is another heap's.
+/// An offset means nothing in this heap: what it named was freed, or it is another heap's, of which not
+/// every one is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleOffset;
 
