@@ -3,7 +3,7 @@
 //! The allocators alone are tested in their own crates, at more length; here it is their pairs, by
 //! fewer programs. Each wrapper is also put over the hostile backings, the nth failure among them.
 
-use std::alloc::System;
+use std::alloc::{Layout, System};
 use std::mem::MaybeUninit;
 
 use alloc_arena::Arena;
@@ -128,6 +128,159 @@ fn the_checking_heap_finds_nothing_in_the_kit() {
 }
 
 conformance!(gpa_threads => Gpa::builder().quiet().build(); sync, options());
+
+/// The other allocators under each wrapper: erased, so that the kit is compiled once for each wrapper.
+mod erased {
+    use std::ffi::c_void;
+    use std::ptr::{self, NonNull};
+
+    use alloc_arena::{HeapArena, SharedArena};
+    use alloc_c::{CHandle, CVtable, RawCAllocator};
+    use alloc_fixed::{BufferFirst, SharedFixedBuffer, TlsfHeap};
+    use alloc_page::{GuardedPages, HugePages, SecretPages};
+    use alloc_pool::Pool;
+    use alloc_testing::conformance::Case;
+
+    use super::*;
+
+    type Erased<'a> = &'a dyn Allocator;
+
+    /// What some allocators are made of.
+    struct Ground {
+        bytes: Vec<MaybeUninit<u8>>,
+        arena: Arena<Global>,
+        shared: SharedArena<Global>,
+    }
+
+    impl Ground {
+        fn new() -> Self {
+            Self {
+                bytes: vec![MaybeUninit::uninit(); LEN],
+                arena: Arena::over(Global),
+                shared: SharedArena::over(Global),
+            }
+        }
+    }
+
+    fn counting(case: &mut Case<'_>, alloc: Erased<'_>) {
+        case.run_counting(Counting::new(alloc), |counting| counting.counts().live_bytes);
+    }
+
+    fn tagged(case: &mut Case<'_>, alloc: Erased<'_>) {
+        let (counting, tag) = (Counting::new(alloc), Tag::new("tag"));
+        case.run_counting(counting.tagged(&tag), |_| tag.counts().live_bytes);
+    }
+
+    fn limited_to_a_page(case: &mut Case<'_>, alloc: Erased<'_>) {
+        case.run_counting(Limited::new(alloc, 4096), Limited::used);
+    }
+
+    fn locked(case: &mut Case<'_>, alloc: Erased<'_>) {
+        case.run(Locked::<RawMutex, _>::new(alloc));
+    }
+
+    fn failing_at_random(case: &mut Case<'_>, alloc: Erased<'_>) {
+        let fail = Fail::Randomly { rate: 0.2, seed: alloc_testing::seed() };
+        case.run(FailingAllocator::new(alloc).requests(fail).changes(fail));
+    }
+
+    fn validated(case: &mut Case<'_>, alloc: Erased<'_>) {
+        let validated = Validated::new(alloc);
+        case.run_counting(&validated, |validated| validated.live_bytes());
+        validated.assert_clean();
+    }
+
+    macro_rules! row {
+        ($($name:ident: |$ground:ident| $make:expr; $options:expr;)+) => { $(mod $name {
+            use super::*;
+
+            row! { @wrapper |$ground| $make;
+                counting: $options;
+                tagged: $options;
+                limited_to_a_page: $options.capacity(4096);
+                locked: $options;
+                failing_at_random: $options.may_refuse();
+                validated: $options;
+            }
+        })+ };
+        (@wrapper |$ground:ident| $make:expr; $($wrapper:ident: $options:expr;)+) => { $(
+            conformance!($wrapper => with: |case| {
+                let mut ground = Ground::new();
+                let $ground = &mut ground;
+                let alloc = $make;
+                super::$wrapper(case, &alloc);
+            }; $options);
+        )+ };
+    }
+
+    const SOME: Options = Options::new().cases(3);
+    /// Pages are mapped and cleared by whole ones.
+    const FEW: Options = Options::new().cases(1);
+
+    row! {
+        tlsf: |ground| TlsfHeap::new(&mut ground.bytes); SOME.capacity(LEN);
+        shared_fixed: |ground| SharedFixedBuffer::new(&mut ground.bytes); SOME.capacity(LEN);
+        buffer_first: |ground| BufferFirst::new(FixedBuffer::new(&mut ground.bytes[..4096]), Global);
+            SOME;
+        scope: |ground| ground.arena.as_scope(); SOME;
+        shared_arena: |ground| &ground.shared; SOME;
+        local_arena: |ground| ground.shared.local(); SOME;
+        heap_arena: |_ground| HeapArena::over(Arena::over(Global)); SOME;
+        pool: |_ground| Pool::<Slot, _>::over(Global); SOME.capacity(64 << 10).may_refuse().align_max(1024);
+        huge: |_ground| HugePages::transparent(); FEW;
+        guarded: |_ground| GuardedPages::right_aligned(); FEW;
+        secret: |_ground| SecretPages; FEW.may_refuse();
+        raw_c: |_ground| RawCAllocator; SOME.align_max(2 * size_of::<usize>());
+    }
+
+    #[cfg(not(windows))]
+    row! {
+        handle: |_ground| CHandle::new(&CAllocator); SOME;
+        made_by_c: |_ground| made_by_c(); SOME;
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    row! {
+        table: |_ground| table(); SOME;
+    }
+
+    /// Room for most of what the programs ask for.
+    #[repr(align(1024))]
+    struct Slot(#[expect(dead_code, reason = "the size is what counts")] [u8; 4096]);
+
+    /// A heap behind the least table that C may make.
+    fn made_by_c() -> CHandle<'static> {
+        unsafe extern "C" fn alloc(_: *mut c_void, size: usize, align: usize) -> *mut c_void {
+            let Ok(layout) = Layout::from_size_align(size, align) else { return ptr::null_mut() };
+            let block = CAllocator.raw_alloc(layout);
+            block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())
+        }
+        unsafe extern "C" fn free(_: *mut c_void, block: *mut c_void, size: usize, align: usize) {
+            let layout = Layout::from_size_align(size, align).unwrap();
+            // SAFETY: live, with this layout: the caller's contract.
+            unsafe { CAllocator.raw_free(NonNull::new(block.cast()).unwrap(), layout) };
+        }
+        static LEAST: CVtable =
+            CVtable { alloc, alloc_zeroed: None, resize: None, remap: None, free };
+        // SAFETY: the functions keep malloc's promises, and ask for no context.
+        unsafe { CHandle::from_raw_parts(ptr::null_mut(), &LEAST) }
+    }
+
+    /// C's heap behind a table of its functions.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn table() -> alloc_c::CAllocatorWith {
+        static GLIBC: alloc_c::CFunctions = alloc_c::CFunctions {
+            malloc: libc::malloc,
+            calloc: libc::calloc,
+            memalign: libc::memalign,
+            realloc: libc::realloc,
+            free: libc::free,
+            usable_size: libc::malloc_usable_size,
+        };
+        // SAFETY: the C library's own functions.
+        unsafe { alloc_c::CAllocatorWith::new(&GLIBC) }
+    }
+}
 
 mod over {
     use super::*;
