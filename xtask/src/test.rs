@@ -36,6 +36,22 @@ pub(crate) struct Options {
 /// Tools and programs: they hold no internal checks of their own.
 const WITHOUT_CHECKS: [&str; 3] = ["alloc-bench", "alloc-report", "xtask"];
 
+/// Tests that pass without a tool that they would use: the package, the tool, and what is not tested then.
+const ASKED_TOOLS: [(&str, &str, &str); 3] = [
+    ("alloc-c", "c++", "the header as C++"),
+    ("alloc-c", "valgrind", "instructions of a request beside malloc's"),
+    ("alloc-preload", "c++", "programs in C++"),
+];
+
+/// Those of [`ASKED_TOOLS`] of these packages whose tool this machine has not; all of them are for Linux.
+fn without_tools(
+    wanted: &[&str],
+    has: impl Fn(&str) -> bool,
+) -> Vec<(&'static str, &'static str, &'static str)> {
+    let tools = ASKED_TOOLS.into_iter().filter(|_| cfg!(target_os = "linux"));
+    tools.filter(|(package, tool, _)| wanted.contains(package) && !has(tool)).collect()
+}
+
 /// The features of alloc-core that build on every compiler.
 const CORE_FEATURES: &str = "std,lock_api,allocator-api2-04";
 
@@ -52,6 +68,9 @@ pub(crate) fn run(steps: &mut Steps, options: &Options) -> Result<()> {
     };
     let wanted: Vec<&str> = all.iter().copied().filter(|name| chosen(name)).collect();
 
+    for (package, tool, what) in without_tools(&wanted, has_program) {
+        steps.skip(&format!("{package}: {what}"), &format!("no {tool}"));
+    }
     if options.packages.is_empty() {
         steps.run("tidy", tidy::run);
     }
@@ -157,4 +176,20 @@ fn feature_tests(steps: &mut Steps) -> Result<()> {
         steps.skip(name, "no nightly toolchain");
     }
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_is_not_there_is_named_for_the_packages_that_are_tested() {
+        let named = |wanted: &[&str], there: &str| -> Vec<_> {
+            let named = without_tools(wanted, |tool| tool == there).into_iter();
+            named.map(|(package, tool, _)| (package, tool)).collect()
+        };
+        assert_eq!(named(&["alloc-c", "alloc-core"], "c++"), [("alloc-c", "valgrind")]);
+        assert_eq!(named(&["alloc-preload"], "valgrind"), [("alloc-preload", "c++")]);
+        assert_eq!(named(&["alloc-core"], "cc"), []);
+    }
 }
