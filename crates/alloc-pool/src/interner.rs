@@ -75,10 +75,16 @@ impl<T: Copy, A: Allocator + Copy> Table<T, A> {
             return Ok(());
         }
         let wanted = needed.max(capacity.saturating_mul(2)).max(16);
+        // A backing that cannot double the table may have room for what is needed.
+        self.grow(backing, wanted).or_else(|_| self.grow(backing, needed))
+    }
+
+    /// Makes room for `capacity` items in all. On an error the table is as it was.
+    fn grow(&mut self, backing: A, capacity: usize) -> Result<(), AllocError> {
         let grown = match self.items.take() {
-            None => backing.alloc(wanted).map_err(|error| (None, error)),
+            None => backing.alloc(capacity).map_err(|error| (None, error)),
             Some(items) => {
-                backing.realloc(items, wanted).map_err(|(items, error)| (Some(items), error))
+                backing.realloc(items, capacity).map_err(|(items, error)| (Some(items), error))
             }
         };
         match grown {
@@ -132,7 +138,7 @@ pub struct Interner<A: Allocator, S = Fnv> {
     bytes: Table<u8, A>,
     spans: Table<Span, A>,
     /// Open addressing, linear: an index into `spans`, or `EMPTY`. Invariants: its length is zero or a
-    /// power of two, and more than 8/7 of the number of strings, so that a search ends.
+    /// power of two, and at least 16/15 of the number of strings, so that a search ends.
     table: Option<Owned<[u32], A>>,
     hasher: S,
     backing: A,
@@ -188,14 +194,19 @@ impl<A: Allocator + Copy, S: BuildHasher> Interner<A, S> {
         Ok(Symbol(index))
     }
 
-    /// Makes the table have room for one more string.
+    /// Makes the table have room for one more string: an eighth of its places stays empty; if there is no
+    /// memory for a longer one, a sixteenth.
     fn reserve_place(&mut self) -> Result<(), AllocError> {
         let places = self.table.as_ref().map_or(0, |table| table.len());
         if self.spans.len < places / 8 * 7 {
             return Ok(());
         }
         let wanted = places.checked_mul(2).ok_or(AllocError)?.max(16);
-        let mut table = self.backing.alloc_fill(wanted, EMPTY)?;
+        let mut table = match self.backing.alloc_fill(wanted, EMPTY) {
+            Ok(table) => table,
+            Err(_) if self.spans.len < places / 16 * 15 => return Ok(()),
+            Err(error) => return Err(error),
+        };
         for (index, span) in self.spans.as_slice().iter().enumerate() {
             enter(&mut table, span.hash, index as u32);
         }

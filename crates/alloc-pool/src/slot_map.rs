@@ -185,7 +185,8 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
         const CAPACITY_MAX: usize = NONE as usize - 1;
         let capacity = self.capacity as usize;
         let doubled = capacity.saturating_mul(2).max(8);
-        self.grow(doubled.min(CAPACITY_MAX.max(capacity + 1)))
+        // A backing that cannot double the entries may have room for one more.
+        self.grow(doubled.min(CAPACITY_MAX.max(capacity + 1))).or_else(|_| self.grow(capacity + 1))
     }
 
     /// Makes room for `capacity` entries in all, which is more than there are.

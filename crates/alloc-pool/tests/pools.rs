@@ -176,24 +176,70 @@ fn pools_are_sent() {
     shared(&BoundedArray::<u8, 1>::new());
 }
 
-/// The slab that is refused is tried again with one slot: the pool itself hides that failure, so only the
-/// failures of the others are all to be seen.
+/// A slot map whose backing cannot double it takes entries as long as there is memory for one.
+#[test]
+fn a_small_backing_fills_a_slot_map() {
+    let limited = Limited::new(Global, 1600);
+    let mut filled = SlotMap::<u64, _>::over(&limited);
+    while filled.insert(7).is_ok() {}
+    assert_eq!(filled.len(), filled.capacity());
+    let (count, entry) = (filled.len(), if alloc_core::CHECKED { 24 } else { 16 });
+    assert_eq!(count, 1600 / entry, "not only as many as doubling makes");
+    drop(filled);
+    let mut reserved = SlotMap::<u64, _>::over(&limited);
+    reserved.reserve(count).unwrap();
+    assert!(reserved.reserve(count + 1).is_err());
+}
+
+/// An interner whose backing cannot double its tables takes strings as long as there is memory for them,
+/// and finds each in a table that is fuller than usual.
+#[test]
+fn a_small_backing_fills_an_interner() {
+    // What a doubling interner asks for with 15 strings: 16 of each, and 32 places.
+    let usual = 16 + 16 * 12 + 32 * 4;
+    let limited = Limited::new(Global, usual - 1);
+    let mut names = Interner::over(&limited);
+    let words = "abcdefghijklmnop".as_bytes().chunks(1).map(|word| str::from_utf8(word).unwrap());
+    let kept = words.clone().take_while(|word| names.intern(word).is_ok()).count();
+    assert_eq!(kept, 15, "one more than an eighth of the places being empty allows");
+    for (index, word) in words.enumerate() {
+        assert_eq!(names.get(word).map(|symbol| symbol.index()), (index < kept).then_some(index));
+    }
+    // Bytes: 16, then no 32 but 19.
+    let limited = Limited::new(Global, 16 + 16 * 12 + 16 * 4 + 3);
+    let mut names = Interner::over(&limited);
+    names.intern("twelve bytes").unwrap();
+    names.intern("seven b").unwrap();
+    assert!(names.intern("d").is_err() && names.get("seven b").is_some());
+}
+
+/// Fills a slot map and an interner whose backing refuses the `fail`th request, or it and all behind it.
+fn survive_in_maps(fail: usize) {
+    for refused in [Fail::Only(fail), Fail::From(fail)] {
+        let heap = Counting::new(FailingAllocator::new(Global).requests(refused));
+        let mut map = SlotMap::over(&heap);
+        let handles: Vec<_> = (0..200).map_while(|i| map.insert(i).ok()).collect();
+        assert_eq!(handles.len(), map.len());
+        assert!(handles.iter().zip(0..).all(|(&handle, i)| map[handle] == i));
+        drop(map);
+        let heap_of_names = Counting::new(FailingAllocator::new(Global).requests(refused));
+        let mut names = Interner::over(&heap_of_names);
+        let kept = (0..200).take_while(|i| names.intern(&i.to_string()).is_ok()).count();
+        assert_eq!(kept, names.len());
+        for i in 0..200 {
+            let found = names.get(&i.to_string()).map(|symbol| symbol.index());
+            assert_eq!(found, (i < kept).then_some(i));
+        }
+        drop(names);
+        let left = [heap.counts().live_blocks, heap_of_names.counts().live_blocks];
+        assert_eq!(left, [0, 0]);
+    }
+}
+
+/// What is refused is tried again with the least size: pools, slot maps and interners hide such a failure, so
+/// only the failures of the others are all to be seen.
 #[test]
 fn every_failure_of_the_backing_is_survived() {
-    check_all_alloc_failures(|gpa| {
-        let mut map = SlotMap::over(gpa);
-        for i in 0..20 {
-            map.insert(i).map_err(|(_, error)| error)?;
-        }
-        Ok::<(), AllocError>(())
-    });
-    check_all_alloc_failures(|gpa| {
-        let mut names = Interner::over(gpa);
-        for i in 0..40 {
-            names.intern(&i.to_string())?;
-        }
-        Ok::<(), AllocError>(())
-    });
     check_all_alloc_failures(|gpa| {
         let _ = NodePool::new(gpa, Layout::new::<u64>(), 100)?.acquire();
         drop(BufferPool::<_, 64>::new(gpa, 100, 3)?.get());
@@ -202,6 +248,7 @@ fn every_failure_of_the_backing_is_survived() {
     });
     // Whatever fails, values are whole and nothing leaks.
     for fail in 0..8 {
+        survive_in_maps(fail);
         let heap = Counting::new(FailingAllocator::new(Global).requests(Fail::From(fail)));
         let pool = Pool::<[u8; 100], _>::over(&heap);
         let values: Vec<_> = (0..200).map_while(|i| pool.create([i; 100]).ok()).collect();
