@@ -152,6 +152,52 @@ fn equal_hashes_are_no_equal_keys() {
     assert!((1..=4).all(|key| MAP.peek(&key) == Some(&(key * 10))));
 }
 
+/// Keys that do not fit go to an allocator, with all three states; there is one of each, and nothing is kept
+/// where there is no memory.
+#[test]
+fn maps_overflow_into_an_allocator() {
+    static MAP: StaticMap<String, u32, 2> = StaticMap::new();
+    static HEAP: alloc_core::FromGlobal<std::alloc::System> =
+        alloc_core::FromGlobal::new(std::alloc::System);
+    static NEVER: NeverAlloc = NeverAlloc;
+    let name = |number: u32| format!("number {number}");
+    let places: Vec<&'static u32> =
+        (0..5).map(|number| MAP.insert_in(name(number), number, &HEAP).unwrap()).collect();
+    MAP.insert_absent_in(name(5), &HEAP).unwrap();
+    assert_eq!(MAP.get(&name(5)), Lookup::Absent);
+    assert_eq!(MAP.get(&name(6)), Lookup::Unknown);
+    assert_eq!(MAP.insert_in(name(6), 6, &NEVER), Err((6, alloc_core::AllocError)));
+    assert!(MAP.insert_absent_in(name(6), &NEVER).is_err() && MAP.insert(name(6), 6) == Err(6));
+    assert_eq!(MAP.get(&name(6)), Lookup::Unknown);
+    // What has a place needs no memory, by any of the ways in.
+    assert_eq!(MAP.insert(name(5), 5), Ok(&5));
+    for (number, place) in (0..).zip(places) {
+        assert_eq!(MAP.insert_in(name(number), 100, &NEVER), Ok(&number), "the first value stays");
+        MAP.insert_absent(name(number)).unwrap();
+        assert!(std::ptr::eq(MAP.peek(&name(number)).unwrap(), place), "and does not move");
+    }
+}
+
+/// Goal: also threads that overflow agree on one value for each key. Method: as below.
+#[test]
+fn threads_agree_in_the_overflow() {
+    static MAP: StaticMap<u32, (u32, u32), 8> = StaticMap::new();
+    static HEAP: alloc_core::FromGlobal<std::alloc::System> =
+        alloc_core::FromGlobal::new(std::alloc::System);
+    let told: Vec<Vec<&'static (u32, u32)>> = std::thread::scope(|scope| {
+        let insert = |thread| {
+            (0..100).map(|key| MAP.insert_in(key, (thread, key), &HEAP).unwrap()).collect()
+        };
+        let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || insert(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for key in 0..100 {
+        let value = MAP.peek(&key).unwrap();
+        assert_eq!(value.1, key);
+        assert!(told.iter().all(|told| std::ptr::eq(told[key as usize], value)));
+    }
+}
+
 /// Goal: threads that give the same keys values agree on one. Method: each gives its own, and all
 /// remember what they were told.
 #[test]

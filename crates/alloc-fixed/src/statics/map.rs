@@ -4,10 +4,12 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use core::mem::MaybeUninit;
+use core::ptr;
 
-use alloc_core::sync::atomic::AtomicU8;
 use alloc_core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use alloc_core::sync::atomic::{AtomicPtr, AtomicU8};
 use alloc_core::sync::hint;
+use alloc_core::{AllocError, Allocator, AllocatorExt, Owned};
 
 /// What a [`StaticMap`] says of a key: also that it is known not to be there, for what is dear to look
 /// up a second time in vain.
@@ -27,6 +29,9 @@ pub enum Lookup<'a, V> {
 /// Keep `N` at twice the number of keys or so: looking one up takes time for each that collides. A
 /// thread that looks for a key another is just putting in waits for it.
 ///
+/// What does not fit can go to an allocator, [`insert_in`](Self::insert_in): a list, for the few keys more
+/// than expected, not for growth. Nothing is dropped, since a `static` is not.
+///
 /// ```
 /// use alloc_fixed::{Lookup, StaticMap};
 ///
@@ -42,7 +47,32 @@ pub enum Lookup<'a, V> {
 /// ```
 pub struct StaticMap<K, V, const N: usize, S = BuildHasherDefault<Fnv>> {
     slots: [Slot<K, V>; N],
+    /// Slots in memory of allocators, newest first. There are none before all of `slots` have a key.
+    overflow: AtomicPtr<Node<K, V>>,
     hasher: S,
+}
+
+/// A slot in memory of an allocator.
+struct Node<K, V> {
+    /// Invariant: its state is `ABSENT` or more.
+    slot: Slot<K, V>,
+    next: *const Node<K, V>,
+}
+
+impl<K, V> Node<K, V> {
+    const fn new(key: K) -> Self {
+        let slot = Slot::with_state(AtomicU8::new(ABSENT));
+        let key = UnsafeCell::new(MaybeUninit::new(key));
+        Self { slot: Slot { key, ..slot }, next: ptr::null() }
+    }
+}
+
+/// Drops the key of a node that never came into the list, and so has no value; the others live for ever.
+impl<K, V> Drop for Node<K, V> {
+    fn drop(&mut self) {
+        // SAFETY: written by `new`, and dropped here alone.
+        unsafe { self.slot.key.get_mut().assume_init_drop() };
+    }
 }
 
 /// A slot's state only ever goes up; `KEY_BUSY` and `VALUE_BUSY` are those of a slot that one thread is
@@ -89,6 +119,45 @@ impl<K, V> Slot<K, V> {
         unsafe { key.assume_init_ref() }
     }
 
+    /// What is known of the key.
+    ///
+    /// # Safety
+    ///
+    /// The state was seen to be `state`, which is `ABSENT` or more.
+    #[inline]
+    unsafe fn lookup(&self, state: u8) -> Lookup<'_, V> {
+        match state {
+            // SAFETY: the state is `PRESENT`.
+            PRESENT => Lookup::Present(unsafe { self.value() }),
+            _ => Lookup::Absent,
+        }
+    }
+
+    /// Gives the slot its value, unless it has one; returns the value that it has.
+    ///
+    /// # Safety
+    ///
+    /// The state was seen to be `ABSENT` or more.
+    unsafe fn settle(&self, value: V) -> &V {
+        // Relaxed: on success nothing is read; on failure the state is read again.
+        match self.state.compare_exchange(ABSENT, VALUE_BUSY, Relaxed, Relaxed) {
+            Ok(_) => {
+                // SAFETY: this thread alone set the busy state; nobody reads the value before `PRESENT`.
+                unsafe { (*self.value.get()).write(value) };
+                // Release: publishes the value. Pairs with the Acquire in `state` and here.
+                self.state.store(PRESENT, Release);
+            }
+            Err(_) => {
+                // Acquire: pairs with that Release.
+                while self.state.load(Acquire) != PRESENT {
+                    hint::spin_loop();
+                }
+            }
+        }
+        // SAFETY: the state is `PRESENT`.
+        unsafe { self.value() }
+    }
+
     /// # Safety
     ///
     /// The state was seen to be `PRESENT`.
@@ -101,7 +170,8 @@ impl<K, V> Slot<K, V> {
 }
 
 // SAFETY: key and value are written by the one thread that set a busy state, before the Release that
-// ends it, and read after an Acquire that saw that; readers get shared references.
+// ends it, and read after an Acquire that saw that; or they are in a node that a Release published.
+// Readers get shared references.
 unsafe impl<K: Send + Sync, V: Send + Sync, const N: usize, S: Sync> Sync
     for StaticMap<K, V, N, S>
 {
@@ -125,13 +195,15 @@ impl<K, V, const N: usize, S> StaticMap<K, V, N, S> {
     /// Makes an empty map with a hasher.
     #[cfg(not(loom))]
     pub const fn with_hasher(hasher: S) -> Self {
-        Self { slots: [const { Slot::with_state(AtomicU8::new(EMPTY)) }; N], hasher }
+        let slots = [const { Slot::with_state(AtomicU8::new(EMPTY)) }; N];
+        Self { slots, overflow: AtomicPtr::new(ptr::null_mut()), hasher }
     }
 
     /// Makes an empty map with a hasher.
     #[cfg(loom)]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { slots: core::array::from_fn(|_| Slot::with_state(AtomicU8::new(EMPTY))), hasher }
+        let slots = core::array::from_fn(|_| Slot::with_state(AtomicU8::new(EMPTY)));
+        Self { slots, overflow: AtomicPtr::new(ptr::null_mut()), hasher }
     }
 }
 
@@ -154,14 +226,49 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
             }
             // SAFETY: neither empty nor busy with the key.
             if unsafe { slot.key() } == key {
-                return match state {
-                    // SAFETY: the state is `PRESENT`.
-                    PRESENT => Lookup::Present(unsafe { slot.value() }),
-                    _ => Lookup::Absent,
-                };
+                // SAFETY: it is the state of this slot, and not one of the two.
+                return unsafe { slot.lookup(state) };
             }
         }
-        Lookup::Unknown
+        self.get_overflowed(key)
+    }
+
+    /// The same, of a key for which there was no slot.
+    #[cold]
+    #[inline(never)]
+    fn get_overflowed(&self, key: &K) -> Lookup<'_, V> {
+        // Acquire: pairs with the Release in `push_slot`: the nodes are written.
+        let newest = self.overflow.load(Acquire);
+        // SAFETY: read so.
+        match unsafe { Self::find(newest, ptr::null(), key) } {
+            // SAFETY: it is the state of this slot, whose node's invariant is that it has a key.
+            Some(slot) => unsafe { slot.lookup(slot.state()) },
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Looks for a key in the list of nodes from `newest` to before `end`.
+    ///
+    /// # Safety
+    ///
+    /// Both are null, or were read from `overflow`; the first with Acquire.
+    unsafe fn find<'a>(
+        newest: *const Node<K, V>,
+        end: *const Node<K, V>,
+        key: &K,
+    ) -> Option<&'a Slot<K, V>> {
+        let mut place = newest;
+        while place != end {
+            // SAFETY: null, or a node that was published; it lives for ever, and only its slot's state and
+            // value are changed, through cells.
+            let node: &'a Node<K, V> = unsafe { place.as_ref() }?;
+            // SAFETY: the node's invariant.
+            if unsafe { node.slot.key() } == key {
+                return Some(&node.slot);
+            }
+            place = node.next;
+        }
+        None
     }
 
     /// Returns the value of a key, if it has one.
@@ -178,24 +285,44 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
     ///
     /// The value, if there is no room for the key.
     pub fn insert(&self, key: K, value: V) -> Result<&V, V> {
-        let Some(slot) = self.slot_of(key) else { return Err(value) };
-        // Relaxed: on success nothing is read; on failure the state is read again.
-        match slot.state.compare_exchange(ABSENT, VALUE_BUSY, Relaxed, Relaxed) {
-            Ok(_) => {
-                // SAFETY: this thread alone set the busy state; nobody reads the value before `PRESENT`.
-                unsafe { (*slot.value.get()).write(value) };
-                // Release: publishes the value. Pairs with the Acquire in `Slot::state` and here.
-                slot.state.store(PRESENT, Release);
-            }
-            Err(_) => {
-                // Acquire: pairs with that Release.
-                while slot.state.load(Acquire) != PRESENT {
-                    hint::spin_loop();
-                }
-            }
+        let Ok(slot) = self.slot_of(key) else { return Err(value) };
+        // SAFETY: `slot_of` saw that state.
+        Ok(unsafe { slot.settle(value) })
+    }
+
+    /// As [`insert`](Self::insert), and when there is no room for the key both go to memory of `alloc`, which
+    /// they keep for ever. Such a key is found behind all slots, in a list: in time that is proportional to
+    /// `N` and to the number of such keys.
+    ///
+    /// ```
+    /// use alloc_core::FromGlobal;
+    /// use alloc_fixed::StaticMap;
+    /// use std::alloc::System;
+    ///
+    /// static PORTS: StaticMap<&str, u16, 2> = StaticMap::new();
+    /// static HEAP: FromGlobal<System> = FromGlobal::new(System);
+    ///
+    /// for (name, port) in [("ssh", 22), ("http", 80), ("https", 443)] {
+    ///     PORTS.insert_in(name, port, &HEAP).map_err(|(_, error)| error)?;
+    /// }
+    /// assert_eq!(PORTS.peek(&"https"), Some(&443));
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The value and [`AllocError`], if that has none either.
+    pub fn insert_in<A: Allocator>(
+        &'static self,
+        key: K,
+        value: V,
+        alloc: &'static A,
+    ) -> Result<&'static V, (V, AllocError)> {
+        match self.slot_of(key).or_else(|key| self.push_slot(key, alloc)) {
+            // SAFETY: `slot_of` saw that state, and a node's slot always has it.
+            Ok(slot) => Ok(unsafe { slot.settle(value) }),
+            Err(error) => Err((value, error)),
         }
-        // SAFETY: the state is `PRESENT`.
-        Ok(unsafe { slot.value() })
     }
 
     /// Notes that a key has no value; one that has keeps it.
@@ -204,11 +331,26 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
     ///
     /// [`MapFull`] if there is no room for it.
     pub fn insert_absent(&self, key: K) -> Result<(), MapFull> {
-        self.slot_of(key).map(drop).ok_or(MapFull)
+        self.slot_of(key).map(drop).map_err(|_| MapFull)
     }
 
-    /// The slot of a key, which gets one if it has none yet. Its state is `ABSENT` or more.
-    fn slot_of(&self, key: K) -> Option<&Slot<K, V>> {
+    /// As [`insert_absent`](Self::insert_absent), and when there is no room for the key it goes to memory of
+    /// `alloc`, as for [`insert_in`](Self::insert_in).
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`], if that has none either.
+    pub fn insert_absent_in<A: Allocator>(
+        &'static self,
+        key: K,
+        alloc: &'static A,
+    ) -> Result<(), AllocError> {
+        self.slot_of(key).or_else(|key| self.push_slot(key, alloc)).map(drop)
+    }
+
+    /// The slot of a key, which gets one if it has none yet; the key, if there is no room. The slot's state is
+    /// `ABSENT` or more.
+    fn slot_of(&self, key: K) -> Result<&Slot<K, V>, K> {
         for slot in self.probe(&key) {
             // Relaxed: nothing was published in an empty slot; another state is read again below.
             if slot.state.compare_exchange(EMPTY, KEY_BUSY, Relaxed, Relaxed).is_ok() {
@@ -216,15 +358,57 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
                 unsafe { (*slot.key.get()).write(key) };
                 // Release: publishes the key. Pairs with the Acquire in `Slot::state`.
                 slot.state.store(ABSENT, Release);
-                return Some(slot);
+                return Ok(slot);
             }
             slot.state();
             // SAFETY: neither empty, for a state never goes back, nor busy with the key.
             if *unsafe { slot.key() } == key {
-                return Some(slot);
+                return Ok(slot);
             }
         }
-        None
+        // Acquire: pairs with the Release in `push_slot`: the nodes are written.
+        let newest = self.overflow.load(Acquire);
+        // SAFETY: read so.
+        unsafe { Self::find(newest, ptr::null(), &key) }.ok_or(key)
+    }
+
+    /// The slot of a key in the list, which gets a node if it has none yet. All of `slots` have other keys,
+    /// and keep them: a key is in one of the two places only.
+    #[cold]
+    #[inline(never)]
+    fn push_slot<A: Allocator>(
+        &'static self,
+        key: K,
+        alloc: &'static A,
+    ) -> Result<&'static Slot<K, V>, AllocError> {
+        let (node, alloc) = Owned::into_raw_parts(alloc.create(Node::new(key))?);
+        let mut end = ptr::null();
+        loop {
+            // Acquire: pairs with the Release below, also through later swaps: the nodes are written.
+            let newest = self.overflow.load(Acquire);
+            // SAFETY: a block that nobody frees but this thread, below; nobody changes it meanwhile.
+            let mine = unsafe { node.as_ref() };
+            // SAFETY: the node's invariant.
+            let key = unsafe { mine.slot.key() };
+            // SAFETY: read from `overflow` with Acquire, both; or null.
+            let found = unsafe { Self::find(newest, end, key) };
+            if let Some(found) = found {
+                // SAFETY: of this allocator, valid, and used for the last time: it was not published.
+                drop(unsafe { Owned::from_raw_parts(node, alloc) });
+                return Ok(found);
+            }
+            // The nodes before `newest` have other keys, and stay: only newer ones are looked at again.
+            end = newest.cast_const();
+            // SAFETY: nobody else knows the node before the swap succeeds.
+            unsafe { (*node.as_ptr()).next = end };
+            // Release: publishes the node. Pairs with the Acquire above, in `slot_of` and `get_overflowed`.
+            // Success means that no other node came since the list was searched: a key has one node.
+            // Relaxed: on failure the list is read again.
+            if self.overflow.compare_exchange(newest, node.as_ptr(), Release, Relaxed).is_ok() {
+                // SAFETY: a block of a static allocator that nobody frees: it lives for ever.
+                return Ok(unsafe { &(*node.as_ptr()).slot });
+            }
+        }
     }
 }
 

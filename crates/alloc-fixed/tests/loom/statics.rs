@@ -156,6 +156,27 @@ fn keys_that_collide_are_two_keys() {
     });
 }
 
+/// Two insert one key into a map without slots, and one of them another: each key gets one node, and who
+/// looks meanwhile sees nothing half written.
+#[test]
+fn one_value_wins_in_the_overflow() {
+    static SYSTEM: FromGlobal<System> = FromGlobal::new(System);
+    model(StaticMap::<Watched, Watched, 0>::new, |map| {
+        let insert = |key, value| {
+            let told = map.insert_in(Watched::new(key), Watched::new(value), &SYSTEM);
+            told.ok().unwrap().look()
+        };
+        let other = thread::spawn(move || (insert(8, 18), insert(7, 1)));
+        match map.get(&Watched::new(8)) {
+            Lookup::Present(value) => assert_eq!(value.look(), 18),
+            Lookup::Absent | Lookup::Unknown => {}
+        }
+        let mine = insert(7, 2);
+        assert_eq!(other.join().unwrap(), (18, mine));
+        assert_eq!(map.peek(&Watched::new(7)).unwrap().look(), mine);
+    });
+}
+
 /// The places of texts do not overlap, and what fits once is given once.
 #[test]
 fn texts_have_places_of_their_own() {

@@ -58,6 +58,9 @@ probes! {
     strings_add(strings: &StaticStrings<100>, text: &str) -> bool { strings.add(text).is_ok() }
     strings_owns(strings: &StaticStrings<100>, text: &str) -> bool { strings.owns(text) }
     map_insert(map: &Map, key: u32) -> Option<&u32> { map.insert(key, 1).ok() }
+    map_insert_in(map: &'static Map, key: u32, more: &'static SharedFixedBuffer<'static>) -> bool {
+        map.insert_in(key, 1, more).is_ok()
+    }
     map_insert_absent(map: &Map, key: u32) -> bool { map.insert_absent(key).is_ok() }
     map_get(map: &Map, key: u32) -> bool { matches!(map.get(&key), Lookup::Present(_)) }
     map_peek(map: &Map, key: u32) -> Option<&u32> { map.peek(&key) }
