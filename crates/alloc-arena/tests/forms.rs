@@ -267,32 +267,82 @@ fn a_build_that_fails_leaves_nothing() {
     }
 }
 
-/// A replacement that fails at any of its allocations leaves the old value; a good one drops it; the
-/// memory does not grow with the number of replacements.
+/// As [`parse`], with a block for each word.
+fn parse_apart<'a, A: Allocator>(
+    arena: &'a Arena<A>,
+    text: &str,
+) -> Result<Config<'a>, AllocError> {
+    let mut words = text.split(' ').map(|word| arena.put_str(word));
+    let name = words.next().unwrap_or(Err(AllocError))?;
+    let paths = words.map(|word| word.map(|word| &*word)).collect::<Result<_, _>>()?;
+    Ok(Config { name, paths })
+}
+
+/// Every string of a cell's value, and where it lies.
+fn strings<A: Allocator>(cell: &ArenaCell<ConfigFamily, A>) -> Vec<(String, *const u8)> {
+    cell.with(|config| {
+        let config = config.unwrap();
+        let all = std::iter::once(&config.name).chain(&config.paths);
+        all.map(|string| (String::from(*string), string.as_ptr())).collect()
+    })
+}
+
+/// Every request of a replacement fails in turn, where the second arena is still to be made and where it is
+/// there: the old value is as it was, where it was, and so is what the backing has.
 #[test]
-fn a_cell_is_replaced_whole_or_not_at_all() {
-    let backing = Backing::new();
-    let failing = FailingAllocator::new(&backing);
-    let mut cell = ArenaCell::<ConfigFamily, _>::new(&failing, Reset::RetainWithLimit(4096));
-    assert!(cell.with(|config| config.is_none()));
-    cell.replace(|arena| parse(arena, "old a b")).unwrap();
-    for index in 0..2 {
-        let backing = Backing::new();
-        let failing = FailingAllocator::new(&backing).requests(Fail::From(index + 2));
-        let mut cell = ArenaCell::<ConfigFamily, _>::new(&failing, Reset::FreeAll);
-        cell.replace(|arena| parse(arena, "old a b")).unwrap();
-        assert!(cell.replace(|arena| parse(arena, "new")).is_err());
-        assert_eq!(cell.with(|config| config.unwrap().name), "old");
+fn a_replacement_that_fails_leaves_the_old_value() {
+    for (replacements, requests) in [(1, 5), (2, 4)] {
+        for index in 0.. {
+            let backing = Backing::new().refuse_changes();
+            let failing = FailingAllocator::new(&backing).requests(Fail::From(index));
+            let cell = ArenaCell::<ConfigFamily, _>::new(&failing, Reset::FreeAll);
+            let mut cell = cell.with_growth(Growth::exact());
+            // What an arena has that has no memory.
+            let empty = failing.without_failures(|| {
+                cell.replace(|arena| parse_apart(arena, "old")).unwrap();
+                cell.clear();
+                let empty = backing.live_bytes();
+                for _ in 0..replacements {
+                    cell.replace(|arena| parse_apart(arena, "old a bb ccc dddd")).unwrap();
+                }
+                empty
+            });
+            let (old, before) = (strings(&cell), backing.live_bytes());
+            assert_eq!(backing.live_count(), 5 + replacements);
+            let replaced = cell.replace(|arena| parse_apart(arena, "new x yy zzz"));
+            let is_replaced = replaced.is_ok();
+            if is_replaced {
+                let new: Vec<_> = strings(&cell).into_iter().map(|(string, _)| string).collect();
+                assert_eq!((index, new.join(" ")), (requests, "new x yy zzz".into()));
+            } else {
+                // The first failure of a cell with one arena is that of the second; later ones leave it, empty.
+                let made = if replacements == 1 && index != 0 { empty } else { 0 };
+                assert_eq!(strings(&cell), old, "request {index}");
+                assert_eq!(backing.live_bytes(), before + made, "request {index}");
+            }
+            drop(cell);
+            assert_eq!((backing.live_count(), backing.misuses().len()), (0, 0), "request {index}");
+            if is_replaced {
+                break;
+            }
+        }
     }
+}
+
+/// The memory of a cell does not grow with the number of replacements, and a warm one asks for none.
+#[test]
+fn a_cell_is_replaced_again_and_again() {
     let counting = Counting::new(Global);
     let mut cell = ArenaCell::<ConfigFamily, _>::new(&counting, Reset::RetainCapacity);
+    assert!(cell.with(|config| config.is_none()));
+    let text = "word ".repeat(10);
     let mut calls = 0;
-    for round in 0..10_000 {
+    for round in 0..100_000 {
         if round == 4 {
             calls = counting.counts().total_blocks;
         }
-        cell.replace(|arena| parse(arena, &"word ".repeat(100))).unwrap();
-        assert_eq!(cell.with(|config| config.unwrap().paths.len()), 100);
+        cell.replace(|arena| parse(arena, &text)).unwrap();
+        assert_eq!(cell.with(|config| config.unwrap().paths.len()), 10);
     }
     assert_eq!(counting.counts().total_blocks, calls, "two warm arenas take turns");
     cell.clear();
