@@ -60,8 +60,9 @@ struct Node<K, V> {
 }
 
 impl<K, V> Node<K, V> {
-    const fn new(key: K) -> Self {
-        let slot = Slot::with_state(AtomicU8::new(ABSENT));
+    /// The state is `ABSENT`.
+    const fn with_key(key: K, state: AtomicU8) -> Self {
+        let slot = Slot::with_state(state);
         let key = UnsafeCell::new(MaybeUninit::new(key));
         Self { slot: Slot { key, ..slot }, next: ptr::null() }
     }
@@ -70,7 +71,7 @@ impl<K, V> Node<K, V> {
 /// Drops the key of a node that never came into the list, and so has no value; the others live for ever.
 impl<K, V> Drop for Node<K, V> {
     fn drop(&mut self) {
-        // SAFETY: written by `new`, and dropped here alone.
+        // SAFETY: written by `with_key`, and dropped here alone.
         unsafe { self.slot.key.get_mut().assume_init_drop() };
     }
 }
@@ -381,7 +382,8 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
         key: K,
         alloc: &'static A,
     ) -> Result<&'static Slot<K, V>, AllocError> {
-        let (node, alloc) = Owned::into_raw_parts(alloc.create(Node::new(key))?);
+        let (node, alloc) =
+            Owned::into_raw_parts(alloc.create(Node::with_key(key, AtomicU8::new(ABSENT)))?);
         let mut end = ptr::null();
         loop {
             // Acquire: pairs with the Release below, also through later swaps: the nodes are written.
