@@ -25,6 +25,28 @@ use alloc_core::{AlignedSlice, AllocError, Allocator, AllocatorExt, Owned};
 /// assert_eq!((shared[0], pool.available()), (7, 1));
 /// # Ok::<(), alloc_core::AllocError>(())
 /// ```
+///
+/// What is longer than a buffer has another origin, which its type says, and by which it is freed:
+///
+/// ```
+/// use alloc_core::{AllocatorExt, Global, Owned};
+/// use alloc_pool::{Buffer, BufferPool};
+///
+/// enum Message<'p> {
+///     Pooled(Buffer<'p, Global>),
+///     Oversize(Owned<[u8], Global>),
+/// }
+///
+/// let pool = BufferPool::<Global>::new(Global, 4096, 2)?;
+/// let message = |len| match pool.get().filter(|_| len <= pool.buffer_len()) {
+///     Some(buffer) => Ok(Message::Pooled(buffer)),
+///     None => Global.alloc_fill(len, 0).map(Message::Oversize),
+/// };
+/// let (short, long) = (message(100)?, message(10_000)?);
+/// assert!(matches!(short, Message::Pooled(_)) && pool.available() == 1);
+/// assert!(matches!(long, Message::Oversize(bytes) if bytes.len() == 10_000));
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
 pub struct BufferPool<A: Allocator, const ALIGN: usize = 16> {
     /// All buffers, one after the other. Invariant: bytes of a buffer whose count is one are written by
     /// its user alone, of a larger count by nobody.

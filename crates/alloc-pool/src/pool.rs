@@ -177,6 +177,29 @@ impl<T, A: Allocator> Pool<T, A> {
         self.slabs.capacity()
     }
 
+    /// Returns how many slots are taken: by values that are alive, or that were leaked. For tests and
+    /// reports: it counts the slots that were given back, one by one, so that taking one counts nothing.
+    ///
+    /// ```
+    /// let pool = alloc_pool::Pool::<u32>::new();
+    /// let (one, two) = (pool.create(1)?, pool.create(2)?);
+    /// drop(one);
+    /// assert_eq!(pool.live(), 1);
+    /// # drop(two);
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    pub fn live(&self) -> usize {
+        let fresh = self.fresh_end.get().addr().get() - self.fresh.get().addr().get();
+        let mut live = self.slabs.in_use() - fresh / Self::SLOT.size();
+        let mut next = self.free.get();
+        while let Some(slot) = next {
+            live -= 1;
+            // SAFETY: invariant 2: a slot of the free list is memory of a slab that holds `next`.
+            next = unsafe { slot.as_ref().next };
+        }
+        live
+    }
+
     /// Gets memory for at least `count` more slots, in one slab: that many values can be made without
     /// asking the backing.
     ///

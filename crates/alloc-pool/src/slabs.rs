@@ -38,6 +38,19 @@ pub(crate) struct Slabs<A: Allocator> {
 // backing may be sent by the bound.
 unsafe impl<A: Allocator + Send> Send for Slabs<A> {}
 
+/// How many slots the slabs of one of the two lists have.
+fn count_of(list: &Cell<Option<NonNull<Header>>>) -> usize {
+    let mut sum = 0;
+    let mut next = list.get();
+    while let Some(slab) = next {
+        // SAFETY: invariant 1: slabs of the lists are live and begin with their header.
+        let header = unsafe { slab.as_ref() };
+        sum += header.count;
+        next = header.older;
+    }
+    sum
+}
+
 impl<A: Allocator> Slabs<A> {
     pub(crate) const fn new(slot: Layout, backing: A) -> Self {
         Self { slot, newest: Cell::new(None), spare: Cell::new(None), backing }
@@ -45,17 +58,12 @@ impl<A: Allocator> Slabs<A> {
 
     /// Returns how many slots all slabs have together.
     pub(crate) fn capacity(&self) -> usize {
-        let mut sum = 0;
-        for list in [self.newest.get(), self.spare.get()] {
-            let mut next = list;
-            while let Some(slab) = next {
-                // SAFETY: invariant 1: slabs of the lists are live and begin with their header.
-                let header = unsafe { slab.as_ref() };
-                sum += header.count;
-                next = header.older;
-            }
-        }
-        sum
+        count_of(&self.newest) + count_of(&self.spare)
+    }
+
+    /// Returns how many slots the slabs in use have.
+    pub(crate) fn in_use(&self) -> usize {
+        count_of(&self.newest)
     }
 
     /// Adds a slab of `count` slots to the spare ones.

@@ -39,6 +39,7 @@ fn values_of_a_pool_do_not_touch() {
     for round in 0..ROUNDS {
         if values.is_empty() || numbers.below(5) < 3 {
             values.push((round as u64, pool.create([round as u64; 3]).unwrap()));
+            assert_eq!(pool.live(), values.len());
         } else {
             let (number, value) = values.swap_remove(numbers.below(values.len()));
             assert_eq!(*value, [number; 3]);
@@ -83,9 +84,13 @@ fn resets_and_preheating_spare_the_backing() {
         load(&pool);
     }
     assert_eq!((heap.counts().total_blocks, pool.capacity()), (calls, capacity));
+    assert_eq!(pool.live(), 100, "what was leaked since the last reset");
+    pool.reset();
+    assert_eq!((pool.live(), pool.capacity()), (0, capacity));
     pool.free_all();
     assert_eq!((heap.counts().live_blocks, pool.capacity()), (0, 0));
     pool.preheat(100).unwrap();
+    assert_eq!(pool.live(), 0);
     let calls = heap.counts().total_blocks;
     load(&pool);
     assert_eq!((heap.counts().total_blocks, pool.capacity()), (calls, 100));
