@@ -265,10 +265,11 @@ impl Link {
     /// Puts `fresh`, whose older chunk is `first`, at the start, if that is `first`; returns what else is there
     /// otherwise, which may happen at any time.
     pub(super) fn publish(&self, first: Option<Chunk>, fresh: Chunk) -> Result<(), Option<Chunk>> {
-        // Release: publishes the header of `fresh`. Acquire, also on failure: of the one that is there instead,
-        // the header is read. Pair with each other and with `first`'s.
+        // Release: publishes the header of `fresh`; on success what was there is what the caller has from an
+        // Acquire already. Acquire on failure: of the one that is there instead, the header is read. Pair with
+        // each other and with `first`'s.
         let swapped =
-            self.0.compare_exchange_weak(pointer(first), pointer(Some(fresh)), AcqRel, Acquire);
+            self.0.compare_exchange_weak(pointer(first), pointer(Some(fresh)), Release, Acquire);
         swapped.map(drop).map_err(|now| NonNull::new(now).map(Chunk))
     }
 
