@@ -132,6 +132,11 @@ pub fn alloc(pool: &Pool<Node, Backing<'_>>, layout: Layout) -> Result<NonNull<u
 }
 
 #[inline(never)]
+pub fn live(pool: &Pool<Node, Backing<'_>>) -> usize {
+    pool.live()
+}
+
+#[inline(never)]
 pub fn capacity(pool: &Pool<Node, Backing<'_>>) -> usize {
     pool.capacity()
 }
