@@ -110,7 +110,7 @@
 //! of the backing. `reset` makes one chunk of all, so that a loop with the same load soon asks the backing
 //! for nothing.
 //!
-//! Three layers: `growth` and `classes` compute on integers, `copies` on slices; `chunk` is one block of the backing with its
+//! Three layers: `growth` and `classes` compute on integers, `fills` on slices; `chunk` is one block of the backing with its
 //! header; `arena`, `room`, `reset` and the others move cursors. `values` are the faces that all arenas share.
 //!
 //! # Invariants
@@ -148,7 +148,7 @@ mod arena;
 mod room;
 mod reset;
 mod values;
-mod copies;
+mod fills;
 mod growing;
 mod boxed;
 mod scope;

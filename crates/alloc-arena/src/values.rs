@@ -6,13 +6,13 @@ use core::alloc::Layout;
 use core::fmt::{self, Write as _};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::slice;
 
+pub(crate) use alloc_core::__private::copy_items as copy;
 use alloc_core::{AllocError, Allocator};
 
 use crate::Arena;
 use crate::boxed::ArenaBox;
-use crate::copies::{self, SHORT_LEN_MAX};
+use crate::fills;
 use crate::growing::Growing;
 
 /// What the values below go into.
@@ -181,31 +181,9 @@ pub(crate) fn fill_with<T>(
 
 #[inline(always)]
 pub(crate) fn fill<T: Copy>(items: &mut [MaybeUninit<T>], item: T) -> &mut [T] {
-    copies::fill(items, MaybeUninit::new(item));
+    fills::fill(items, MaybeUninit::new(item));
     // SAFETY: each was written.
     unsafe { items.assume_init_mut() }
-}
-
-/// Copies `items` to `places`, of which there are as many.
-#[inline(always)]
-pub(crate) fn copy<'p, T: Copy>(places: &'p mut [MaybeUninit<T>], items: &[T]) -> &'p mut [T] {
-    let size = size_of_val(items);
-    if SHORT_LEN_MAX < size || places.len() != items.len() {
-        // Panics if the lengths differ, which those of all callers do not.
-        return places.write_copy_of_slice(items);
-    }
-    let from = items.as_ptr().cast::<MaybeUninit<u8>>();
-    // SAFETY: the items' own bytes, borrowed as they are. Any byte, padding too, is a `MaybeUninit`, and no
-    // `Copy` type has interior mutability.
-    let from = unsafe { slice::from_raw_parts(from, size) };
-    let to = places.as_mut_ptr().cast::<MaybeUninit<u8>>();
-    // SAFETY: the places' own bytes, as many as of the items (compared above), borrowed uniquely; whatever is
-    // written there, they are `MaybeUninit`.
-    let to = unsafe { slice::from_raw_parts_mut(to, size) };
-    copies::copy_short(to, from);
-    // SAFETY: every byte of each place was written, with that of a valid item: the slices are equally long,
-    // and not longer than `copy_short` needs.
-    unsafe { places.assume_init_mut() }
 }
 
 #[cold]

@@ -228,7 +228,7 @@ pub trait AllocatorExt: Allocator + Copy {
     #[track_caller]
     fn dupe<T: Copy>(self, items: &[T]) -> Result<Owned<[T], Self>, AllocError> {
         let mut copy = self.alloc::<T>(items.len())?;
-        copy::to_slice(&mut copy, items);
+        copy::copy_items(&mut copy, items);
         // SAFETY: every item was written.
         Ok(unsafe { copy.assume_init() })
     }

@@ -156,6 +156,7 @@ pub mod __private {
     pub use crate::block::{
         allocate, allocate_zeroed, deallocate, grow_zeroed, reallocate, sliced,
     };
+    pub use crate::copy::copy_items;
 }
 
 /// The README's example is a test.

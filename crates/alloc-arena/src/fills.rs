@@ -1,35 +1,6 @@
-//! Copies and fills of few bytes, without a call: the C library's functions are the faster ones for many,
-//! but cost as much as all else that an arena does for a short text. Bytes and items may be `MaybeUninit`.
+//! Fills without a call: the C library's function is for bytes, and the faster one for many of them, but costs
+//! as much as all else that an arena does for few. Items may be `MaybeUninit`.
 #![forbid(unsafe_code)]
-
-/// Up to so many bytes a copy makes no call: four of the registers that every x86-64 and 64-bit ARM has.
-/// Twice as many gained nothing.
-pub(crate) const SHORT_LEN_MAX: usize = 64;
-
-/// Copies up to [`SHORT_LEN_MAX`] bytes between two slices of the same length: all of them.
-#[inline(always)]
-pub(crate) fn copy_short<B: Copy>(to: &mut [B], from: &[B]) {
-    let _ = copy_ends::<32, B>(to, from)
-        || copy_ends::<16, B>(to, from)
-        || copy_ends::<8, B>(to, from)
-        || copy_ends::<4, B>(to, from)
-        || copy_ends::<2, B>(to, from)
-        || copy_ends::<1, B>(to, from);
-}
-
-/// Copies the first and the last `N` bytes, which may overlap, if there are that many: all, of up to
-/// `2 * N` bytes.
-#[inline(always)]
-fn copy_ends<const N: usize, B: Copy>(to: &mut [B], from: &[B]) -> bool {
-    let (Some(to_first), Some(first)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) else {
-        return false;
-    };
-    *to_first = *first;
-    if let (Some(to_last), Some(last)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
-        *to_last = *last;
-    }
-    true
-}
 
 /// How many items a step of a fill writes.
 const STEP: usize = 8;
@@ -78,18 +49,6 @@ fn fill_ends<const N: usize, T: Copy>(places: &mut [T], item: T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Every length: all bytes, in order, and none beside them.
-    #[test]
-    fn short_copies_are_whole() {
-        let from: [u8; SHORT_LEN_MAX] = core::array::from_fn(|index| index as u8);
-        for len in 0..=SHORT_LEN_MAX {
-            let mut to = [0xaa_u8; SHORT_LEN_MAX + 1];
-            copy_short(&mut to[..len], &from[..len]);
-            assert_eq!(to[..len], from[..len]);
-            assert!(to[len..].iter().all(|byte| *byte == 0xaa), "{len} bytes");
-        }
-    }
 
     fn fills_are_whole<T: Copy + PartialEq>(before: T, item: T) {
         for count in 0..=4 * STEP {
