@@ -103,6 +103,12 @@ impl<A: Allocator> HeapArena<A> {
         self.arena.reserved()
     }
 
+    /// Changes how many bytes of the backing there may be, as [`Arena::set_limit`]: of chunks and large blocks
+    /// together.
+    pub fn set_limit(&self, bytes: usize) {
+        self.arena.set_limit(bytes);
+    }
+
     /// Takes every block back, as [`Arena::reset`]; large ones go to the backing.
     pub fn reset(&mut self, mode: Reset) -> bool {
         self.free_large();

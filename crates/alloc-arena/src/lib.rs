@@ -110,8 +110,9 @@
 //! of the backing. `reset` makes one chunk of all, so that a loop with the same load soon asks the backing
 //! for nothing.
 //!
-//! Three layers: `growth` and `classes` compute on integers, `fills` on slices; `chunk` is one block of the backing with its
-//! header; `arena`, `room`, `reset` and the others move cursors. `values` are the faces that all arenas share.
+//! Three layers: `growth` and `classes` compute on integers, `fills` on slices; `chunk` is one block of the
+//! backing with its header; `arena`, `room`, `reset` and the others move cursors. `values` are the faces that
+//! all arenas share.
 //!
 //! # Invariants
 //!

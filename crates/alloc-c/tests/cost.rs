@@ -86,11 +86,11 @@ fn malloc_costs_what_malloc_costs() {
     let of = |name| instructions(&program, name).unwrap();
     let (ours, erased) = (of("ours"), of("erased"));
     println!("direct {direct}, ours {ours}, behind dyn {erased}");
-    assert_eq!(ours, direct, "a typed request costs what malloc does");
+    assert!((ours - direct).abs() < 0.01, "a typed request costs what malloc does");
     // In each of the two functions: arguments, the way there and back, the look at the alignment.
     assert!(erased - ours <= 16.0, "{erased} instructions behind dyn, {ours} without");
     // A layout from memory: both look at the alignment.
     let (ours, direct) = (of("ours of memory"), of("direct of memory"));
     println!("a layout from memory: direct {direct}, ours {ours}");
-    assert!(ours <= direct, "{ours} instructions, malloc itself {direct}");
+    assert!(ours < direct + 0.01, "{ours} instructions, malloc itself {direct}");
 }

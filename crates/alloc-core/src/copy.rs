@@ -3,9 +3,11 @@
 use core::mem::MaybeUninit;
 use core::slice;
 
-/// Up to so many bytes a copy makes no call: four of the registers that every x86-64 and 64-bit ARM has.
-/// Twice as many gained nothing.
-const SHORT_LEN_MAX: usize = 64;
+/// The most bytes that are moved at once: two of the registers that every x86-64 and 64-bit ARM has. Twice as many
+/// gained nothing.
+const WIDEST: usize = 32;
+/// Up to so many bytes a copy makes no call: the first and the last of them are all.
+const SHORT_LEN_MAX: usize = 2 * WIDEST;
 
 /// Copies `items` to `places`, of which there are as many, and returns them.
 ///
@@ -32,14 +34,14 @@ pub fn copy_items<'p, T: Copy>(places: &'p mut [MaybeUninit<T>], items: &[T]) ->
     let to = unsafe { slice::from_raw_parts_mut(to, size) };
     copy_short(to, from);
     // SAFETY: every byte of each place was written, with that of a valid item: the slices are equally long,
-    // and not longer than `copy_short` needs.
+    // and not longer than `copy_short` takes.
     unsafe { places.assume_init_mut() }
 }
 
 /// Copies up to [`SHORT_LEN_MAX`] bytes between two slices of the same length: all of them.
 #[inline(always)]
 fn copy_short(to: &mut [MaybeUninit<u8>], from: &[MaybeUninit<u8>]) {
-    let _ = copy_ends::<32>(to, from)
+    let _ = copy_ends::<WIDEST>(to, from)
         || copy_ends::<16>(to, from)
         || copy_ends::<8>(to, from)
         || copy_ends::<4>(to, from)

@@ -114,7 +114,7 @@ fn sealed(bytes: &[u8]) -> Option<Content> {
     use std::os::fd::{AsRawFd, FromRawFd};
 
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    if is_refused("memfd_create") {
+    if !crate::sys::file_may_have(bytes.len()) || is_refused("memfd_create") {
         return None;
     }
     // SAFETY: a C string; the result is a new descriptor or -1.

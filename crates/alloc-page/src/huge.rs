@@ -133,8 +133,8 @@ unsafe impl Allocator for HugePages {
         }
         // Pages that were set aside are refused by the first call, those that take their place are not.
         let place = Place { len: new_len, lead: 0, align: layout.align().max(HUGE_PAGE_LEN) };
-        // SAFETY: the block owns `old_len` mapped bytes (invariant 1), `old_len < new_len`, and the caller
-        // forgets the old address on `Some`.
+        // SAFETY: the block owns `old_len` mapped bytes (invariant 1), `old_len < new_len`, it is aligned as the
+        // place (promise 1), and the caller forgets the old address on `Some`.
         unsafe { sys::relocate_placed(block, old_len, place, page_size()) }
     }
 

@@ -94,7 +94,8 @@ unsafe impl Allocator for PageAllocator {
             // it is told where.
             let place = Place { len: new_len, lead: 0, align: layout.align() };
             // SAFETY: the block owns `old_len` mapped bytes of whole pages (invariant 1),
-            // `old_len < new_len`, whole pages too, and the caller forgets the old address on `Some`.
+            // `old_len < new_len`, whole pages too, it is aligned as the place (promise 1), and the caller
+            // forgets the old address on `Some`.
             return unsafe { sys::relocate_placed(block, old_len, place, page) };
         }
         // SAFETY: as above.

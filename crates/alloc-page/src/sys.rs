@@ -37,6 +37,8 @@ pub(crate) use unix::{
 #[cfg(windows)]
 mod windows;
 
+#[cfg(all(target_os = "linux", feature = "file"))]
+pub(crate) use unix::file_may_have;
 #[cfg(windows)]
 pub(crate) use windows::{
     advise_huge, commit, decommit, discard, extend, hide_from_dumps, limit_address_space, lock_all,

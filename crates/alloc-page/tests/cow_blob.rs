@@ -100,7 +100,7 @@ fn the_mapping_is_private() {
     assert_eq!(line.split(' ').nth(1), Some("r--p"), "{line}");
 }
 
-/// Set for the child that has no descriptor left.
+/// Set for the child that has no descriptor left, or whose files may have no bytes.
 #[cfg(all(target_os = "linux", not(miri)))]
 const WITHOUT_FILES: &str = "ALLOC_PAGE_WITHOUT_FILES";
 
@@ -112,8 +112,12 @@ fn child() {
         return;
     }
     let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let what = match std::env::var(WITHOUT_FILES).as_deref() {
+        Ok("bytes") => libc::RLIMIT_FSIZE,
+        _ => libc::RLIMIT_NOFILE,
+    };
     // SAFETY: it reads the structure.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    assert_eq!(unsafe { libc::setrlimit(what, &raw const limit) }, 0);
     let expected = content(3 << 20);
     let blob = CowBlob::new(&expected).unwrap();
     assert!(!blob.is_shared());
@@ -128,11 +132,13 @@ fn child() {
 #[cfg(all(target_os = "linux", not(miri)))]
 #[cfg_attr(sanitized, ignore = "the sanitizers' runtimes open files at the end")]
 fn without_a_file_it_is_on_the_heap() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
-        .env(WITHOUT_FILES, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("on the heap"), "{output:?}");
+    for what in ["descriptors", "bytes"] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(WITHOUT_FILES, what)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("on the heap"), "{what}: {output:?}");
+    }
 }

@@ -146,6 +146,11 @@ fn child() {
     assert_eq!(many.len(), 8, "as much as the limit allows");
     drop(many);
     assert!(SecretPages.alloc::<u8>(60 << 10).is_ok(), "nothing of it is kept");
+    // A file that is longer ends the process, also one that is memory.
+    let no_file = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it reads the structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const no_file) }, 0);
+    assert!(SecretPages.alloc::<u8>(8 << 10).is_ok(), "pages that are locked will do");
     println!("limited");
 }
 

@@ -41,7 +41,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("given back", "munmap"),
     (
         "secret, taken",
-        "memfd_secret ftruncate mmap close madvise|memfd_secret mmap mlock madvise madvise",
+        "memfd_secret prlimit64 ftruncate mmap close madvise|memfd_secret mmap mlock madvise madvise",
     ),
     ("given back", "munmap"),
     ("region, reserved", "mmap"),
@@ -212,7 +212,7 @@ fn trace(child: &mut Command) -> Result<Vec<Vec<u64>>, Error> {
 
 /// The name of a system call that an operation may make; of another, its number.
 fn name(number: u64) -> String {
-    const NAMES: [(libc::c_long, &str); 9] = [
+    const NAMES: [(libc::c_long, &str); 10] = [
         (libc::SYS_mmap, "mmap"),
         (libc::SYS_munmap, "munmap"),
         (libc::SYS_mremap, "mremap"),
@@ -222,6 +222,7 @@ fn name(number: u64) -> String {
         (libc::SYS_ftruncate, "ftruncate"),
         (libc::SYS_close, "close"),
         (libc::SYS_memfd_secret, "memfd_secret"),
+        (libc::SYS_prlimit64, "prlimit64"),
     ];
     let found = NAMES.iter().find(|(known, _)| *known as u64 == number);
     found.map_or_else(|| number.to_string(), |(_, name)| (*name).into())

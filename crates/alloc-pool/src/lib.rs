@@ -1,7 +1,7 @@
 //! Pools: one type or one size, free lists, handles that know when they are stale.
 //!
 //! For values that are all alike and live and die in any order: nodes of a tree, sessions, buffers of a
-//! fixed length. Taking one is a load and two stores, and memory never fragments.
+//! fixed length. Taking one is two loads and a store, and memory never fragments.
 //!
 //! | type | hands out | grows | a mistake is |
 //! | --- | --- | --- | --- |

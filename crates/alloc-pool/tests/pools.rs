@@ -183,6 +183,7 @@ fn pools_are_sent() {
 
 /// A slot map whose backing cannot double it takes entries as long as there is memory for one.
 #[test]
+#[cfg(target_pointer_width = "64")]
 fn a_small_backing_fills_a_slot_map() {
     let limited = Limited::new(Global, 1600);
     let mut filled = SlotMap::<u64, _>::over(&limited);

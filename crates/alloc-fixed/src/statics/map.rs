@@ -382,31 +382,27 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
         key: K,
         alloc: &'static A,
     ) -> Result<&'static Slot<K, V>, AllocError> {
-        let (node, alloc) =
-            Owned::into_raw_parts(alloc.create(Node::with_key(key, AtomicU8::new(ABSENT)))?);
+        let mut mine = alloc.create(Node::with_key(key, AtomicU8::new(ABSENT)))?;
         let mut end = ptr::null();
         loop {
             // Acquire: pairs with the Release below, also through later swaps: the nodes are written.
             let newest = self.overflow.load(Acquire);
-            // SAFETY: a block that nobody frees but this thread, below; nobody changes it meanwhile.
-            let mine = unsafe { node.as_ref() };
             // SAFETY: the node's invariant.
             let key = unsafe { mine.slot.key() };
             // SAFETY: read from `overflow` with Acquire, both; or null.
             let found = unsafe { Self::find(newest, end, key) };
             if let Some(found) = found {
-                // SAFETY: of this allocator, valid, and used for the last time: it was not published.
-                drop(unsafe { Owned::from_raw_parts(node, alloc) });
                 return Ok(found);
             }
             // The nodes before `newest` have other keys, and stay: only newer ones are looked at again.
             end = newest.cast_const();
-            // SAFETY: nobody else knows the node before the swap succeeds.
-            unsafe { (*node.as_ptr()).next = end };
+            mine.next = end;
+            let node = Owned::as_ptr(&mine);
             // Release: publishes the node. Pairs with the Acquire above, in `slot_of` and `get_overflowed`.
             // Success means that no other node came since the list was searched: a key has one node.
             // Relaxed: on failure the list is read again.
-            if self.overflow.compare_exchange(newest, node.as_ptr(), Release, Relaxed).is_ok() {
+            if self.overflow.compare_exchange(newest, node, Release, Relaxed).is_ok() {
+                let (node, _) = Owned::into_raw_parts(mine);
                 // SAFETY: a block of a static allocator that nobody frees: it lives for ever.
                 return Ok(unsafe { &(*node.as_ptr()).slot });
             }

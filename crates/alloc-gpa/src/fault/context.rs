@@ -58,6 +58,8 @@ impl Context {
         let vectors = core::ptr::with_exposed_provenance::<u8>(self.vectors);
         // SAFETY: where the kernel saved the registers.
         let len = unsafe { vectors_len(vectors) };
+        // A magic number of four bytes is the last of it.
+        let len = len / size_of::<usize>() * size_of::<usize>();
         for offset in (REGISTERS_OFFSET..len).step_by(size_of::<usize>()) {
             // SAFETY: inside of what the kernel saved.
             let word = unsafe { vectors.add(offset) }.cast::<usize>();

@@ -39,6 +39,15 @@ pub(super) use carrier::is_request;
 /// Threads that can be kept still.
 const THREAD_COUNT_MAX: usize = 1024;
 
+/// The signals that a thread's own instructions raise: they cannot wait.
+const SYNCHRONOUS: u64 = signal::bit(libc::SIGSEGV)
+    | signal::bit(libc::SIGBUS)
+    | signal::bit(libc::SIGILL)
+    | signal::bit(libc::SIGFPE)
+    | signal::bit(libc::SIGTRAP)
+    | signal::bit(libc::SIGABRT)
+    | signal::bit(libc::SIGSYS);
+
 /// Odd while threads are to keep still; they wait for it to change.
 static WORD: AtomicU32 = AtomicU32::new(0);
 static SLOTS: [Slot; THREAD_COUNT_MAX] = [const { Slot::new() }; THREAD_COUNT_MAX];
@@ -128,15 +137,21 @@ impl Right {
     }
 
     /// Asks all other threads to keep still. The caller has taken the locks that it will need.
+    ///
+    /// The program's signals wait until they go on: this thread is the only one that would handle them, and a handler
+    /// may wait for a lock of one that keeps still, or never return.
     pub(crate) fn stop(self) -> Stopped {
+        let mask = signal::mask(libc::SIG_BLOCK, Some(!SYNCHRONOUS)).ok();
         let is_complete = asking::stop_all();
-        Stopped { is_complete, _right: self }
+        Stopped { is_complete, mask, _right: self }
     }
 }
 
 /// Threads that keep still until this is dropped.
 pub(crate) struct Stopped {
     is_complete: bool,
+    /// The signals that this thread blocked before.
+    mask: Option<u64>,
     _right: Right,
 }
 
@@ -255,6 +270,9 @@ impl Stopped {
 impl Drop for Stopped {
     fn drop(&mut self) {
         end();
+        if let Some(mask) = self.mask {
+            let _ = signal::mask(libc::SIG_SETMASK, Some(mask));
+        }
     }
 }
 
@@ -298,4 +316,25 @@ pub(super) fn is_in_use(start: usize, len: usize) -> bool {
         found |= (start..start + len).contains(&context.register(libc::REG_RSP));
     });
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// While the others keep still the program's signals wait, but for those that an instruction raises; and no
+    /// longer.
+    #[test]
+    fn signals_wait_while_threads_keep_still() {
+        let mask = || signal::mask(libc::SIG_BLOCK, None).unwrap();
+        let before = mask();
+        let stopped = Right::wait().stop();
+        let during = mask();
+        drop(stopped);
+        assert_eq!(mask(), before);
+        for signal in [libc::SIGALRM, libc::SIGTERM, libc::SIGCHLD, libc::SIGUSR1, 32, 33, 64] {
+            assert_ne!(during & signal::bit(signal), 0, "{signal}");
+        }
+        assert_eq!(during & SYNCHRONOUS, before & SYNCHRONOUS);
+    }
 }

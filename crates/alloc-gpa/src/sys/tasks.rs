@@ -2,22 +2,33 @@
 
 use crate::sys::{self, peek, signal};
 
-/// Calls `visit` for the kernel's id of every thread but the calling one; returns whether they could be
-/// listed.
-pub(crate) fn for_each_other(mut visit: impl FnMut(u32)) -> bool {
-    let Some(dir) = peek::open_self(c"/proc/self/task") else { return false };
+/// How much of a list was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    All,
+    /// The kernel ends the list early where a thread ends while it is written down.
+    Some,
+    /// It cannot be read.
+    Nothing,
+}
+
+/// Calls `visit` for the kernel's id of every thread but the calling one, and of no other's that the list has.
+pub(crate) fn for_each_other(mut visit: impl FnMut(u32)) -> Listed {
+    let Some(dir) = peek::open_self(c"/proc/self/task") else { return Listed::Nothing };
     let own = sys::thread_id();
     let mut buffer = [0u64; 256];
+    let mut count = 0;
     let result = loop {
         let room = size_of_val(&buffer);
         // SAFETY: a live buffer of that length, aligned for directory entries (getdents64(2)).
         let len = unsafe { libc::syscall(libc::SYS_getdents64, dir, buffer.as_mut_ptr(), room) };
-        let Ok(len) = usize::try_from(len) else { break false };
+        let Ok(len) = usize::try_from(len) else { break Listed::Nothing };
         if len == 0 {
-            break true;
+            break if count < thread_count(dir) { Listed::Some } else { Listed::All };
         }
         for_each_name(&buffer, len, |name| {
             let tid = core::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+            count += u64::from(tid.is_some());
             if let Some(tid) = tid.filter(|tid| *tid != own && !is_gone(*tid)) {
                 visit(tid);
             }
@@ -25,6 +36,15 @@ pub(crate) fn for_each_other(mut visit: impl FnMut(u32)) -> bool {
     };
     peek::close(dir);
     result
+}
+
+/// Returns how many threads there are, by the links of their open folder; 0 where the kernel does not count them.
+fn thread_count(dir: libc::c_int) -> u64 {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the call writes one `stat`, for which there is room.
+    unsafe { libc::fstat(dir, stat.as_mut_ptr()) };
+    // SAFETY: zero bytes are a valid `stat`, written over or not.
+    u64::from(unsafe { stat.assume_init() }.st_nlink).saturating_sub(2)
 }
 
 /// Calls `visit` for the names in a buffer of directory entries: inode and offset of 8 bytes each, the
@@ -48,7 +68,7 @@ fn for_each_name(buffer: &[u64], len: usize, mut visit: impl FnMut(&[u8])) {
 fn is_gone(tid: u32) -> bool {
     // SAFETY: no preconditions.
     let is_first = tid == unsafe { libc::getpid() }.cast_unsigned();
-    is_first && Task::look(tid).is_some_and(|task| task.activity == Activity::Ended)
+    is_first && matches!(Task::look(tid), Look::Seen(task) if task.activity == Activity::Ended)
 }
 
 /// What a thread does, by the system's word.
@@ -74,14 +94,33 @@ pub(crate) struct Task {
     pub(crate) blocked: u64,
 }
 
+/// What came of looking at a thread.
+pub(crate) enum Look {
+    Seen(Task),
+    /// There is none of that number.
+    Gone,
+    /// The system does not say: there may be one. What is not known is as it mostly is.
+    Unknown(Task),
+}
+
 /// `PF_EXITING`, `PF_IO_WORKER` (`linux/sched.h`).
 const EXITING: u64 = 4;
 const IO_WORKER: u64 = 0x10;
 
 impl Task {
-    /// Looks at a thread of this process; `None`: there is none of that number.
-    pub(crate) fn look(tid: u32) -> Option<Self> {
-        let mut text = [0u8; 4096];
+    /// Looks at a thread of this process.
+    pub(crate) fn look(tid: u32) -> Look {
+        super::errno::set(0);
+        match Self::seen(tid) {
+            Some(task) => Look::Seen(task),
+            None if matches!(super::errno::get(), libc::ENOENT | libc::ESRCH) => Look::Gone,
+            None => Look::Unknown(Self { tid, activity: Activity::Waits, flags: 0, blocked: 0 }),
+        }
+    }
+
+    /// `None`: `errno` says why, or what was read is not as expected.
+    fn seen(tid: u32) -> Option<Self> {
+        let mut text = [0u8; 1024];
         let stat = read_of(tid, "stat", &mut text)?;
         // The name before the state may hold parentheses itself.
         let name_end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -93,12 +132,12 @@ impl Task {
             _ => Activity::Sleeps,
         };
         let flags = core::str::from_utf8(fields.nth(5)?).ok()?.parse().ok()?;
-        let status = read_of(tid, "status", &mut text)?;
-        const NAME: &[u8] = b"\nSigBlk:\t";
-        let at = status.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
-        let digits = core::str::from_utf8(status.get(at..at + 16)?).ok()?;
-        let blocked = u64::from_str_radix(digits, 16).ok()?;
-        Some(Self { tid, activity, flags, blocked })
+        let file = open_of(tid, "status")?;
+        let blocked = blocked_in(|buffer| peek::read_some(file, buffer));
+        // Keeps the error of a read.
+        let _errno = super::errno::KeepErrno::new();
+        peek::close(file);
+        Some(Self { tid, activity, flags, blocked: blocked? })
     }
 
     /// Whether it runs code of the process, or will: not one that is just ending in the kernel, nor the kernel's own
@@ -116,24 +155,54 @@ impl Task {
     }
 }
 
-/// Reads a file of `/proc/self/task/TID`.
+/// Returns the mask that a thread's `status` holds, behind a list of groups that may be long: read by pieces.
+fn blocked_in(mut read: impl FnMut(&mut [u8]) -> Option<usize>) -> Option<u64> {
+    const NAME: &[u8] = b"\nSigBlk:\t";
+    const LINE_LEN: usize = NAME.len() + 16;
+    let mut text = [0u8; 1024];
+    let mut len = 0;
+    loop {
+        let more = read(&mut text[len..])?;
+        let known = &text[..len + more];
+        if let Some(line) = known.windows(LINE_LEN).find(|line| line.starts_with(NAME)) {
+            let digits = core::str::from_utf8(&line[NAME.len()..]).ok()?;
+            return u64::from_str_radix(digits, 16).ok();
+        }
+        if more == 0 {
+            return None;
+        }
+        // What may be the beginning of it.
+        let kept = known.len().min(LINE_LEN - 1);
+        let start = known.len() - kept;
+        text.copy_within(start..start + kept, 0);
+        len = kept;
+    }
+}
+
+/// Reads a file of `/proc/self/task/TID`, as much of it as there is room for.
 fn read_of<'b>(tid: u32, name: &str, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let file = open_of(tid, name)?;
+    let len = peek::read_some(file, buffer);
+    // Keeps the error of a read.
+    let _errno = super::errno::KeepErrno::new();
+    peek::close(file);
+    buffer.get(..len?)
+}
+
+fn open_of(tid: u32, name: &str) -> Option<libc::c_int> {
     let mut path = [0; 48];
     let mut text = crate::finding::Detail::EMPTY;
     // It fits.
     let _ = core::fmt::Write::write_fmt(&mut text, format_args!("/proc/self/task/{tid}/{name}"));
     path[..text.as_str().len()].copy_from_slice(text.as_str().as_bytes());
-    let file = peek::open_self(core::ffi::CStr::from_bytes_until_nul(&path).ok()?)?;
-    let len = peek::read_some(file, buffer);
-    peek::close(file);
-    buffer.get(..len?)
+    peek::open_self(core::ffi::CStr::from_bytes_until_nul(&path).ok()?)
 }
 
 /// Whether the calling thread is the only one that is known of.
 pub(crate) fn is_alone() -> bool {
     let mut count = 0;
-    for_each_other(|_| count += 1);
-    count == 0
+    let listed = for_each_other(|_| count += 1);
+    count == 0 && listed != Listed::Some
 }
 
 /// Returns the nanoseconds since some fixed time.
@@ -166,6 +235,31 @@ pub(crate) fn pause(nanoseconds: u64) {
 mod tests {
     use super::*;
 
+    /// However many groups there are, and wherever a read ends.
+    #[test]
+    fn blocked_signals_are_found_behind_long_lines() {
+        let groups = "4294967294 ".repeat(500);
+        let text = std::format!("Name:\tx\nGroups:\t{groups}\nSigBlk:\t0000000000010a02\nx\n");
+        for piece in [1, 7, 100, 1023, 5000] {
+            let mut rest = text.as_bytes();
+            let read = |buffer: &mut [u8]| {
+                let (now, later) = rest.split_at(rest.len().min(piece).min(buffer.len()));
+                buffer[..now.len()].copy_from_slice(now);
+                rest = later;
+                Some(now.len())
+            };
+            assert_eq!(blocked_in(read), Some(0x10a02), "{piece}");
+        }
+        assert_eq!(blocked_in(|_| Some(0)), None);
+    }
+
+    /// A thread that is not there is gone; one that the system does not tell of may be there.
+    #[test]
+    fn only_what_is_not_there_is_gone() {
+        assert!(matches!(Task::look(u32::MAX >> 1), Look::Gone));
+        assert!(matches!(Task::look(sys::thread_id()), Look::Seen(_)));
+    }
+
     /// A thread that waits is listed, the calling one is not.
     #[test]
     fn threads_are_listed() {
@@ -178,7 +272,7 @@ mod tests {
             });
             let other = receiver.recv().unwrap();
             let mut found = std::vec::Vec::new();
-            assert!(for_each_other(|tid| found.push(tid)));
+            assert_ne!(for_each_other(|tid| found.push(tid)), Listed::Nothing);
             assert!(found.contains(&other) && !found.contains(&sys::thread_id()));
             assert!(!is_alone());
             drop(end);

@@ -300,12 +300,15 @@ unsafe fn keep_from_children(start: NonNull<u8>, len: usize) -> bool {
         .is_ok()
 }
 
+#[cfg(all(target_os = "linux", feature = "file"))]
+pub(crate) use calls::file_may_have;
+
 /// A mapping of `memfd_secret(2)`: locked, in no core dump, and not mapped by the kernel itself, so that
 /// not even a bug of the kernel's reads it. `None` where it is not to be had.
 #[cfg(target_os = "linux")]
 fn map_secret_file(len: usize) -> Option<NonNull<u8>> {
     let file = calls::memfd_secret()?;
-    let mapping = if calls::ftruncate(file, len) {
+    let mapping = if calls::file_may_have(len) && calls::ftruncate(file, len) {
         // SAFETY: no MAP_FIXED. The file is this mapping's alone: nobody truncates it.
         unsafe { mmap(ptr::null_mut(), len, ACCESSIBLE, libc::MAP_SHARED, file) }
     } else {

@@ -13,10 +13,12 @@ use std::time::Instant;
 
 use super::region::Region;
 
-/// How long nobody looks.
+/// How long nobody looks at first; twice as long each time, up to the longest.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How often a thread is seen asleep before that is believed: one that ends may wait for a lock.
-const SLEEP_COUNT: u32 = 3;
+const PAUSE_MAX: Duration = Duration::from_millis(16);
+/// How often a thread is seen asleep before that is believed: one that ends may wait for a lock, whose owner may
+/// wait for a processor.
+const SLEEP_COUNT: u32 = 5;
 /// How much processor time a thread has to end, in ticks of the system, a hundredth of a second each.
 const TICK_COUNT: u64 = 3;
 /// Threads whose numbers are kept; further ones are not waited for.
@@ -115,6 +117,7 @@ pub(super) fn await_threads(region: &Region) {
     }
     let start = Instant::now();
     let mut records = Vec::new();
+    let mut pause = PAUSE;
     // Acquire: pairs with the Release of `inherit::leave`: the stack was wiped before.
     while region.threads.load(Acquire) != 0 && start.elapsed() < PATIENCE {
         let known = &region.known;
@@ -125,7 +128,8 @@ pub(super) fn await_threads(region: &Region) {
         if have_begun && ending_count == 0 {
             return;
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = PAUSE_MAX.min(2 * pause);
     }
 }
 

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::carrier::Carriers;
 use super::{Phase, SLOTS, Slot, State, USED, begin, end, used};
-use crate::sys::tasks::{self, Activity, Task};
+use crate::sys::tasks::{self, Activity, Listed, Look, Task};
 
 /// How often all are asked.
 const TURN_COUNT: u32 = 5;
@@ -60,14 +60,23 @@ fn ask_all(word: u32, carriers: &Carriers, waiting_max: u64) -> Outcome {
             if has_answered(tid, word) {
                 return;
             }
-            let Some(task) = Task::look(tid).filter(Task::runs_code) else { return };
+            let (Look::Seen(task) | Look::Unknown(task)) = Task::look(tid) else { return };
+            if !task.runs_code() {
+                return;
+            }
             let is_asked = ask(&task, word, carriers);
             late = late.or(Some((task, is_asked)));
         });
-        if !listed {
+        if listed == Listed::Nothing {
             return Outcome::Running;
         }
         match late {
+            // Until one list is whole: those that end, and cut it, are soon gone.
+            None if listed == Listed::Some && !hope.is_over() => {
+                complete_count = 0;
+                tasks::pause(PAUSE);
+            }
+            None if listed == Listed::Some => return Outcome::Running,
             None if complete_count == 1 => return Outcome::Still,
             None => complete_count += 1,
             Some((task, is_asked)) => {
@@ -130,6 +139,11 @@ impl Hope {
         Self { start: tasks::now(), tid: 0, since: 0, time: 0, waiting_max }
     }
 
+    /// Whether all patience is at its end.
+    fn is_over(&self) -> bool {
+        PATIENCE < tasks::now() - self.start
+    }
+
     /// Returns what comes of it, if waiting longer is no use.
     fn lost(&mut self, task: &Task, is_asked: bool) -> Option<Outcome> {
         let now = tasks::now();
@@ -137,7 +151,7 @@ impl Hope {
         if self.tid != task.tid {
             (self.tid, self.since, self.time) = (task.tid, now, time);
         }
-        if PATIENCE < now - self.start {
+        if self.is_over() {
             return Some(Outcome::Running);
         }
         let waited = now - self.since;

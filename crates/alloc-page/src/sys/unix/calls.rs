@@ -173,6 +173,19 @@ pub(super) fn memfd_secret() -> Option<c_int> {
     c_int::try_from(file).ok().filter(|file| 0 <= *file)
 }
 
+/// Whether a file may have `len` bytes: where RLIMIT_FSIZE is less, the kernel does not only refuse to make it
+/// so long, it sends SIGXFSZ, which ends the process. Files that are memory are no exception.
+#[cfg(target_os = "linux")]
+pub(crate) fn file_may_have(len: usize) -> bool {
+    if refused("getrlimit").is_some() {
+        return false;
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it writes the structure.
+    let is_known = done(|| unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }).is_ok();
+    is_known && len as u64 <= limit.rlim_cur
+}
+
 /// `ftruncate(2)`; returns whether the file has `len` bytes now.
 #[cfg(target_os = "linux")]
 pub(super) fn ftruncate(file: c_int, len: usize) -> bool {
