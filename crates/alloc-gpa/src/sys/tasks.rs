@@ -44,7 +44,9 @@ fn thread_count(dir: libc::c_int) -> u64 {
     // SAFETY: the call writes one `stat`, for which there is room.
     unsafe { libc::fstat(dir, stat.as_mut_ptr()) };
     // SAFETY: zero bytes are a valid `stat`, written over or not.
-    u64::from(unsafe { stat.assume_init() }.st_nlink).saturating_sub(2)
+    let stat = unsafe { stat.assume_init() };
+    #[allow(clippy::useless_conversion, reason = "32 bits on other processors")]
+    u64::from(stat.st_nlink).saturating_sub(2)
 }
 
 /// Calls `visit` for the names in a buffer of directory entries: inode and offset of 8 bytes each, the
