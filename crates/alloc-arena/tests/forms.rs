@@ -3,7 +3,6 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
 use std::thread;
 
 use alloc_arena::{
