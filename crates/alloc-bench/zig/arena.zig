@@ -120,7 +120,8 @@ fn threads(count: usize) !void {
     const a = arena.allocator();
     var left = count;
     while (left != 0) {
-        const each = @min((left + 1) / 2, thread_round);
+        // Not the type of `@min`, which has no room for twice that.
+        const each: usize = @min((left + 1) / 2, thread_round);
         var both: [2]std.Thread = undefined;
         for (&both) |*thread| thread.* = try .spawn(.{}, puts, .{ a, each });
         for (both) |thread| thread.join();
