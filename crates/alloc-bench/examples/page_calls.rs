@@ -103,7 +103,7 @@ mod calls {
         pair("GuardedPages, 100 bytes", &GuardedPages::right_aligned(), layout(100, 8), [2, 1]);
         let big = layout(page, 4 * page);
         pair("GuardedPages, aligned to four pages", &GuardedPages::right_aligned(), big, [4, 1]);
-        pair("SecretPages, 100 bytes", &SecretPages, layout(100, 8), [5, 1]);
+        pair("SecretPages, 100 bytes", &SecretPages, layout(100, 8), [6, 1]);
         mark(1, "Region, 1 GiB reserved");
         let mut region = Region::reserve(GIB).expect(ENOUGH);
         mark(1, "Region, committed");
