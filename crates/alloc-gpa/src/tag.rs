@@ -50,7 +50,7 @@ impl TagId {
             return known;
         }
         // Who cannot have the lock for long was forked while another thread had it: no name.
-        let Some(_entry) = ENTRY.lock_or_give_up() else { return Self::NONE };
+        let Some(_entry) = ENTRY.lock_within_a_second() else { return Self::NONE };
         if let Some(known) = Self::known(name) {
             return known;
         }
