@@ -110,11 +110,11 @@ const POOL: Subject = Subject {
     title: "alloc-pool",
     zig: ("pool", "pairs random create grow"),
     rules: &[
-        // Who holds these can do nothing wrong with them.
+        // Owners also beside Zig's bare pointers, which free nothing by themselves.
         Rule {
             cases: "pairs random",
             ours: "alloc-pool",
-            peers: &["slab"],
+            peers: &["slab", ZIG],
             measures: BOTH,
             bound: 1.0,
         },
