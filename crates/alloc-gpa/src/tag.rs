@@ -266,6 +266,27 @@ alloc_core::impl_foreign_allocator!(impl['a] for Tagged<'a>);
 mod tests {
     use super::*;
 
+    /// Goal: a name is entered also while another thread has the right to for long. Method: that thread has it until
+    /// this one sleeps, which it does once it has tried in vain.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_name_waits_to_be_entered() {
+        use crate::sys::tasks::{Activity, Look, Task};
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let waiting = crate::sys::thread_id();
+        let holder = std::thread::spawn(move || {
+            let _entry = ENTRY.lock();
+            sender.send(()).unwrap();
+            while !matches!(Task::look(waiting), Look::Seen(task) if task.activity == Activity::Waits)
+            {
+                std::thread::yield_now();
+            }
+        });
+        receiver.recv().unwrap();
+        assert_eq!(TagId::of("tag::tests::waits").name(), Some("tag::tests::waits"));
+        holder.join().unwrap();
+    }
+
     #[test]
     fn names_are_entered_once() {
         let one = TagId::of("tag::tests::one");
