@@ -4,7 +4,8 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use alloc_core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// `N` bytes for a `static`, aligned to 16, that take no room in the program's file; whoever asks first
 /// has them for ever.
@@ -29,12 +30,20 @@ unsafe impl<const N: usize> Sync for StaticBytes<N> {}
 
 impl<const N: usize> StaticBytes<N> {
     /// Makes bytes that nobody has taken.
+    #[cfg(not(loom))]
     #[inline]
     pub const fn new() -> Self {
-        Self {
-            bytes: UnsafeCell::new([MaybeUninit::zeroed(); N]),
-            is_taken: AtomicBool::new(false),
-        }
+        Self::with_state(AtomicBool::new(false))
+    }
+
+    /// Makes bytes that nobody has taken.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self::with_state(AtomicBool::new(false))
+    }
+
+    const fn with_state(is_taken: AtomicBool) -> Self {
+        Self { bytes: UnsafeCell::new([MaybeUninit::zeroed(); N]), is_taken }
     }
 
     /// Returns the bytes to the first who asks.

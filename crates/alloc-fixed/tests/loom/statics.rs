@@ -5,7 +5,7 @@ use std::alloc::System;
 use std::hash::{Hash, Hasher};
 
 use alloc_core::FromGlobal;
-use alloc_fixed::{Lookup, StaticList, StaticMap, StaticStrings};
+use alloc_fixed::{Lookup, StaticBytes, StaticList, StaticMap, StaticStrings};
 use loom::cell::UnsafeCell;
 use loom::thread;
 
@@ -53,6 +53,17 @@ fn model<T: Sync + 'static>(make: fn() -> T, f: impl Fn(&'static T) + Send + Syn
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder.check(move || f(Box::leak(Box::new(make()))));
+}
+
+/// Static bytes go to one of two threads, whichever asks first.
+#[test]
+fn static_bytes_have_one_owner() {
+    model(StaticBytes::<16>::new, |bytes| {
+        let other = thread::spawn(move || bytes.take().is_some());
+        let here = bytes.take().is_some();
+        assert_ne!(here, other.join().unwrap());
+        assert!(bytes.take().is_none());
+    });
 }
 
 /// Two push, the third looks while they do: it sees whole items, each once.
