@@ -198,7 +198,8 @@ impl Gpa {
     }
 
     /// Finds live blocks that nothing leads to any more, and goes on: what statics, thread-local
-    /// values, stacks, other heaps or registers lead to is in use, and so is what that leads to. For a heap whose blocks may be kept on purpose: what a program's first use of a library
+    /// values, stacks, other heaps or registers lead to is in use, and so is what that leads to. For a heap
+    /// whose blocks may be kept on purpose: what a program's first use of a library
     /// allocates.
     ///
     /// It follows pointers through all of the process's memory, one search at a time. The other threads keep
@@ -428,7 +429,8 @@ pub(crate) fn with_stack<R>(heap: &Heap, call: impl FnOnce(StackId) -> R) -> R {
 //   Blocks of the system's (`sampled`): as std promises of `System`.
 // 1 Fit: a slot has room for the block and its canary at the block's alignment (`classes`, tested
 //   exhaustively); a zero size is served as a slot whose block has no bytes.
-// 2 Exclusive: a slot is handed out once, under a shard's lock; once more as `quarantine` says; records lie in other mappings.
+// 2 Exclusive: a slot is handed out once, under a shard's lock; once more as `quarantine` says; records lie
+// in other mappings.
 // 3 Stable: the heap is mapped elsewhere; `self` holds its address. No `&self` method frees.
 // 4 No unwind: no indexing that the geometry does not bound, no arithmetic that can overflow past
 //   `classes::large`'s check; reports are written by `deinit` and drop with errors ignored.

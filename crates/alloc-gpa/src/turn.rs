@@ -14,7 +14,8 @@ const PAUSE_MAX: u64 = 3_200_000;
 pub struct Turn<'h>(&'h AtomicI32);
 
 impl<'h> Turn<'h> {
-    /// Takes the right, if no thread of this process has it. `searcher` is the id of the process that searches, 0: none.
+    /// Takes the right, if no thread of this process has it. `searcher` is the id of the process that
+    /// searches, 0: none.
     /// A forked child finds its parent's, whose search goes on elsewhere.
     #[must_use]
     pub fn take(searcher: &'h AtomicI32) -> Option<Self> {

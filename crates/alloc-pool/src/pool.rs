@@ -28,7 +28,8 @@ macro_rules! pool {
         /// It is an [`Allocator`] for every layout that a `T` has room for, and refuses all others.
         /// `!Sync`; `Send` where the backing is.
         ///
-        /// Costs: taking a slot that was given back is two loads and a store, a fresh one three and one, giving back a load
+        /// Costs: taking a slot that was given back is two loads and a store, a fresh one three and one,
+        /// giving back a load
         /// and two stores; when no slot is free, one call
         /// of the backing.
         ///

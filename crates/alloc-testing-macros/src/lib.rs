@@ -45,7 +45,8 @@ use proc_macro::TokenStream;
 /// `impl Allocator + Copy`. A function without a parameter is judged by what it leaves in the global
 /// allocator, with the threads that it starts, as by `check_leaks`; that allocator has to be a `Sentinel`, else
 /// the test fails and says so. A test may return `()`, an `ExitCode`, or a `Result` of these. Other
-/// attributes stay: `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation, levels of lints. A test that panics as it should fails if
+/// attributes stay: `#[ignore]`, `#[should_panic]`, `#[cfg(..)]`, documentation, levels of lints. A test that
+/// panics as it should fails if
 /// it leaks, and a leak is no panic that it should make.
 ///
 /// | argument | |

@@ -106,7 +106,8 @@ pub struct FailurePoint {
     pub tripped: Option<TrippedPoint>,
     /// What is wrong.
     pub verdict: Verdict,
-    /// What the allocator found, with stacks, and what else is wrong; empty if nothing, or if dozens of points before this one have one.
+    /// What the allocator found, with stacks, and what else is wrong; empty if nothing, or if dozens of
+    /// points before this one have one.
     /// It is that of a second run of the point: the first keeps no stacks.
     pub report: String,
     /// The command that runs this point alone.

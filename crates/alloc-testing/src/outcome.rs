@@ -89,7 +89,8 @@ pub fn global_outcome<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R)
     Outcome { failure, report }
 }
 
-/// Runs a test that takes no allocator and is judged by nothing but itself. Before the test's first line nothing is allocated.
+/// Runs a test that takes no allocator and is judged by nothing but itself. Before the test's first line
+/// nothing is allocated.
 pub fn plain_outcome<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R) -> Outcome {
     Outcome { failure: failure(awaited, test), report: None }
 }

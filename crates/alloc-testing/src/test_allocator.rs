@@ -284,7 +284,8 @@ pub fn run_with<R>(settings: impl Into<Settings>, test: impl FnOnce(&TestAllocat
 /// As [`run`], for a test that is a future: whatever drives it, in whichever thread.
 ///
 /// Tasks that the test spawns own a [`SharedTestAllocator`]; await them, or they are told to be still
-/// running. One that panics fails the test as a thread does. If the future is dropped before it is done, its allocator is judged then.
+/// running. One that panics fails the test as a thread does. If the future is dropped before it is done, its
+/// allocator is judged then.
 ///
 /// ```
 /// use alloc_core::AllocatorExt;

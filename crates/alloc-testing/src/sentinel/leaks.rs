@@ -30,7 +30,8 @@ use crate::test_allocator::Report;
 /// On Linux and x86-64 all other threads of the process keep still while it looks: a signal of libc's own, number 33,
 /// asks them to, which no program can block or handle by libc's functions. Their system calls go on afterwards; one
 /// that waits for a time begins its time anew, and one made by `syscall(2)` with a time limit may return `EINTR`. If a
-/// thread cannot keep still (it blocks all signals past libc, or waits for a child made by `vfork`), what seems lost may
+/// thread cannot keep still (it blocks all signals past libc, or waits for a child made by `vfork`), what
+/// seems lost may
 /// be held by its registers: then it is printed, and fails nothing. (Elsewhere nobody keeps still, and what only
 /// registers hold counts as lost.)
 ///
