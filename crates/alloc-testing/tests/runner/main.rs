@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some("panics") => Runner::new(suites![odd::panics]).run(),
         Some("prints") => Runner::new(suites![odd::prints]).run(),
         Some("exits") => Runner::new(suites![odd::exits]).run(),
+        Some("exits-elsewhere") => Runner::new(suites![odd::exits_elsewhere]).run(),
         Some(other) => panic!("no suite {other}"),
     }
 }

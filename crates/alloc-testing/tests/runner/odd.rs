@@ -92,6 +92,19 @@ pub(crate) mod prints {
     }
 }
 
+/// A test one of whose threads ends the process.
+#[alloc_testing::suite]
+pub(crate) mod exits_elsewhere {
+    #[test]
+    fn has_a_thread_that_ends_the_process() {
+        let thread = std::thread::spawn(|| {
+            let _ = std::thread::current().id();
+            std::process::exit(0)
+        });
+        let _: Result<(), _> = thread.join();
+    }
+}
+
 /// A test that ends the process, as if all were well.
 #[alloc_testing::suite]
 pub(crate) mod exits {

@@ -111,6 +111,11 @@ pub(crate) mod tests {
         assert_eq!(output.status.code(), Some(1), "{error}");
         let told = "error: odd::exits::ends_the_process ended the process, and the run with it\n";
         assert!(error.ends_with(told), "{error}");
+        let output = child("exits-elsewhere", &[]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        let told = "error: a thread that runs no test ended the process, and the run with it\n";
+        assert!(error.ends_with(told), "{error}");
     }
 
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
