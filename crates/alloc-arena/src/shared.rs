@@ -268,15 +268,17 @@ impl<A: Allocator> SharedArena<A> {
     fn alloc_slow(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let needed = growth::fresh_len(HEADER_LEN, CHUNK_ALIGN, layout.size(), layout.align());
         let needed = needed.ok_or(AllocError)?;
-        let mut newest = self.list.first();
+        let seen = || self.list.first().map(|newest| (newest, newest.len()));
+        let mut before = seen();
         loop {
-            let block = self.alloc_beyond(newest, needed, layout);
-            let now = self.list.first();
-            // What was refused to this thread may have been given to another one, which has made room.
-            if block.is_ok() || now == newest {
+            let block = self.alloc_beyond(before.map(|(newest, _)| newest), needed, layout);
+            let now = seen();
+            // What was refused to this thread may have been given to another one, which has made room: with
+            // another chunk, or a longer one.
+            if block.is_ok() || now == before {
                 return block;
             }
-            newest = now;
+            before = now;
         }
     }
 

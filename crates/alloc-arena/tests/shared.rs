@@ -176,6 +176,53 @@ fn a_refused_thread_looks_for_what_others_got() {
     assert_eq!(CONTENDED.reserved(), 1000);
 }
 
+/// A backing of one block, which it makes longer for the other thread only: that comes when this one has asked
+/// for everything. The other thread is the backing itself.
+struct Longer(SharedFixedBuffer<'static>, AtomicUsize, AtomicBool);
+
+static LENGTHENED: LazyLock<SharedArena<Longer>> = LazyLock::new(|| {
+    let buffer = room::<{ 4 << 10 }>().leak();
+    let backing =
+        Longer(SharedFixedBuffer::new(buffer), AtomicUsize::new(0), AtomicBool::new(false));
+    SharedArena::over(backing).with_growth(Growth::fixed(1000))
+});
+
+// SAFETY: all promises by forwarding to one that keeps them; a request may be refused.
+unsafe impl Allocator for Longer {
+    forward!(self.0; except raw_alloc, raw_resize);
+
+    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        match self.1.fetch_add(1, Relaxed) {
+            0 => return self.0.raw_alloc(layout),
+            // The last of three requests: as long as the rule says, and as long as the block needs.
+            2 => {
+                self.2.store(true, Relaxed);
+                assert_eq!(*LENGTHENED.put(3u64).unwrap(), 3);
+                self.2.store(false, Relaxed);
+            }
+            _ => {}
+        }
+        Err(AllocError)
+    }
+
+    unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
+        // SAFETY: this function's contract.
+        self.2.load(Relaxed) && unsafe { self.0.raw_resize(block, layout, new_size) }
+    }
+}
+
+/// A thread that the backing refuses everything takes its block of the chunk that another thread has made longer.
+#[test]
+fn a_refused_thread_looks_for_a_longer_chunk() {
+    // The first chunk, to its end.
+    assert_eq!(*LENGTHENED.put(1u64).unwrap(), 1);
+    while LENGTHENED.used() < LENGTHENED.capacity() {
+        LENGTHENED.put(1u8).unwrap();
+    }
+    assert_eq!(*LENGTHENED.put(2u64).unwrap(), 2);
+    assert_eq!(LENGTHENED.backing().1.load(Relaxed), 3, "requests");
+}
+
 /// A backing that can be switched off.
 struct Switch(Backing, AtomicBool);
 
