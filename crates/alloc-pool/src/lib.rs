@@ -70,7 +70,12 @@ pub use interner::{Fnv, FnvHasher, Interner, Symbol};
 pub use node::{Misuse, NodePool, Outstanding};
 pub use pool::Pool;
 pub use scratch::{Scratch, ScratchGuard};
-pub use slot_map::{Handle, SlotMap};
+pub use slot_map::{Handle, SlotMap, VacantEntry};
+
+/// The iterators over a [`SlotMap`], for those who have to name them.
+pub mod iter {
+    pub use crate::slot_map::{Drain, IntoIter, Iter, IterMut};
+}
 
 /// What memory is filled with when its last user lets go of it, in builds of the mode `check`.
 const POISON: u8 = 0xaa;

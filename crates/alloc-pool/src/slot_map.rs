@@ -10,6 +10,13 @@ use alloc_core::{AllocError, Allocator, AllocatorExt, CHECKED, Owned};
 
 use crate::rare;
 
+mod bulk;
+mod iter;
+mod vacant;
+
+pub use iter::{Drain, IntoIter, Iter, IterMut};
+pub use vacant::VacantEntry;
+
 /// Names a value of a [`SlotMap`]. Eight bytes, `Option` of it too; of no meaning to another map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle {
@@ -85,6 +92,9 @@ pub struct SlotMap<T, A: Allocator> {
     count: usize,
     /// Entries whose generations are used up.
     retired: u32,
+    /// What an entry begins with. Invariant: even, and not below the generation of any entry that there was
+    /// at its place before [`shrink_to_fit`](Self::shrink_to_fit): handles never repeat.
+    first_generation: u32,
     backing: A,
 }
 
@@ -99,6 +109,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
             free: NONE as usize,
             count: 0,
             retired: 0,
+            first_generation: 0,
             backing,
         }
     }
@@ -116,8 +127,19 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
                 return Err((value, error));
             }
         }
+        // SAFETY: the list is not empty, or entries were added to it.
+        Ok(unsafe { self.fill(value) })
+    }
+
+    /// Puts a value into the first free entry.
+    ///
+    /// # Safety
+    ///
+    /// There is one: `free` is not `NONE`.
+    #[inline]
+    unsafe fn fill(&mut self, value: T) -> Handle {
         let index = self.free;
-        // SAFETY: not `NONE`, so below `used`, which is a `u32`.
+        // SAFETY: not `NONE` (contract), so below `used`, which is a `u32`.
         unsafe { hint::assert_unchecked(index <= u32::MAX as usize) };
         let index = index as u32;
         // SAFETY: below `used`, as above.
@@ -131,7 +153,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
         self.free = next as usize;
         self.count += 1;
         // SAFETY: it is odd.
-        Ok(Handle { index, generation: unsafe { NonZero::new_unchecked(generation) } })
+        Handle { index, generation: unsafe { NonZero::new_unchecked(generation) } }
     }
 
     /// Gets memory for `count` more values.
@@ -159,18 +181,18 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
             self.grow_slow()?;
         }
         let Some(entries) = self.entries.as_mut() else { return Err(AllocError) };
-        let first = self.used;
+        let (first, generation) = (self.used, self.first_generation);
         let end = self.capacity.min(first.saturating_add(COUNT_MAX));
         let Some(fresh) = entries.get_mut(first as usize..end as usize) else {
             return Err(AllocError);
         };
         for (entry, next) in fresh.iter_mut().zip(first + 1..) {
             let content = Content { next };
-            entry.write(Entry { content, generation: 0, removed: [None; _] });
+            entry.write(Entry { content, generation, removed: [None; _] });
         }
         if let Some(last) = fresh.last_mut() {
             let content = Content { next: NONE };
-            last.write(Entry { content, generation: 0, removed: [None; _] });
+            last.write(Entry { content, generation, removed: [None; _] });
         }
         self.free = first as usize;
         self.used = end;
@@ -189,7 +211,7 @@ impl<T, A: Allocator + Copy> SlotMap<T, A> {
         self.grow(doubled.min(CAPACITY_MAX.max(capacity + 1))).or_else(|_| self.grow(capacity + 1))
     }
 
-    /// Makes room for `capacity` entries in all, which is more than there are.
+    /// Makes room for `capacity` entries in all, which is not fewer than were ever used.
     fn grow(&mut self, capacity: usize) -> Result<(), AllocError> {
         // `NONE` is no index.
         let count =
@@ -261,8 +283,13 @@ impl<T, A: Allocator> SlotMap<T, A> {
     #[inline]
     #[track_caller]
     pub fn remove(&mut self, handle: Handle) -> Option<T> {
+        self.take(handle, Location::caller())
+    }
+
+    /// As [`remove`](Self::remove), by whom `site` says.
+    #[inline]
+    fn take(&mut self, handle: Handle, site: &'static Location<'static>) -> Option<T> {
         let free = self.free as u32;
-        let site = Location::caller();
         let entry = self.entry_mut(handle.index)?;
         if entry.generation != handle.generation.get() {
             return None;
@@ -291,17 +318,6 @@ impl<T, A: Allocator> SlotMap<T, A> {
         self.retired += 1;
     }
 
-    /// Drops every value. Their handles are stale; the memory stays for the next ones.
-    #[track_caller]
-    pub fn clear(&mut self) {
-        for index in 0..self.used {
-            let taken = self.entry(index).filter(|entry| entry.is_taken());
-            if let Some(generation) = taken.and_then(|entry| NonZero::new(entry.generation)) {
-                drop(self.remove(Handle { index, generation }));
-            }
-        }
-    }
-
     /// Who removed the value that the handle led to, if that is known: in builds of the mode `check`,
     /// until the next value of its place is removed too.
     pub fn removed_by(&self, handle: Handle) -> Option<&'static Location<'static>> {
@@ -309,28 +325,6 @@ impl<T, A: Allocator> SlotMap<T, A> {
         // By one: the place is free. By two: another value is there.
         let is_latest = matches!(entry.generation.wrapping_sub(handle.generation.get()), 1 | 2);
         entry.removed.first().copied().flatten().filter(|_| is_latest)
-    }
-
-    /// Every value with its handle, in the order of their places.
-    pub fn iter(&self) -> impl Iterator<Item = (Handle, &T)> {
-        (0..self.used).filter_map(|index| {
-            let entry = self.entry(index).filter(|entry| entry.is_taken())?;
-            let handle = Handle { index, generation: NonZero::new(entry.generation)? };
-            Some((handle, self.get(handle)?))
-        })
-    }
-
-    /// Every value to change, with its handle, in the order of their places.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Handle, &mut T)> {
-        let entries = self.entries.as_mut().and_then(|all| all.get_mut(..self.used as usize));
-        (0..).zip(entries.into_iter().flatten()).filter_map(|(index, entry)| {
-            // SAFETY: the first `used` entries are initialised (invariant).
-            let entry = unsafe { entry.assume_init_mut() };
-            let generation = NonZero::new(entry.generation).filter(|_| entry.is_taken())?;
-            // SAFETY: invariant 6: the generation is odd.
-            let value = unsafe { &mut *entry.content.value };
-            Some((Handle { index, generation }, value))
-        })
     }
 
     #[inline]
@@ -374,6 +368,13 @@ impl<T> Entry<T> {
     #[inline]
     const fn is_taken(&self) -> bool {
         self.generation % 2 == 1
+    }
+
+    /// The handle of the value; `None` if there is none.
+    #[inline]
+    fn handle(&self, index: u32) -> Option<Handle> {
+        let generation = NonZero::new(self.generation).filter(|_| self.is_taken())?;
+        Some(Handle { index, generation })
     }
 }
 

@@ -167,6 +167,43 @@ pub fn listed(map: &SlotMap<Node, Backing<'_>>) -> u64 {
 }
 
 #[inline(never)]
+pub fn vacant(map: &mut SlotMap<Node, Backing<'_>>, node: Node) -> Result<Handle, AllocError> {
+    let place = map.vacant_entry()?;
+    let handle = place.handle();
+    place.insert(node)[0] = 1;
+    Ok(handle)
+}
+
+#[inline(never)]
+pub fn disjoint(map: &mut SlotMap<Node, Backing<'_>>, handles: [Handle; 3]) -> Option<u64> {
+    map.get_disjoint_mut(handles).map(|[one, two, three]| one[0] ^ two[0] ^ three[0])
+}
+
+#[inline(never)]
+pub fn bulk(map: &mut SlotMap<Node, Backing<'_>>) -> u64 {
+    map.retain(|handle, node| handle.to_bits() == node[0]);
+    map.values_mut().for_each(|node| node[0] = 0);
+    let drained = map.drain().rev().fold(0, |sum, (_, node)| sum ^ node[0]);
+    map.clear();
+    drained ^ map.handles().rev().fold(0, |sum, handle| sum ^ handle.to_bits())
+}
+
+#[inline(never)]
+pub fn shrink(map: &mut SlotMap<Node, Backing<'_>>) -> Result<(), AllocError> {
+    map.shrink_to_fit()
+}
+
+#[inline(never)]
+pub fn copy<'a>(map: &SlotMap<Node, Backing<'a>>) -> Result<SlotMap<Node, Backing<'a>>, AllocError> {
+    map.try_clone()
+}
+
+#[inline(never)]
+pub fn into_values(map: SlotMap<Node, Backing<'_>>) -> u64 {
+    map.into_iter().fold(0, |sum, (_, node)| sum ^ node[0])
+}
+
+#[inline(never)]
 pub fn names(names: &Interner<Backing<'_>>) -> usize {
     names.iter().map(|(_, name)| name.len()).fold(0, usize::wrapping_add)
 }
