@@ -14,6 +14,16 @@ use crate::chunk::{Chunk, HEADER_LEN};
 use crate::growth::{self, Growth, SMALL_MAX};
 use crate::poison;
 
+/// One chunk of an arena, as [`Arena::chunk_stats`] found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChunkStats {
+    /// Its length in bytes: what the backing was asked for, header included.
+    pub len: usize,
+    /// How many bytes of it are taken, padding included; the header is not.
+    pub used: usize,
+}
+
 /// Cursor and limit of an arena without a chunk.
 const NOWHERE_ADDR: NonZero<usize> = NonZero::<usize>::MIN;
 pub(crate) const NOWHERE: NonNull<u8> = NonNull::without_provenance(NOWHERE_ADDR);
@@ -142,8 +152,7 @@ impl<A: Allocator> Arena<A> {
     ///
     /// [`AllocError`] if the backing or the limit refuses it; nothing has changed then.
     pub fn reserve(&self, bytes: usize) -> Result<(), AllocError> {
-        let room = self.limit.get() - self.cursor.get().addr().get();
-        if bytes <= room {
+        if bytes <= self.room() {
             return Ok(());
         }
         self.make_room(Layout::from_size_align(bytes, 1).map_err(|_| AllocError)?)
@@ -159,6 +168,35 @@ impl<A: Allocator> Arena<A> {
     pub fn capacity(&self) -> usize {
         let chunks = self.chunks().chain(Chunk::list(self.spare.get()));
         chunks.map(|chunk| chunk.len() - HEADER_LEN).sum()
+    }
+
+    /// Returns how many bytes the newest chunk has left: what the next request is looked for in first.
+    pub fn room(&self) -> usize {
+        self.limit.get() - self.cursor.get().addr().get()
+    }
+
+    /// Returns length and load of each chunk, the newest first; behind them those that a scope left empty.
+    ///
+    /// ```
+    /// use alloc_arena::{Arena, Growth};
+    ///
+    /// let arena = Arena::new().with_growth(Growth::fixed(1024));
+    /// arena.put_slice_fill(5000, 0u8)?; // too long for such a chunk: it gets one of its own
+    /// arena.put([0u8; 100])?;
+    /// let loads: Vec<_> = arena.chunk_stats().map(|chunk| (chunk.len, chunk.used)).collect();
+    /// assert_eq!(loads[0], (1024, 100));
+    /// assert_eq!(loads[1].1, 5000);
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    pub fn chunk_stats(&self) -> impl Iterator<Item = ChunkStats> {
+        let newest = self.newest.get();
+        let loaded = self.chunks().map(move |chunk| {
+            let is_newest = Some(chunk) == newest;
+            (chunk, if is_newest { self.cursor_offset(chunk) } else { chunk.used() })
+        });
+        let spare = Chunk::list(self.spare.get()).map(|chunk| (chunk, HEADER_LEN));
+        let stats = |(chunk, used)| ChunkStats { len: Chunk::len(chunk), used: used - HEADER_LEN };
+        loaded.chain(spare).map(stats)
     }
 
     /// Returns how many bytes are taken by blocks, freed ones that were not the last and padding

@@ -174,3 +174,93 @@ impl<T: ?Sized + Iterator> Iterator for ArenaBox<'_, T> {
         (**self).next()
     }
 }
+
+/// Writes the methods that put values into something whose drop runs, as `impl_values` does.
+macro_rules! impl_boxes {
+    (impl[$($generics:tt)*] $type:ty, $self:ident => $source:expr, $lifetime:lifetime) => {
+        /// # Values with a drop
+        ///
+        /// Each has an owner, which runs it.
+        impl<$($generics)*> $type {
+            /// As [`put`](Self::put), for a value that may have a drop: its owner runs it. See
+            /// [`ArenaBox`](crate::ArenaBox).
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had; the value is dropped then.
+            #[inline]
+            pub fn put_box<T>(
+                &$self,
+                value: T,
+            ) -> Result<$crate::ArenaBox<$lifetime, T>, AllocError> {
+                match $crate::values::room($source) {
+                    Ok(place) => Ok($crate::ArenaBox::from_mut(place.write(value))),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// As [`put_iter`](Self::put_iter), for items that may have a drop: their owner runs it.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had or the size overflows; the items so far are dropped
+            /// then.
+            ///
+            /// # Panics
+            ///
+            /// If the iterator does; the items so far are dropped.
+            pub fn put_box_iter<T>(
+                &$self,
+                items: impl IntoIterator<Item = T>,
+            ) -> Result<$crate::ArenaBox<$lifetime, [T]>, AllocError> {
+                $crate::values::collect($source, items.into_iter()).map($crate::ArenaBox::from_mut)
+            }
+
+
+            /// As [`put_with`](Self::put_with), for a value that may have a drop: its owner runs it.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had; `value` is not called then.
+            #[inline]
+            pub fn put_box_with<T>(
+                &$self,
+                value: impl FnOnce() -> T,
+            ) -> Result<$crate::ArenaBox<$lifetime, T>, AllocError> {
+                match $crate::values::room($source) {
+                    Ok(place) => Ok($crate::ArenaBox::from_mut(place.write(value()))),
+                    Err(error) => Err(error),
+                }
+            }
+
+            /// As [`put_try_iter`](Self::put_try_iter), for items that may have a drop: their owner runs it.
+            ///
+            /// ```
+            /// use alloc_arena::Arena;
+            /// use alloc_core::AllocError;
+            ///
+            /// let arena = Arena::new();
+            /// let names = ["a", "b"].map(|name| Ok::<_, AllocError>(String::from(name)));
+            /// assert_eq!(arena.put_box_try_iter(names)?.concat(), "ab");
+            /// # Ok::<(), AllocError>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// That of an item, or [`AllocError`] if no memory can be had or the size overflows; the items so
+            /// far are dropped, and their memory goes back where it is the last.
+            ///
+            /// # Panics
+            ///
+            /// If the iterator does; the items so far are dropped.
+            pub fn put_box_try_iter<T, E: From<AllocError>>(
+                &$self,
+                items: impl IntoIterator<Item = Result<T, E>>,
+            ) -> Result<$crate::ArenaBox<$lifetime, [T]>, E> {
+                $crate::values::collect_results($source, items.into_iter())
+                    .map($crate::ArenaBox::from_mut)
+            }
+        }
+    };
+}
+pub(crate) use impl_boxes;

@@ -2,6 +2,7 @@
 
 use core::alloc::Layout;
 use core::fmt;
+use core::marker::PhantomData;
 use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::slice;
@@ -15,23 +16,31 @@ const BYTES_MIN: usize = 64;
 
 /// A block and the items in it. If it is dropped before [`finish`](Self::finish), it drops the items
 /// and frees the block.
-pub(crate) struct Growing<'s, S: Allocator, T> {
+pub(crate) struct Growing<'h, 's, S: Allocator, T> {
     source: &'s S,
     /// Invariant: a live block of `source` that fits `[T; capacity]`, if that has bytes; else dangling
     /// and aligned. Its first `len` items are initialised and nobody else's.
     block: NonNull<T>,
     capacity: usize,
     len: usize,
+    /// What is borrowed as long as the source is used: a handle by which others could take blocks back.
+    _handle: PhantomData<&'h ()>,
 }
 
-impl<'s, S: Allocator, T> Growing<'s, S, T> {
+impl<'s, S: Allocator, T> Growing<'_, 's, S, T> {
     /// Makes room for `count` items.
     pub(crate) fn new(source: &'s S, count: usize) -> Result<Self, AllocError> {
-        let block = NonNull::dangling();
-        let capacity = if size_of::<T>() == 0 { usize::MAX } else { 0 };
-        let mut this = Self { source, block, capacity, len: 0 };
+        let mut this = Self::empty(source);
         this.grow_to(count)?;
         Ok(this)
+    }
+
+    /// Takes no memory yet.
+    #[inline]
+    pub(crate) const fn empty(source: &'s S) -> Self {
+        let block = NonNull::dangling();
+        let capacity = if size_of::<T>() == 0 { usize::MAX } else { 0 };
+        Self { source, block, capacity, len: 0, _handle: PhantomData }
     }
 
     /// Adds an item.
@@ -48,9 +57,69 @@ impl<'s, S: Allocator, T> Growing<'s, S, T> {
         Ok(())
     }
 
+    /// Adds copies of items.
+    #[inline]
+    pub(crate) fn push_slice(&mut self, items: &[T]) -> Result<(), AllocError>
+    where
+        T: Copy,
+    {
+        if self.capacity - self.len < items.len() {
+            self.reserve(items.len())?;
+        }
+        // SAFETY: `len <= capacity`, so within the block or at its end.
+        let places = unsafe { self.block.add(self.len) };
+        let places = NonNull::slice_from_raw_parts(places.cast::<MaybeUninit<T>>(), items.len());
+        // SAFETY: there is room for the items behind `len`, which no other reference points to; any bytes are
+        // a `MaybeUninit`.
+        copy(unsafe { &mut *places.as_ptr() }, items);
+        self.len += items.len();
+        Ok(())
+    }
+
+    /// The items so far.
+    #[inline]
+    pub(crate) fn items(&self) -> &[T] {
+        // SAFETY: `len` initialised items of the block (invariant), or that have no bytes.
+        unsafe { slice::from_raw_parts(self.block.as_ptr(), self.len) }
+    }
+
+    /// The items so far.
+    #[inline]
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and nobody else's.
+        unsafe { slice::from_raw_parts_mut(self.block.as_ptr(), self.len) }
+    }
+
+    /// Drops the items from `len` on, if there are more; the room stays.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        let Some(more) = self.len.checked_sub(len) else { return };
+        // Before a drop may panic.
+        self.len = len;
+        // SAFETY: as many items lie before it, or they have no bytes.
+        let rest = unsafe { self.block.add(len) };
+        let rest = ptr::slice_from_raw_parts_mut(rest.as_ptr(), more);
+        // SAFETY: initialised, and nobody else's, nor counted any more.
+        unsafe { rest.drop_in_place() };
+    }
+
+    /// Takes the last item out.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: one more item than `len` lay in the block, or they have no bytes.
+        let last = unsafe { self.block.add(self.len) };
+        // SAFETY: initialised, and not counted any more, so it is moved out once.
+        Some(unsafe { last.read() })
+    }
+
+    /// How many items there is room for.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Makes room for `count` items more, and for as many again as there are.
     #[cold]
-    fn reserve(&mut self, count: usize) -> Result<(), AllocError> {
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), AllocError> {
         let needed = self.len.checked_add(count).ok_or(AllocError)?;
         if needed <= self.capacity {
             return Ok(());
@@ -123,7 +192,7 @@ impl<'s, S: Allocator, T> Growing<'s, S, T> {
     }
 }
 
-impl<S: Allocator, T> Drop for Growing<'_, S, T> {
+impl<S: Allocator, T> Drop for Growing<'_, '_, S, T> {
     fn drop(&mut self) {
         let items = ptr::slice_from_raw_parts_mut(self.block.as_ptr(), self.len);
         // SAFETY: initialised, and nobody else's (invariant).
@@ -132,18 +201,8 @@ impl<S: Allocator, T> Drop for Growing<'_, S, T> {
     }
 }
 
-impl<S: Allocator> fmt::Write for Growing<'_, S, u8> {
+impl<S: Allocator> fmt::Write for Growing<'_, '_, S, u8> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.capacity - self.len < text.len() {
-            self.reserve(text.len())?;
-        }
-        // SAFETY: `len <= capacity`, so within the block or at its end.
-        let places = unsafe { self.block.add(self.len) };
-        let places = NonNull::slice_from_raw_parts(places.cast::<MaybeUninit<u8>>(), text.len());
-        // SAFETY: there is room for the text behind `len`, which no other reference points to; any byte is
-        // a `MaybeUninit`.
-        copy(unsafe { &mut *places.as_ptr() }, text.as_bytes());
-        self.len += text.len();
-        Ok(())
+        self.push_slice(text.as_bytes()).map_err(|AllocError| fmt::Error)
     }
 }

@@ -73,10 +73,12 @@ unsafe impl<A: Allocator + Send> Send for HeapArena<A> {}
 
 #[cfg(feature = "alloc")]
 impl HeapArena {
-    /// Makes one over the program's own allocator. Takes no memory before the first request.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::over(Arena::new())
+    alloc_core::__const_unless_loom! {
+        /// Makes one over the program's own allocator. Takes no memory before the first request.
+        #[must_use]
+        pub fn new() -> Self {
+            Self::over(Arena::new())
+        }
     }
 }
 
@@ -88,13 +90,15 @@ impl Default for HeapArena {
 }
 
 impl<A: Allocator> HeapArena<A> {
-    /// Makes one of an arena, which may be warm.
-    pub fn over(arena: Arena<A>) -> Self {
-        Self {
-            free: [const { Cell::new(ptr::null_mut()) }; CLASS_COUNT],
-            sent: AtomicPtr::new(ptr::null_mut()),
-            large: Cell::new(None),
-            arena,
+    alloc_core::__const_unless_loom! {
+        /// Makes one of an arena, which may be warm.
+        pub fn over(arena: Arena<A>) -> Self {
+            Self {
+                free: [const { Cell::new(ptr::null_mut()) }; CLASS_COUNT],
+                sent: AtomicPtr::new(ptr::null_mut()),
+                large: Cell::new(None),
+                arena,
+            }
         }
     }
 

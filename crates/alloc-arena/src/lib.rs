@@ -149,9 +149,11 @@ mod arena;
 mod room;
 mod reset;
 mod values;
+mod texts;
 mod fills;
 mod growing;
 mod boxed;
+mod builders;
 mod scope;
 mod state;
 mod in_arena;
@@ -173,8 +175,9 @@ mod poison;
 #[cfg(sanitized)]
 mod sanitizer;
 
-pub use arena::Arena;
+pub use arena::{Arena, ChunkStats};
 pub use boxed::ArenaBox;
+pub use builders::{SliceBuilder, StrBuilder};
 pub use drops::DropArena;
 pub use growth::Growth;
 #[cfg(target_has_atomic = "ptr")]
@@ -189,6 +192,7 @@ pub use scope::{Rewind, Scope};
 #[cfg(target_has_atomic = "ptr")]
 pub use shared::SharedArena;
 pub use state::{ArenaState, RefState};
+pub use texts::CStrError;
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "alloc"))]

@@ -7,7 +7,7 @@ use alloc_core::{AllocError, Allocator};
 
 use crate::chunk::Chunk;
 use crate::values::impl_values;
-use crate::{Arena, ArenaBox, Growth, SharedArena};
+use crate::{Arena, Growth, SharedArena};
 
 /// The length of the chunks that a local arena takes from the shared one, if nothing else is said.
 pub(crate) const LOCAL_CHUNK_LEN: usize = if cfg!(miri) { 256 } else { 16 << 10 };
@@ -63,14 +63,15 @@ impl<'s, A: Allocator> LocalArena<'s, A> {
     fn long(&self) -> &'s Arena<&'s SharedArena<A>> {
         let arena: *const Arena<_> = &raw const *self.arena;
         // SAFETY: the arena is here while `self` is borrowed, and who calls this uses it no longer than
-        // that: the methods of this type. What they return lies in chunks, which are blocks of the shared
-        // arena that nobody gives back while that is borrowed for `'s`: `arena` is never dropped nor reset,
-        // and `drop` below cuts off what no block has.
+        // that: the methods of this type, and the builders that they return, which borrow it. Other things
+        // that they return lie in chunks, which are blocks of the shared arena that nobody gives back while
+        // that is borrowed for `'s`: `arena` is never dropped nor reset, and `drop` below cuts off what no
+        // block has.
         unsafe { &*arena }
     }
 }
 
-impl_values!(impl['s, A: Allocator] LocalArena<'s, A>, self => self.long(), 's);
+impl_values!(impl['s, A: Allocator] LocalArena<'s, A>, self => self.long(), Arena<&'s SharedArena<A>>, 's);
 
 // SAFETY: as the arena, to which all is forwarded; blocks even outlive the local arena (3).
 unsafe impl<A: Allocator> Allocator for LocalArena<'_, A> {

@@ -5,7 +5,6 @@ use core::fmt;
 use alloc_core::{AllocError, Allocator};
 
 use crate::Arena;
-use crate::boxed::ArenaBox;
 use crate::reset::Mark;
 use crate::values::impl_values;
 
@@ -130,7 +129,7 @@ impl<A: Allocator> Scope<'_, A> {
     }
 }
 
-impl_values!(impl['a, A: Allocator] Scope<'a, A>, self => self.arena, 'a);
+impl_values!(impl['a, A: Allocator] Scope<'a, A>, self => self.arena, Arena<A>, 'a);
 
 // SAFETY: by number:
 // 1, 2, 4, 5, 6, 7: as the arena, to which all is forwarded.

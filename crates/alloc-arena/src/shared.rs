@@ -12,7 +12,7 @@ use crate::growth::{self, Growth};
 use crate::in_arena::DefaultBacking;
 use crate::local::{LOCAL_CHUNK_LEN, LocalArena};
 use crate::values::{Source, impl_values};
-use crate::{ArenaBox, Reset, poison};
+use crate::{Reset, poison};
 
 mod chunk;
 
@@ -60,10 +60,22 @@ unsafe impl<A: Allocator + Sync> Sync for SharedArena<A> {}
 
 #[cfg(feature = "alloc")]
 impl SharedArena {
-    /// Makes one over the program's own allocator. Takes no memory before the first request.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::over(alloc_core::Global)
+    alloc_core::__const_unless_loom! {
+        /// Makes one over the program's own allocator. Takes no memory before the first request.
+        ///
+        /// ```
+        /// use alloc_arena::SharedArena;
+        ///
+        /// static NAMES: SharedArena = SharedArena::new();
+        ///
+        /// let name: &'static str = NAMES.put_str("for ever")?;
+        /// # assert_eq!(name, "for ever");
+        /// # Ok::<(), alloc_core::AllocError>(())
+        /// ```
+        #[must_use]
+        pub fn new() -> Self {
+            Self::over(alloc_core::Global)
+        }
     }
 }
 
@@ -75,30 +87,34 @@ impl Default for SharedArena {
 }
 
 impl<A: Allocator> SharedArena<A> {
-    /// Makes one over a backing allocator. Takes no memory before the first request.
-    pub fn over(backing: A) -> Self {
-        Self {
-            list: Link::new(),
-            reserved: AtomicUsize::new(0),
-            reserved_max: AtomicUsize::new(usize::MAX),
-            growth: Growth::DEFAULT,
-            backing,
+    alloc_core::__const_unless_loom! {
+        /// Makes one over a backing allocator. Takes no memory before the first request.
+        pub fn over(backing: A) -> Self {
+            Self {
+                list: Link::new(),
+                reserved: AtomicUsize::new(0),
+                reserved_max: AtomicUsize::new(usize::MAX),
+                growth: Growth::DEFAULT,
+                backing,
+            }
         }
     }
 
     /// The same arena, whose chunks have the lengths that `growth` says.
     #[must_use]
-    pub fn with_growth(mut self, growth: Growth) -> Self {
+    pub const fn with_growth(mut self, growth: Growth) -> Self {
         self.growth = growth;
         self
     }
 
-    /// The same arena, which refuses a request if its chunks would have more than `bytes` together. See
-    /// [`set_limit`](Self::set_limit).
-    #[must_use]
-    pub fn with_limit(self, bytes: usize) -> Self {
-        self.set_limit(bytes);
-        self
+    alloc_core::__const_unless_loom! {
+        /// The same arena, which refuses a request if its chunks would have more than `bytes` together. See
+        /// [`set_limit`](Self::set_limit).
+        #[must_use]
+        pub fn with_limit(mut self, bytes: usize) -> Self {
+            self.reserved_max = AtomicUsize::new(bytes);
+            self
+        }
     }
 
     /// Changes how many bytes of the backing the chunks may have together, headers included;
@@ -136,6 +152,23 @@ impl<A: Allocator> SharedArena<A> {
     /// Returns the allocator that the chunks come from.
     pub const fn backing(&self) -> &A {
         &self.backing
+    }
+
+    /// Makes room for `bytes` more in one piece, before threads begin: blocks with that sum, paddings included,
+    /// ask the backing for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] if the backing or the limit refuses it.
+    pub fn reserve(&mut self, bytes: usize) -> Result<(), AllocError> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let layout = Layout::from_size_align(bytes, 1).map_err(|_| AllocError)?;
+        let block = self.raw_alloc(layout)?;
+        // SAFETY: taken just now with this layout. It is the last block, for the borrow is unique.
+        unsafe { self.raw_free(block, layout) };
+        Ok(())
     }
 
     /// Returns an arena for one thread, which takes its chunks from this one.
@@ -213,7 +246,7 @@ impl<A: Allocator> SharedArena<A> {
     }
 
     /// Adds `len` to what is reserved, if the limit allows it.
-    fn reserve(&self, len: usize) -> Result<(), AllocError> {
+    fn charge(&self, len: usize) -> Result<(), AllocError> {
         // Acquire: the chunks that made room are gone. Pairs with the Release in `free_chunk`.
         // Relaxed: on failure only the number is used.
         let sum = self.reserved.fetch_update(Acquire, Relaxed, |sum| {
@@ -224,7 +257,7 @@ impl<A: Allocator> SharedArena<A> {
 
     /// Requests a chunk of `len` bytes, which is in no list yet.
     fn request(&self, len: usize) -> Result<Chunk, AllocError> {
-        self.reserve(len)?;
+        self.charge(len)?;
         self.request_reserved(len)
     }
 
@@ -246,7 +279,7 @@ impl<A: Allocator> SharedArena<A> {
         // SAFETY: it came from this backing; the rest by the contract.
         unsafe { chunk.free(&self.backing) };
         // Not before, or other threads' chunks and this one could be more than the limit together.
-        // Release: who takes the room by `reserve` does so after the chunk is gone. Pairs with its Acquire.
+        // Release: who takes the room by `charge` does so after the chunk is gone. Pairs with its Acquire.
         self.reserved.fetch_sub(len, Release);
     }
 
@@ -329,7 +362,7 @@ impl<A: Allocator> SharedArena<A> {
             }
             let like = growth.extended_len(len, needed) - len;
             let more = self.within_limit(like, needed - len);
-            if self.reserve(more).is_err() {
+            if self.charge(more).is_err() {
                 return;
             }
             // SAFETY: a chunk of this backing (invariant of `list`), within `extend`, made longer.
@@ -468,7 +501,7 @@ unsafe impl<A: Allocator> Allocator for SharedArena<A> {
 alloc_core::impl_foreign_allocator!(impl[A: Allocator] for SharedArena<A>);
 
 impl<A: Allocator> Source for SharedArena<A> {}
-impl_values!(impl[A: Allocator] SharedArena<A>, self => self, '_);
+impl_values!(impl[A: Allocator] SharedArena<A>, self => self, SharedArena<A>, '_);
 
 /// Gives all chunks back.
 impl<A: Allocator> Drop for SharedArena<A> {

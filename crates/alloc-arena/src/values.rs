@@ -3,7 +3,6 @@
 #![allow(clippy::mut_from_ref, reason = "each call returns memory of its own")]
 
 use core::alloc::Layout;
-use core::fmt::{self, Write as _};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
@@ -11,7 +10,6 @@ pub(crate) use alloc_core::__private::copy_items as copy;
 use alloc_core::{AllocError, Allocator};
 
 use crate::Arena;
-use crate::boxed::ArenaBox;
 use crate::fills;
 use crate::growing::Growing;
 
@@ -139,34 +137,6 @@ pub(crate) fn put_result<S: Source, T, E: From<AllocError>>(
     }
 }
 
-/// How much room a text gets at first.
-const TEXT_LEN: usize = 64;
-
-pub(crate) fn format<'s, S: Source>(
-    source: &'s S,
-    arguments: fmt::Arguments<'_>,
-) -> Result<&'s mut str, AllocError> {
-    if let Some(text) = arguments.as_str() {
-        return copy_str(source, text);
-    }
-    // Most texts are short; where there is no room for that much, as much as there is.
-    let mut growing =
-        Growing::<S, u8>::new(source, TEXT_LEN).or_else(|_| Growing::new(source, 0))?;
-    growing.write_fmt(arguments).map_err(|_| AllocError)?;
-    // SAFETY: only whole `str`s were written.
-    Ok(unsafe { core::str::from_utf8_unchecked_mut(growing.finish()) })
-}
-
-#[inline(always)]
-pub(crate) fn copy_str<'s, S: Source>(
-    source: &'s S,
-    text: &str,
-) -> Result<&'s mut str, AllocError> {
-    let bytes = copy(room_like(source, text.as_bytes())?, text.as_bytes());
-    // SAFETY: the bytes of a `str`.
-    Ok(unsafe { core::str::from_utf8_unchecked_mut(bytes) })
-}
-
 #[inline(always)]
 pub(crate) fn fill_with<T>(
     items: &mut [MaybeUninit<T>],
@@ -193,10 +163,10 @@ pub(crate) fn out_of_memory() -> ! {
     panic!("out of memory in an arena")
 }
 
-/// Writes the methods that put values into something: into `$source`, and what they return lives as long
-/// as `$lifetime`, which may be `'_`.
+/// Writes the methods that put values into something: into `$source`, a `$source_type`, and what they return
+/// lives as long as `$lifetime`, which may be `'_`.
 macro_rules! impl_values {
-    (impl[$($generics:tt)*] $type:ty, $self:ident => $source:expr, $lifetime:lifetime) => {
+    (impl[$($generics:tt)*] $type:ty, $self:ident => $source:expr, $source_type:ty, $lifetime:lifetime) => {
         /// # Values
         ///
         /// Each returns a plain reference to memory that lives until everything is taken back. The drop of
@@ -294,16 +264,6 @@ macro_rules! impl_values {
                 $crate::values::room_for_slice($source, count)
             }
 
-            /// Puts a copy of a string here.
-            ///
-            /// # Errors
-            ///
-            /// [`AllocError`] if no memory can be had.
-            #[inline]
-            pub fn put_str(&$self, text: &str) -> Result<&$lifetime mut str, AllocError> {
-                $crate::values::copy_str($source, text)
-            }
-
             /// Puts a copy of a slice here.
             ///
             /// # Errors
@@ -380,6 +340,23 @@ macro_rules! impl_values {
                 }
             }
 
+            /// Puts a value here whose bytes are all zero, made where it stays.
+            ///
+            /// # Errors
+            ///
+            /// [`AllocError`] if no memory can be had.
+            #[inline]
+            pub fn put_zeroed<T: alloc_core::Zeroable>(
+                &$self,
+            ) -> Result<&$lifetime mut T, AllocError> {
+                $crate::values::must_not_drop::<T>();
+                let place = $crate::values::room::<_, T>($source)?;
+                // SAFETY: room for a `T` that nobody else has, writable.
+                unsafe { place.as_mut_ptr().write_bytes(0, 1) };
+                // SAFETY: all bytes are zero, which `T: Zeroable` allows.
+                Ok(unsafe { place.assume_init_mut() })
+            }
+
             /// Puts `count` items here whose bytes are all zero.
             ///
             /// # Errors
@@ -434,53 +411,6 @@ macro_rules! impl_values {
                 $crate::values::collect_results($source, items.into_iter())
             }
 
-            /// Puts formatted text here: `put_fmt(format_args!("{x} of {y}"))`. It is formatted once.
-            ///
-            /// # Errors
-            ///
-            /// [`AllocError`] if no memory can be had, or if a `Display` implementation reports an error of
-            /// its own.
-            pub fn put_fmt(
-                &$self,
-                arguments: core::fmt::Arguments<'_>,
-            ) -> Result<&$lifetime mut str, AllocError> {
-                $crate::values::format($source, arguments)
-            }
-
-            /// As [`put`](Self::put), for a value that may have a drop: its owner runs it. See
-            /// [`ArenaBox`].
-            ///
-            /// # Errors
-            ///
-            /// [`AllocError`] if no memory can be had; the value is dropped then.
-            #[inline]
-            pub fn put_box<T>(
-                &$self,
-                value: T,
-            ) -> Result<ArenaBox<$lifetime, T>, AllocError> {
-                match $crate::values::room($source) {
-                    Ok(place) => Ok(ArenaBox::from_mut(place.write(value))),
-                    Err(error) => Err(error),
-                }
-            }
-
-            /// As [`put_iter`](Self::put_iter), for items that may have a drop: their owner runs it.
-            ///
-            /// # Errors
-            ///
-            /// [`AllocError`] if no memory can be had or the size overflows; the items so far are dropped
-            /// then.
-            ///
-            /// # Panics
-            ///
-            /// If the iterator does; the items so far are dropped.
-            pub fn put_box_iter<T>(
-                &$self,
-                items: impl IntoIterator<Item = T>,
-            ) -> Result<ArenaBox<$lifetime, [T]>, AllocError> {
-                $crate::values::collect($source, items.into_iter()).map(ArenaBox::from_mut)
-            }
-
             /// As [`put`](Self::put).
             ///
             /// # Panics
@@ -490,20 +420,6 @@ macro_rules! impl_values {
             #[track_caller]
             pub fn put_or_panic<T>(&$self, value: T) -> &$lifetime mut T {
                 match $self.put(value) {
-                    Ok(place) => place,
-                    Err(AllocError) => $crate::values::out_of_memory(),
-                }
-            }
-
-            /// As [`put_str`](Self::put_str).
-            ///
-            /// # Panics
-            ///
-            /// If no memory can be had.
-            #[inline]
-            #[track_caller]
-            pub fn put_str_or_panic(&$self, text: &str) -> &$lifetime mut str {
-                match $self.put_str(text) {
                     Ok(place) => place,
                     Err(AllocError) => $crate::values::out_of_memory(),
                 }
@@ -526,24 +442,15 @@ macro_rules! impl_values {
                 }
             }
 
-            /// As [`put_fmt`](Self::put_fmt).
-            ///
-            /// # Panics
-            ///
-            /// If no memory can be had, or if a `Display` implementation reports an error of its own.
-            #[track_caller]
-            pub fn put_fmt_or_panic(
-                &$self,
-                arguments: core::fmt::Arguments<'_>,
-            ) -> &$lifetime mut str {
-                match $self.put_fmt(arguments) {
-                    Ok(place) => place,
-                    Err(AllocError) => $crate::values::out_of_memory(),
-                }
-            }
         }
+
+        $crate::texts::impl_texts!(impl[$($generics)*] $type, $self => $source, $lifetime);
+        $crate::boxed::impl_boxes!(impl[$($generics)*] $type, $self => $source, $lifetime);
+        $crate::builders::impl_builders!(
+            impl[$($generics)*] $type, $self => $source, $source_type, $lifetime
+        );
     };
 }
 pub(crate) use impl_values;
 
-impl_values!(impl[A: Allocator] Arena<A>, self => self, '_);
+impl_values!(impl[A: Allocator] Arena<A>, self => self, Arena<A>, '_);

@@ -250,9 +250,11 @@ fn pointer(chunk: Option<Chunk>) -> *mut Header {
 }
 
 impl Link {
-    /// The start of an empty list.
-    pub(super) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+    alloc_core::__const_unless_loom! {
+        /// The start of an empty list.
+        pub(super) fn new() -> Self {
+            Self(AtomicPtr::new(ptr::null_mut()))
+        }
     }
 
     /// The first chunk.

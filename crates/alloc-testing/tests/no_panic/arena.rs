@@ -2,10 +2,12 @@
 
 use core::alloc::Layout;
 use core::cell::Cell;
+use core::ffi::CStr;
+use core::fmt::Write;
 use core::ptr::NonNull;
 
 use alloc_arena::{
-    Arena, ArenaBox, ArenaCell, ArenaPool, DropArena, Family, Growth, HeapArena, InArena, PooledArena,
+    Arena, ArenaBox, ArenaCell, ArenaPool, CStrError, DropArena, Family, Growth, HeapArena, InArena, PooledArena,
     RefState, Reset, SendBox, SharedArena,
 };
 use alloc_core::{AllocError, Allocator};
@@ -118,6 +120,63 @@ pub fn formatted<'a>(arena: &'a Over<'_>, number: u64, text: &str) -> Result<&'a
 }
 
 #[inline(never)]
+pub fn c_strings<'a>(
+    arena: &'a Over<'_>,
+    text: &str,
+    c_text: &CStr,
+    number: u64,
+) -> Result<[&'a CStr; 3], CStrError> {
+    Ok([
+        arena.put_cstr(c_text)?,
+        arena.put_cstr_from(text)?,
+        arena.put_cstr_fmt(format_args!("{number} of {text}"))?,
+    ])
+}
+
+#[inline(never)]
+pub fn built<'a>(arena: &'a Over<'_>, items: &[u32]) -> Result<&'a mut [u32], AllocError> {
+    let mut built = arena.build_slice();
+    built.reserve(items.len())?;
+    built.push_slice_copy(items)?;
+    built.push_iter(items.iter().copied().filter(|item| item % 2 == 0))?;
+    built.push(7)?;
+    built.pop();
+    built.truncate(3);
+    Ok(built.finish())
+}
+
+#[inline(never)]
+pub fn built_boxes<'a, 'c>(
+    arena: &'a Over<'_>,
+    counts: &'c [Cell<usize>],
+) -> Result<ArenaBox<'a, [Counted<'c>]>, AllocError> {
+    let mut built = arena.build_slice();
+    built.push_iter(counts.iter().map(Counted))?;
+    built.truncate(2);
+    Ok(built.finish_box())
+}
+
+#[inline(never)]
+pub fn built_text<'a>(arena: &'a Over<'_>, text: &str, number: u64) -> Result<&'a CStr, CStrError> {
+    let mut built = arena.build_str();
+    built.push_str(text)?;
+    built.push('x')?;
+    built.pop();
+    write!(built, "{number}").map_err(|_| AllocError)?;
+    built.finish_cstr()
+}
+
+#[inline(never)]
+pub fn zeroed_value<'a>(arena: &'a Over<'_>) -> Result<&'a mut [u64; 9], AllocError> {
+    arena.put_zeroed()
+}
+
+#[inline(never)]
+pub fn chunk_sum(arena: &Over<'_>) -> usize {
+    arena.chunk_stats().fold(arena.room(), |sum, chunk| sum.wrapping_add(chunk.used))
+}
+
+#[inline(never)]
 pub fn cloned<'a>(arena: &'a Over<'_>, items: &[u32]) -> Result<&'a mut [u32], AllocError> {
     arena.put_slice_clone(items)
 }
@@ -145,6 +204,22 @@ pub fn boxes<'a, 'c>(
     counts: &'c [Cell<usize>],
 ) -> Result<ArenaBox<'a, [Counted<'c>]>, AllocError> {
     arena.put_box_iter(counts.iter().map(Counted))
+}
+
+#[inline(never)]
+pub fn box_with<'a, 'c>(
+    arena: &'a Over<'_>,
+    count: &'c Cell<usize>,
+) -> Result<ArenaBox<'a, Counted<'c>>, AllocError> {
+    arena.put_box_with(|| Counted(count))
+}
+
+#[inline(never)]
+pub fn tried_boxes<'a, 'c>(
+    arena: &'a Over<'_>,
+    counts: &[Option<&'c Cell<usize>>],
+) -> Result<ArenaBox<'a, [Counted<'c>]>, AllocError> {
+    arena.put_box_try_iter(counts.iter().map(|count| count.map(Counted).ok_or(AllocError)))
 }
 
 #[inline(never)]
@@ -229,6 +304,11 @@ pub fn reset_heap(arena: &mut HeapArena<&FixedBuffer<'_>>, limit: usize) -> bool
 #[inline(never)]
 pub fn reset_shared(arena: &mut SharedArena<&SharedFixedBuffer<'_>>, limit: usize) -> bool {
     arena.reset(Reset::RetainWithLimit(limit))
+}
+
+#[inline(never)]
+pub fn reserve_shared(arena: &mut SharedArena<&SharedFixedBuffer<'_>>, bytes: usize) -> bool {
+    arena.reserve(bytes).is_ok()
 }
 
 #[inline(never)]
