@@ -1,13 +1,15 @@
 //! Values in an arena whose drop runs.
 
-use core::borrow::{Borrow, BorrowMut};
-use core::cmp::Ordering;
-use core::fmt;
-use core::hash::{Hash, Hasher};
+use core::any::Any;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
+
+mod into_iter;
+mod traits;
+
+pub use into_iter::BoxIntoIter;
 
 /// Owns a value in an arena, and drops it; the memory stays the arena's. One word, or two for a slice.
 ///
@@ -19,6 +21,9 @@ use core::ptr::NonNull;
 /// drop(name); // the string's own memory is freed
 /// # Ok::<(), alloc_core::AllocError>(())
 /// ```
+///
+/// Trait objects are made by [`unsize_arena_box!`](crate::unsize_arena_box). It cannot be pinned: a forgotten one's
+/// memory comes back at the reset without its drop, which a pin rules out.
 ///
 /// It does not outlive the arena, nor its scope:
 ///
@@ -79,6 +84,139 @@ impl<T> ArenaBox<'_, T> {
     }
 }
 
+impl<'a, T> ArenaBox<'a, [T]> {
+    /// Splits the items before `mid` from those behind; each part has its own owner.
+    ///
+    /// # Errors
+    ///
+    /// The slice, if it has fewer than `mid` items.
+    pub fn split_at(this: Self, mid: usize) -> Result<(Self, Self), Self> {
+        let Some(rest) = this.len().checked_sub(mid) else { return Err(this) };
+        let first = Self::into_raw(this).cast::<T>();
+        // SAFETY: `mid` items lie before it (subtracted above).
+        let second = unsafe { first.add(mid) };
+        // SAFETY: so many of the items that this function had alone, from here on the owner's.
+        let first = unsafe { Self::from_raw(NonNull::slice_from_raw_parts(first, mid)) };
+        // SAFETY: as above, and no item is in both.
+        let second = unsafe { Self::from_raw(NonNull::slice_from_raw_parts(second, rest)) };
+        Ok((first, second))
+    }
+}
+
+impl<'a, T, const N: usize> From<ArenaBox<'a, [T; N]>> for ArenaBox<'a, [T]> {
+    #[inline]
+    fn from(array: ArenaBox<'a, [T; N]>) -> Self {
+        let items = ArenaBox::into_raw(array).cast::<T>();
+        // SAFETY: the items of the array, which is given up.
+        unsafe { Self::from_raw(NonNull::slice_from_raw_parts(items, N)) }
+    }
+}
+
+impl<'a, T, const N: usize> TryFrom<ArenaBox<'a, [T]>> for ArenaBox<'a, [T; N]> {
+    type Error = ArenaBox<'a, [T]>;
+
+    /// Fails, and returns the slice, if it has not `N` items.
+    #[inline]
+    fn try_from(slice: ArenaBox<'a, [T]>) -> Result<Self, ArenaBox<'a, [T]>> {
+        if slice.len() != N {
+            return Err(slice);
+        }
+        // SAFETY: `N` items in a row are an array of as many; the slice is given up.
+        Ok(unsafe { Self::from_raw(ArenaBox::into_raw(slice).cast::<[T; N]>()) })
+    }
+}
+
+macro_rules! impl_downcast {
+    ($($any:ty),*) => {$(
+        impl<'a> ArenaBox<'a, $any> {
+            /// Returns the value as what it is, if that is a `T`.
+            ///
+            /// # Errors
+            ///
+            /// The value as it was, if it is none.
+            pub fn downcast<T: Any>(self) -> Result<ArenaBox<'a, T>, Self> {
+                if !self.is::<T>() {
+                    return Err(self);
+                }
+                // SAFETY: the value is a `T` (asked above); it is given up.
+                Ok(unsafe { ArenaBox::from_raw(Self::into_raw(self).cast::<T>()) })
+            }
+        }
+    )*};
+}
+impl_downcast!(dyn Any, dyn Any + Send, dyn Any + Send + Sync);
+
+impl<'a, T: ?Sized> ArenaBox<'a, T> {
+    /// For `unsize_arena_box!`: the value, and for how long it lives.
+    #[doc(hidden)]
+    #[inline]
+    pub fn __into_parts(this: Self) -> (NonNull<T>, PhantomData<&'a ()>) {
+        (Self::into_raw(this), PhantomData)
+    }
+
+    /// # Safety
+    ///
+    /// As `from_raw`.
+    #[doc(hidden)]
+    #[inline]
+    pub const unsafe fn __from_parts(value: NonNull<T>, _: PhantomData<&'a ()>) -> Self {
+        // SAFETY: the contract is the same.
+        unsafe { Self::from_raw(value) }
+    }
+}
+
+/// Turns an [`ArenaBox`](crate::ArenaBox) into that of an unsized type: a trait object, or a slice of an array.
+/// Stable Rust lets nobody but `std` do that by itself.
+///
+/// ```
+/// use std::any::Any;
+/// use std::fmt::Display;
+///
+/// use alloc_arena::{Arena, ArenaBox, unsize_arena_box};
+///
+/// let arena = Arena::new();
+/// let shown: [ArenaBox<dyn Display>; 2] = [
+///     unsize_arena_box!(arena.put_box(42)? => dyn Display),
+///     unsize_arena_box!(arena.put_box(String::from("text"))? => dyn Display),
+/// ];
+/// assert_eq!(shown.map(|value| value.to_string()), ["42", "text"]);
+/// let any = unsize_arena_box!(arena.put_box(5u8)? => dyn Any);
+/// assert_eq!(*any.downcast::<u8>().unwrap(), 5);
+/// # Ok::<(), alloc_core::AllocError>(())
+/// ```
+///
+/// Nothing but that conversion compiles, and it does not outlive the arena either:
+///
+/// ```compile_fail,E0308
+/// use alloc_arena::{Arena, unsize_arena_box};
+/// let arena = Arena::new();
+/// let other = unsize_arena_box!(arena.put_box(42u32).unwrap() => f32);
+/// ```
+///
+/// ```compile_fail,E0505
+/// use alloc_arena::{Arena, unsize_arena_box};
+/// let arena = Arena::new();
+/// let shown = unsize_arena_box!(arena.put_box(42u32).unwrap() => dyn core::fmt::Display);
+/// drop(arena);
+/// println!("{shown}");
+/// ```
+///
+/// A trait object whose value borrows is `dyn Trait + '_`. A plain `&mut T` of the arena becomes a `&mut dyn Trait`
+/// by itself.
+#[macro_export]
+macro_rules! unsize_arena_box {
+    ($boxed:expr => $target:ty) => {{
+        let (value, lifetime) = $crate::ArenaBox::__into_parts($boxed);
+        // A coercion and no cast: the one conversion between pointers to different types that the
+        // language makes without being asked is this one.
+        let value: *mut $target = value.as_ptr();
+        // SAFETY: it came from a `NonNull`.
+        let value = unsafe { ::core::ptr::NonNull::new_unchecked(value) };
+        // SAFETY: the same value, which was given up, for the same lifetime.
+        unsafe { $crate::ArenaBox::__from_parts(value, lifetime) }
+    }};
+}
+
 impl<T: ?Sized> Drop for ArenaBox<'_, T> {
     #[inline]
     fn drop(&mut self) {
@@ -102,76 +240,6 @@ impl<T: ?Sized> DerefMut for ArenaBox<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: valid, and nobody else reaches it (invariant).
         unsafe { self.ptr.as_mut() }
-    }
-}
-
-impl<T: ?Sized> AsRef<T> for ArenaBox<'_, T> {
-    fn as_ref(&self) -> &T {
-        self
-    }
-}
-
-impl<T: ?Sized> AsMut<T> for ArenaBox<'_, T> {
-    fn as_mut(&mut self) -> &mut T {
-        self
-    }
-}
-
-impl<T: ?Sized> Borrow<T> for ArenaBox<'_, T> {
-    fn borrow(&self) -> &T {
-        self
-    }
-}
-
-impl<T: ?Sized> BorrowMut<T> for ArenaBox<'_, T> {
-    fn borrow_mut(&mut self) -> &mut T {
-        self
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for ArenaBox<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Display> fmt::Display for ArenaBox<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + PartialEq> PartialEq for ArenaBox<'_, T> {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl<T: ?Sized + Eq> Eq for ArenaBox<'_, T> {}
-
-impl<T: ?Sized + PartialOrd> PartialOrd for ArenaBox<'_, T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (**self).partial_cmp(&**other)
-    }
-}
-
-impl<T: ?Sized + Ord> Ord for ArenaBox<'_, T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (**self).cmp(&**other)
-    }
-}
-
-impl<T: ?Sized + Hash> Hash for ArenaBox<'_, T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (**self).hash(state);
-    }
-}
-
-impl<T: ?Sized + Iterator> Iterator for ArenaBox<'_, T> {
-    type Item = T::Item;
-
-    fn next(&mut self) -> Option<T::Item> {
-        (**self).next()
     }
 }
 

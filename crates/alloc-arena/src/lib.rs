@@ -176,7 +176,7 @@ mod poison;
 mod sanitizer;
 
 pub use arena::{Arena, ChunkStats};
-pub use boxed::ArenaBox;
+pub use boxed::{ArenaBox, BoxIntoIter};
 pub use builders::{SliceBuilder, StrBuilder};
 pub use drops::DropArena;
 pub use growth::Growth;
