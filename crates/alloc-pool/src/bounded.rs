@@ -5,6 +5,12 @@ use core::mem::{self, MaybeUninit};
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 use core::slice;
+use core::{borrow::Borrow, cmp::Ordering, hash};
+
+mod bulk;
+mod into_iter;
+
+pub use into_iter::ArrayIntoIter;
 
 /// Up to `N` items in place, without an allocator; derefs to the slice of those that are there.
 ///
@@ -205,3 +211,45 @@ impl<T: PartialEq, const N: usize> PartialEq for BoundedArray<T, N> {
 }
 
 impl<T: Eq, const N: usize> Eq for BoundedArray<T, N> {}
+
+impl<T: PartialEq, const N: usize> PartialEq<[T]> for BoundedArray<T, N> {
+    fn eq(&self, other: &[T]) -> bool {
+        **self == *other
+    }
+}
+
+impl<T: PartialOrd, const N: usize> PartialOrd for BoundedArray<T, N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<T: Ord, const N: usize> Ord for BoundedArray<T, N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl<T: hash::Hash, const N: usize> hash::Hash for BoundedArray<T, N> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl<T, const N: usize> Borrow<[T]> for BoundedArray<T, N> {
+    fn borrow(&self) -> &[T] {
+        self
+    }
+}
+
+impl<T, const N: usize> AsRef<[T]> for BoundedArray<T, N> {
+    fn as_ref(&self) -> &[T] {
+        self
+    }
+}
+
+impl<T, const N: usize> AsMut<[T]> for BoundedArray<T, N> {
+    fn as_mut(&mut self) -> &mut [T] {
+        self
+    }
+}

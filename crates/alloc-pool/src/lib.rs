@@ -72,8 +72,9 @@ pub use pool::Pool;
 pub use scratch::{Scratch, ScratchGuard};
 pub use slot_map::{Handle, SlotMap, VacantEntry};
 
-/// The iterators over a [`SlotMap`], for those who have to name them.
+/// The iterators over a [`SlotMap`], and that of a [`BoundedArray`], for those who have to name them.
 pub mod iter {
+    pub use crate::bounded::ArrayIntoIter;
     pub use crate::slot_map::{Drain, IntoIter, Iter, IterMut};
 }
 

@@ -122,6 +122,22 @@ pub fn array(array: &mut BoundedArray<u32, 8>, index: usize) -> Option<u32> {
 }
 
 #[inline(never)]
+pub fn items(array: &mut BoundedArray<u32, 8>, more: &[u32], index: usize) -> Option<u32> {
+    array.extend_from_slice(more).ok()?;
+    array.extend(0..3).ok()?;
+    array.resize(index, 5).ok()?;
+    array.retain(|item| *item != 2);
+    array.dedup();
+    let taken = array.drain(index..index.wrapping_add(2))?;
+    taken.into_iter().rev().reduce(|one, other| one ^ other)
+}
+
+#[inline(never)]
+pub fn whole(array: BoundedArray<u32, 8>) -> Option<[u32; 8]> {
+    array.into_array().ok()
+}
+
+#[inline(never)]
 pub fn create_or_return(pool: &Pool<Node, Backing<'_>>, node: Node) -> bool {
     pool.create_or_return(node).is_ok()
 }
