@@ -59,7 +59,7 @@ macro_rules! impl_foreign_allocator {
 ))]
 macro_rules! __impl_api2_02 {
     ($generics:tt $type:tt $bounds:tt) => {
-        $crate::__impl_foreign!([$crate::__private::api2_02] $generics $type $bounds);
+        $crate::__impl_foreign!(api2_02 $generics $type $bounds);
     };
 }
 
@@ -78,7 +78,7 @@ macro_rules! __impl_api2_02 {
 #[cfg(feature = "allocator-api2-04")]
 macro_rules! __impl_api2_04 {
     ($generics:tt $type:tt $bounds:tt) => {
-        $crate::__impl_foreign!([$crate::__private::api2_04] $generics $type $bounds);
+        $crate::__impl_foreign!(api2_04 $generics $type $bounds);
     };
 }
 
@@ -95,7 +95,7 @@ macro_rules! __impl_api2_04 {
 #[cfg_attr(gated_allocator, allow_internal_unstable(allocator_api))]
 macro_rules! __impl_core {
     ($generics:tt $type:tt $bounds:tt) => {
-        $crate::__impl_foreign!([$crate::__private::core_alloc] $generics $type $bounds);
+        $crate::__impl_foreign!(core_alloc $generics $type $bounds);
     };
 }
 
@@ -106,26 +106,46 @@ macro_rules! __impl_core {
     ($generics:tt $type:tt $bounds:tt) => {};
 }
 
+/// Ends the compilation if there is a brace among the tokens. The generics and bounds of an impl stand between
+/// its `unsafe` and its body: with a body of their own they would be the impl of a trait of the caller's choice,
+/// made without a word of `unsafe`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __no_braces {
+    ($($token:tt)*) => { $($crate::__no_brace! { $token })* };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __no_brace {
+    ({ $($_body:tt)* }) => {
+        ::core::compile_error!("a brace among the generics or bounds of `impl_foreign_allocator!`");
+    };
+    ($_other:tt) => {};
+}
+
 /// Writes the impl of one foreign trait.
 #[doc(hidden)]
 #[macro_export]
 #[cfg_attr(gated_allocator, allow_internal_unstable(allocator_api))]
 macro_rules! __impl_foreign {
-    ([$($path:tt)*] [$($generics:tt)*] [$type:ty] [$($bounds:tt)*]) => {
+    ($version:ident [$($generics:tt)*] [$type:ty] [$($bounds:tt)*]) => {
+        $crate::__no_braces! { $($generics)* $($bounds)* }
+
         // SAFETY: the functions keep the foreign contract with the promises of ours: blocks fit (1)
         // and are disjoint (2), stay valid while the allocator is moved, shared or cloned (3),
         // nothing unwinds (4), growing and shrinking keep the bytes (6).
-        unsafe impl<$($generics)*> $($path)*::Allocator for $type $($bounds)* {
+        unsafe impl<$($generics)*> $crate::__private::$version::Allocator for $type $($bounds)* {
             #[inline]
             #[track_caller]
             fn allocate(
                 &self,
                 layout: $crate::Layout,
-            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $($path)*::AllocError> {
+            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $crate::__private::$version::AllocError> {
                 $crate::__private::sliced(
                     $crate::__private::allocate(self, layout),
                     layout.size(),
-                    $($path)*::AllocError,
+                    $crate::__private::$version::AllocError,
                 )
             }
 
@@ -134,11 +154,11 @@ macro_rules! __impl_foreign {
             fn allocate_zeroed(
                 &self,
                 layout: $crate::Layout,
-            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $($path)*::AllocError> {
+            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $crate::__private::$version::AllocError> {
                 $crate::__private::sliced(
                     $crate::__private::allocate_zeroed(self, layout),
                     layout.size(),
-                    $($path)*::AllocError,
+                    $crate::__private::$version::AllocError,
                 )
             }
 
@@ -160,10 +180,10 @@ macro_rules! __impl_foreign {
                 block: ::core::ptr::NonNull<u8>,
                 old: $crate::Layout,
                 new: $crate::Layout,
-            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $($path)*::AllocError> {
+            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $crate::__private::$version::AllocError> {
                 // SAFETY: the foreign contract is that of the function.
                 let block = unsafe { $crate::__private::reallocate(self, block, old, new) };
-                $crate::__private::sliced(block, new.size(), $($path)*::AllocError)
+                $crate::__private::sliced(block, new.size(), $crate::__private::$version::AllocError)
             }
 
             #[inline]
@@ -173,10 +193,10 @@ macro_rules! __impl_foreign {
                 block: ::core::ptr::NonNull<u8>,
                 old: $crate::Layout,
                 new: $crate::Layout,
-            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $($path)*::AllocError> {
+            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $crate::__private::$version::AllocError> {
                 // SAFETY: the foreign contract is that of the function.
                 let block = unsafe { $crate::__private::grow_zeroed(self, block, old, new) };
-                $crate::__private::sliced(block, new.size(), $($path)*::AllocError)
+                $crate::__private::sliced(block, new.size(), $crate::__private::$version::AllocError)
             }
 
             #[inline]
@@ -186,10 +206,10 @@ macro_rules! __impl_foreign {
                 block: ::core::ptr::NonNull<u8>,
                 old: $crate::Layout,
                 new: $crate::Layout,
-            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $($path)*::AllocError> {
+            ) -> ::core::result::Result<::core::ptr::NonNull<[u8]>, $crate::__private::$version::AllocError> {
                 // SAFETY: the foreign contract is that of the function.
                 let block = unsafe { $crate::__private::reallocate(self, block, old, new) };
-                $crate::__private::sliced(block, new.size(), $($path)*::AllocError)
+                $crate::__private::sliced(block, new.size(), $crate::__private::$version::AllocError)
             }
         }
     };

@@ -75,6 +75,11 @@ fn reported(messages: &str) -> (Expected, BTreeSet<String>) {
                 let Some(span) = spans.iter().find(|span| span["is_primary"] == true) else {
                     continue; // "aborting due to ...".
                 };
+                // Where a macro was called that the span may lie in.
+                let mut span = span;
+                while span["expansion"].is_object() {
+                    span = &span["expansion"]["span"];
+                }
                 let code = message["message"]["code"]["code"].as_str().unwrap_or("no code");
                 errors.insert((target, span["line_start"].as_u64().unwrap(), code.to_string()));
             }

@@ -1,0 +1,14 @@
+//! Generics are what they are there for.
+use alloc_core::{Allocator, NeverAlloc, forward, impl_foreign_allocator};
+
+struct Mine(NeverAlloc, *const ());
+
+// SAFETY: 1 to 7 are kept by forwarding to one that keeps them.
+unsafe impl Allocator for Mine {
+    forward!(self.0);
+}
+impl_foreign_allocator!(impl[] for Mine);
+
+fn main() {
+    let _ = Mine(NeverAlloc, core::ptr::null()).1;
+}
