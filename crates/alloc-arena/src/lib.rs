@@ -6,9 +6,11 @@
 //! ```
 //! use alloc_arena::{Arena, Reset};
 //! use alloc_core::AllocError;
+//! # extern crate allocator_api2_02 as allocator_api2;
+//! use allocator_api2::vec::Vec; // std's, from Rust 1.100 on
 //!
 //! fn handle<'a>(arena: &'a Arena, id: u32, data: &str) -> Result<&'a str, AllocError> {
-//!     let mut words = allocator_api2_02::vec::Vec::new_in(arena);
+//!     let mut words = Vec::new_in(arena);
 //!     words.extend(data.split(' '));
 //!     Ok(arena.put_fmt(format_args!("request {id} of {} words", words.len()))?)
 //! }

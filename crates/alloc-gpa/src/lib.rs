@@ -1,6 +1,17 @@
 //! A general-purpose allocator that finds leaks, double frees, bad frees, wrong layouts, overflows and
 //! writes after free, each with the stacks of allocation and free.
 //!
+//! ```
+//! use alloc_core::AllocatorExt;
+//! use alloc_gpa::{Check, Gpa};
+//!
+//! let gpa = Gpa::new();
+//! let number = gpa.create(42u64)?;
+//! drop(number); // with `mem::forget`: Check::Leak, and a report with the stack of the line above
+//! assert_eq!(gpa.deinit(), Check::Ok);
+//! # Ok::<(), alloc_core::AllocError>(())
+//! ```
+//!
 //! Three forms of one heap:
 //!
 //! * [`Gpa`], an allocator that a program makes, passes on and ends: exact.

@@ -3,6 +3,22 @@
 //! For values that are all alike and live and die in any order: nodes of a tree, sessions, buffers of a
 //! fixed length. Taking one is two loads and a store, and memory never fragments.
 //!
+//! ```
+//! use alloc_core::{AllocError, Global};
+//! use alloc_pool::{Pool, SlotMap};
+//!
+//! let pool = Pool::<[u64; 4]>::new();
+//! let mut node = pool.create([1, 2, 3, 4])?; // as a `Box`; freed into the pool when it drops
+//! node[3] += 1;
+//! assert_eq!(*node, [1, 2, 3, 5]);
+//!
+//! let mut sessions = SlotMap::over(Global);
+//! let anna = sessions.insert("Anna").map_err(|(_, error)| error)?; // a handle
+//! sessions.remove(anna);
+//! assert_eq!(sessions.get(anna), None, "it knows that it is stale");
+//! # Ok::<(), AllocError>(())
+//! ```
+//!
 //! | type | hands out | grows | a mistake is |
 //! | --- | --- | --- | --- |
 //! | [`Pool`] | [`Owned`](alloc_core::Owned) values of one type | by slabs | a compile error |
