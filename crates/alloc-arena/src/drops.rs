@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 use alloc_core::{AllocError, Allocator};
 
 use crate::in_arena::DefaultBacking;
+use crate::values::grow;
 use crate::{Arena, Reset};
 
 /// An arena whose values are dropped when it is reset or dropped, the newest first.
@@ -73,6 +74,25 @@ unsafe fn drop_node<T>(entry: NonNull<Entry>) {
     unsafe { value.drop_in_place() };
 }
 
+/// An entry for items in a row.
+#[repr(C)]
+struct Run<T> {
+    entry: Entry,
+    items: NonNull<T>,
+    count: usize,
+}
+
+/// # Safety
+///
+/// The entry is that of a `Run<T>` whose items are valid and not used again.
+unsafe fn drop_run<T>(entry: NonNull<Entry>) {
+    // SAFETY: this function's contract.
+    let Run { items, count, .. } = unsafe { entry.cast::<Run<T>>().read() };
+    let items = NonNull::slice_from_raw_parts(items, count);
+    // SAFETY: this function's contract.
+    unsafe { items.drop_in_place() };
+}
+
 #[cfg(feature = "alloc")]
 impl DropArena<'_> {
     /// Makes one over the program's own allocator.
@@ -114,6 +134,34 @@ impl<'v, A: Allocator> DropArena<'v, A> {
         let value = unsafe { &raw mut (*node.as_ptr()).value };
         // SAFETY: valid, and nobody else's until the reset, which borrows this arena uniquely.
         Ok(unsafe { &mut *value })
+    }
+
+    /// Puts the items of an iterator here, which are dropped at the next reset, the first one first. They are
+    /// written where they stay as long as the iterator itself takes nothing from here; else they are moved as
+    /// they grow.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocError`] if no memory can be had or the size overflows; the items so far are dropped then.
+    ///
+    /// # Panics
+    ///
+    /// If the iterator does; the items so far are dropped.
+    #[expect(clippy::mut_from_ref, reason = "each call returns memory of its own")]
+    pub fn put_iter<T: 'v>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<&mut [T], AllocError> {
+        let place = self.arena.put_uninit::<Run<T>>()?;
+        let (items, count) = grow(&self.arena, items.into_iter())?.finish_raw();
+        // The iterator may have put values here, too.
+        let entry = Entry { older: self.newest.get(), drop: drop_run::<T> };
+        let run = NonNull::from(place.write(Run { entry, items, count }));
+        self.newest.set(Some(run.cast()));
+        let items = NonNull::slice_from_raw_parts(items, count);
+        // SAFETY: a postcondition of `finish_raw`: initialised, and nobody else's until the reset, which borrows
+        // this arena uniquely.
+        Ok(unsafe { &mut *items.as_ptr() })
     }
 
     /// Drops every value, the newest first, and takes all memory back, as [`Arena::reset`].

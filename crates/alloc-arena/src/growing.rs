@@ -150,18 +150,25 @@ impl<'s, S: Allocator, T> Growing<'_, 's, S, T> {
 
     /// Returns the items, for as long as the source is borrowed. What is too much of the block goes back.
     pub(crate) fn finish(self) -> &'s mut [T] {
+        let (items, count) = self.finish_raw();
+        // SAFETY: a postcondition of `finish_raw`; the block is live as long as the source is borrowed: nobody
+        // frees it, and promise 3 (Stable).
+        unsafe { slice::from_raw_parts_mut(items.as_ptr(), count) }
+    }
+
+    /// As [`finish`](Self::finish): returns where the items are, and how many: initialised, nobody else's, and a
+    /// block of the source that fits `[T; count]`, if that has bytes; else dangling and aligned.
+    pub(crate) fn finish_raw(self) -> (NonNull<T>, usize) {
         let this = ManuallyDrop::new(self);
         let (old, size) = (this.layout(), size_of::<T>() * this.len);
         if size == 0 {
             this.free();
         } else if size < old.size() {
-            // Whether it shrinks does not matter: nobody frees it.
+            // An arena's block always shrinks, at least by name.
             this.resize(old, size);
         }
         let items = if size == 0 { NonNull::dangling() } else { this.block };
-        // SAFETY: `len` initialised items that nobody else has, or that have no bytes; the block is live
-        // as long as the source is borrowed: nobody frees it, and promise 3 (Stable).
-        unsafe { slice::from_raw_parts_mut(items.as_ptr(), this.len) }
+        (items, this.len)
     }
 
     /// Changes the block's size in place, from that of `old`, which it has; returns whether it did.

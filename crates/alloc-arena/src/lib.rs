@@ -30,6 +30,7 @@
 //! | memory of one thing, freed with it | [`Arena`] |
 //! | something that comes and goes within that | [`Scope`], [`Rewind`] |
 //! | values whose drop must run | [`ArenaBox`] (an owner for each), [`DropArena`] (at the reset) |
+//! | values of one type, to be gone through and taken out | [`TypedArena`] |
 //! | a value and the arena it borrows from, in one | [`InArena`], and [`ArenaCell`] to replace it whole |
 //! | a structure that is handed the backing at each call | [`ArenaState`], [`RefState`] |
 //! | an arena for each request, warm | [`ArenaPool`] |
@@ -160,6 +161,7 @@ mod scope;
 mod state;
 mod in_arena;
 mod drops;
+mod typed;
 #[cfg(target_has_atomic = "ptr")]
 mod pool;
 #[cfg(target_has_atomic = "ptr")]
@@ -195,6 +197,7 @@ pub use scope::{Rewind, Scope};
 pub use shared::SharedArena;
 pub use state::{ArenaState, RefState};
 pub use texts::CStrError;
+pub use typed::{Drain, TypedArena};
 
 /// The examples of the README are tests.
 #[cfg(all(doctest, feature = "alloc"))]

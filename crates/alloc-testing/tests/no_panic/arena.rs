@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 
 use alloc_arena::{
     Arena, ArenaBox, ArenaCell, ArenaPool, CStrError, DropArena, Family, Growth, HeapArena, InArena, PooledArena,
-    RefState, Reset, SendBox, SharedArena,
+    RefState, Reset, SendBox, SharedArena, TypedArena, unsize_arena_box,
 };
 use alloc_core::{AllocError, Allocator};
 use alloc_fixed::{FixedBuffer, SharedFixedBuffer};
@@ -184,6 +184,18 @@ pub fn cloned<'a>(arena: &'a Over<'_>, items: &[u32]) -> Result<&'a mut [u32], A
 /// A value with a drop.
 pub struct Counted<'c>(&'c Cell<usize>);
 
+/// What an erased one can do.
+pub trait Told {
+    /// How often one was dropped.
+    fn told(&self) -> usize;
+}
+
+impl Told for Counted<'_> {
+    fn told(&self) -> usize {
+        self.0.get()
+    }
+}
+
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get().wrapping_add(1));
@@ -223,6 +235,23 @@ pub fn tried_boxes<'a, 'c>(
 }
 
 #[inline(never)]
+pub fn split<'a, 'c>(value: ArenaBox<'a, [Counted<'c>]>, mid: usize) -> Option<ArenaBox<'a, [Counted<'c>; 3]>> {
+    let (first, second) = ArenaBox::split_at(value, mid).ok()?;
+    drop(second);
+    first.try_into().ok()
+}
+
+#[inline(never)]
+pub fn gone_through(value: ArenaBox<'_, [Counted<'_>]>) -> usize {
+    value.into_iter().map(|value| value.0.get() & 1).take(3).fold(0, usize::wrapping_add)
+}
+
+#[inline(never)]
+pub fn erased<'a, 'c>(value: ArenaBox<'a, Counted<'c>>) -> ArenaBox<'a, dyn Told + 'c> {
+    unsize_arena_box!(value => dyn Told + 'c)
+}
+
+#[inline(never)]
 pub fn unbox(value: ArenaBox<'_, [Counted<'_>]>) {
     drop(value);
 }
@@ -230,6 +259,39 @@ pub fn unbox(value: ArenaBox<'_, [Counted<'_>]>) {
 #[inline(never)]
 pub fn drops<'v>(arena: &mut DropArena<'v, &'v FixedBuffer<'v>>, count: &'v Cell<usize>) -> bool {
     arena.put(Counted(count)).is_ok() && arena.reset(Reset::RetainCapacity)
+}
+
+#[inline(never)]
+pub fn drop_rows<'v>(arena: &DropArena<'v, &'v FixedBuffer<'v>>, counts: &'v [Cell<usize>]) -> bool {
+    arena.put_iter(counts.iter().map(Counted)).is_ok()
+}
+
+type Typed<'a, T> = TypedArena<T, &'a FixedBuffer<'a>>;
+
+#[inline(never)]
+pub fn typed<'t>(arena: &'t Typed<'_, u64>, value: u64) -> Result<&'t mut u64, AllocError> {
+    arena.reserve(3)?;
+    arena.put(value)
+}
+
+#[inline(never)]
+pub fn typed_units(arena: &mut Typed<'_, ()>, count: usize) -> Result<usize, AllocError> {
+    arena.put(())?;
+    arena.put_iter((0..count).map(drop))?;
+    Ok(arena.iter_mut().count())
+}
+
+#[inline(never)]
+pub fn typed_drops<'c>(arena: &mut Typed<'_, Counted<'c>>, counts: &'c [Cell<usize>]) -> usize {
+    let is_put = arena.put_iter(counts.iter().map(Counted)).is_ok();
+    let sum: usize = arena.iter_mut().map(|value| value.0.get() & 1).fold(0, usize::wrapping_add);
+    let taken = arena.drain().take(2).count();
+    sum.wrapping_add(taken).wrapping_add(usize::from(is_put && arena.reset(Reset::FreeAll)))
+}
+
+#[inline(never)]
+pub fn end_typed(arena: Typed<'_, Counted<'_>>) {
+    drop(arena);
 }
 
 #[inline(never)]
