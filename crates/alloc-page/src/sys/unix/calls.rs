@@ -183,7 +183,8 @@ pub(crate) fn file_may_have(len: usize) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it writes the structure.
     let is_known = done(|| unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }).is_ok();
-    is_known && len as u64 <= limit.rlim_cur
+    // As wide as a pointer on some systems of 32 bits, wider on others.
+    is_known && libc::rlim_t::try_from(len).is_ok_and(|len| len <= limit.rlim_cur)
 }
 
 /// `ftruncate(2)`; returns whether the file has `len` bytes now.
