@@ -14,6 +14,10 @@ use memmap2::MmapMut;
 /// the file when the system sees fit, at the latest on [`flush`](Self::flush) or when the region is
 /// dropped and the system writes back.
 ///
+/// A touch that the file system cannot serve is a fatal signal, as for every file in memory: of a hole, for
+/// which the disk has no room left, or of bytes that it cannot read. `posix_fallocate(3)` fills the holes of a
+/// file before it is mapped.
+///
 /// ```
 /// use alloc_page::FileRegion;
 ///

@@ -35,7 +35,9 @@ fn told(result: Result<(), i32>) -> Result<(), OsError> {
 /// Keeps all memory that the process has, and all that it will have, from being swapped: on Linux each
 /// page from its first touch on, so that nothing is fetched for it now.
 ///
-/// For programs that take all their memory at the start: call it when that is done.
+/// For programs that take all their memory at the start: call it when that is done. What exceeds
+/// `RLIMIT_MEMLOCK` from then on is refused as if memory had run out; a stack that cannot grow is a fatal
+/// signal.
 ///
 /// ```standalone_crate
 /// if let Err(error) = alloc_page::lock_all() {
@@ -53,7 +55,8 @@ pub fn lock_all() -> Result<(), OsError> {
 /// Bounds the addresses that the process may have in use to `len` bytes: what goes beyond is refused as
 /// if memory had run out. What is in use already stays, also if it is more.
 ///
-/// For tests and fuzzers, which shall fail, and not the machine. The hard limit stays as it is.
+/// For tests and fuzzers, which shall fail, and not the machine. The hard limit stays as it is. The main
+/// thread's stack grows within the limit, too: where it cannot, that is a fatal signal.
 ///
 /// ```standalone_crate
 /// # #[cfg(target_os = "linux")] {

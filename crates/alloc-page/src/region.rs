@@ -99,8 +99,9 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// [`AllocError`] if the range does not lie in the region, or there is no memory; nothing has changed
-    /// then.
+    /// [`AllocError`] if the range does not lie in the region; nothing has changed then. Also if there is no
+    /// memory, or a limit of the process is reached: what was committed is as it was then, but some of the
+    /// other pages may be committed, as where the system came to them before the one that it refused.
     pub fn commit(&mut self, range: Range<usize>) -> Result<(), AllocError> {
         let pages = pages::around(range, self.len, page_size()).ok_or(AllocError)?;
         // SAFETY: pages of this reservation; the borrow is unique, so nobody uses them.
@@ -114,9 +115,10 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// [`AllocError`] if the range does not lie in the region, or the system refuses (one that is out of
-    /// mappings may, or pages that are locked). Windows makes zeros by committing pages anew: those of a
-    /// [`Decommit::Zero`] that it refuses may no longer be committed.
+    /// [`AllocError`] if the range does not lie in the region; nothing has changed then. Also if the system
+    /// refuses (one that is out of mappings may, or pages that are locked): some of the pages may have lost
+    /// what they held. Windows makes zeros by committing pages anew: those of a [`Decommit::Zero`] that it
+    /// refuses may no longer be committed.
     pub fn decommit(&mut self, range: Range<usize>, how: Decommit) -> Result<(), AllocError> {
         let pages = pages::inside(range, self.len, page_size()).ok_or(AllocError)?;
         self.on(pages, |start, len| match how {

@@ -34,7 +34,9 @@ use crate::{page_size, sys};
 /// * Four or five system calls to take a block, and a page at the least.
 /// * `RLIMIT_MEMLOCK` bounds all of a process's locked memory, often to 8 MiB.
 /// * Copies that the program makes elsewhere are its own business: registers, the stack, a `String`.
-/// * A child of `fork` has no such memory: a touch of a block there is a fatal signal.
+/// * A child of `fork` has no such memory. It must neither touch a block nor free one, so no owner may be
+///   dropped there: a fatal signal follows, or where the child has mapped something at the address since,
+///   that is wiped and unmapped.
 /// * Only Linux and FreeBSD keep it out of core dumps and children; macOS and Windows lock it, no more.
 /// * Grows in place within its last page, and shrinks within it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -87,13 +87,65 @@ fn wrong_ranges_and_sizes_are_refused() {
     }
 }
 
-/// Set for the child that touches what is not committed.
+/// What the limit of the process's data leaves room for.
+const ROOM: usize = 64 << 20;
+
+/// The child's part: a commit that the system refuses after its first pages.
+fn commit_beyond_a_limit() {
+    let (page, len) = (page_size(), 1 << 30);
+    let mut region = Region::reserve(len).unwrap();
+    region.commit(page..2 * page).unwrap();
+    // SAFETY: committed above.
+    unsafe { region.bytes_mut(page..2 * page) }.fill(7);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let data = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap();
+    let data_kib: usize = data.split_whitespace().next().unwrap().parse().unwrap();
+    let max = libc::rlim_t::try_from(data_kib * 1024 + ROOM).unwrap();
+    let limit = libc::rlimit { rlim_cur: max, rlim_max: max };
+    // SAFETY: it reads the structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) }, 0);
+    if region.commit(0..len).is_ok() {
+        println!("no limit");
+        return;
+    }
+    // SAFETY: committed at first; an error takes that from no page.
+    assert!(unsafe { region.bytes(page..2 * page) }.iter().all(|byte| *byte == 7));
+    region.decommit(0..len, Decommit::Strict).unwrap();
+    region.commit(0..3 * page).unwrap();
+    // SAFETY: committed above.
+    assert!(unsafe { region.bytes(0..3 * page) }.iter().all(|byte| *byte == 0));
+    println!("limited");
+}
+
+/// Goal: a commit that is refused halfway keeps what was committed, and the region goes on. Method: a limit of
+/// the process's data, which the system looks at for each run of pages.
+#[test]
+#[cfg_attr(sanitized, ignore = "the sanitizers' runtimes map more than the limit")]
+fn a_commit_that_is_refused_keeps_what_was_there() {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(TOUCH, "limited")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    if text.contains("no limit") {
+        println!("not tested: this system has no limit of a process's data");
+        return;
+    }
+    assert!(text.contains("limited"), "{output:?}");
+}
+
+/// Set for the child: what it is to do.
 const TOUCH: &str = "ALLOC_PAGE_TOUCH";
 
-/// The child's part; does nothing in an ordinary run.
+/// The child's part: touches what is not committed, or else; does nothing in an ordinary run.
 #[test]
 fn child() {
     let Ok(task) = std::env::var(TOUCH) else { return };
+    if task == "limited" {
+        return commit_beyond_a_limit();
+    }
     // The region may lie just below this thread's stack, where std's handler of the signal would take
     // the fault for an overflow of the stack and abort.
     // SAFETY: the default action is a valid disposition, and nothing here relies on std's handler.
