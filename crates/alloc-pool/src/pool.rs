@@ -271,12 +271,37 @@ impl<T, A: Allocator> Pool<T, A> {
     #[inline(never)]
     fn take_slow(&self) -> Result<NonNull<u8>, AllocError> {
         let fresh = self.slabs.next()?;
+        self.give_fresh_back();
         let first = fresh.first.cast::<Slot<T>>();
         // SAFETY: so many slots lie there, one after the other (postcondition of `next`).
         let end = unsafe { first.add(fresh.count) };
         self.fresh.set(first);
         self.fresh_end.set(end);
         self.take_fresh()
+    }
+
+    /// Puts the slots that are fresh into the free list. There are some where there were none if the backing,
+    /// asked for a slab, has made values in this very pool.
+    fn give_fresh_back(&self) {
+        while self.fresh.get() != self.fresh_end.get() {
+            let slot = self.fresh.get();
+            // SAFETY: invariant 3: it ends no later than `fresh_end`.
+            self.fresh.set(unsafe { slot.add(1) });
+            // SAFETY: a slot that was never handed out is as good as one that came back.
+            unsafe { self.give_back(slot) };
+        }
+    }
+
+    /// Makes a slot the head of the free list.
+    ///
+    /// # Safety
+    ///
+    /// It is a slot of a slab in use, in no list, not among the fresh ones, and nobody uses it.
+    #[inline]
+    unsafe fn give_back(&self, slot: NonNull<Slot<T>>) {
+        // SAFETY: a whole slot, aligned and valid for writes (contract).
+        unsafe { slot.write(Slot { next: self.free.get() }) };
+        self.free.set(Some(slot));
     }
 }
 
@@ -318,11 +343,8 @@ unsafe impl<T, A: Allocator> Allocator for Pool<T, A> {
 
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, _: Layout) {
-        let slot = block.cast::<Slot<T>>();
-        // SAFETY: a live block of this pool is a whole slot, aligned and valid for writes; it is dead
-        // from now on.
-        unsafe { slot.write(Slot { next: self.free.get() }) };
-        self.free.set(Some(slot));
+        // SAFETY: a live block of this pool is a whole slot, in no list; it is dead from now on.
+        unsafe { self.give_back(block.cast()) };
     }
 }
 
