@@ -35,7 +35,8 @@ struct alloc_vtable {
     void (*free)(void *context, void *block, size_t size, size_t align);
 };
 
-/* An allocator. Two words; to be copied at will. It lives as long as what is behind `context`. */
+/* An allocator. Two words; to be copied at will. It lives as long as what is behind `context`. `vtable` is
+ * never NULL, and what it points to does not change for as long: Rust holds a reference to it. */
 struct alloc_handle {
     void *context;
     const struct alloc_vtable *vtable;

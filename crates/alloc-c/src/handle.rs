@@ -62,6 +62,9 @@ pub struct CVtable {
 /// greet(CHandle::new(&CAllocator));
 /// ```
 ///
+/// A handle from C has a table: to receive one whose `vtable` is null is undefined behaviour, as for every
+/// reference. Where there may be none, C says so by a parameter of its own.
+///
 /// Cost: an indirect call for each operation, as through `&dyn Allocator`.
 #[derive(Clone, Copy)]
 #[repr(C)]

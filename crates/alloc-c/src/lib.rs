@@ -49,7 +49,8 @@
 //! * `errno` is what the C library leaves there. C lets it change on success too, as it does in glibc
 //!   where one way to get memory failed before another succeeded.
 //! * A resize to a smaller size is granted and gives nothing back; a remap does.
-//! * Needs `malloc_usable_size` (Linux, Android, FreeBSD), `malloc_size` (macOS) or `_msize` (Windows).
+//! * Needs `malloc_usable_size` (Linux, Android, FreeBSD), `malloc_size` (macOS) or `_msize` (Windows). A
+//!   `malloc` that is linked or preloaded in place of the C library's has to bring it along.
 //! * On Windows, whose aligned blocks are freed by another function, alignments above `max_align_t`
 //!   are refused.
 #![no_std]
