@@ -31,7 +31,7 @@ use crate::{page_size, sys};
 ///
 /// # Drawbacks
 ///
-/// * Four or five system calls to take a block, and a page at the least.
+/// * Four to six system calls to take a block, and a page at the least.
 /// * `RLIMIT_MEMLOCK` bounds all of a process's locked memory, often to 8 MiB.
 /// * Copies that the program makes elsewhere are its own business: registers, the stack, a `String`.
 /// * A child of `fork` has no such memory. It must neither touch a block nor free one, so no owner may be

@@ -113,7 +113,8 @@ fn goals_table(text: &mut String, rows: &[Row]) {
     text.push_str(
         "## Goals\n\n\
          The ratio is ours to that of the best peer; \"within noise\" is a lost one where the \
-         middle halves of the runs of both overlap. Times beside Zig's are those of whole processes.\n\n\
+         middle halves of the runs of both overlap. Times beside Zig's are those of whole processes; \
+         the picture has their ratio, times ours by criterion.\n\n\
          | case | | ours | best peer | ratio | to reach | |\n\
          | --- | --- | ---: | ---: | ---: | ---: | --- |\n",
     );
