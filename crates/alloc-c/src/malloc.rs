@@ -26,15 +26,16 @@ pub(crate) struct Malloc<F>(pub(crate) F);
 unsafe impl<F: Functions> Allocator for Malloc<F> {
     #[inline]
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        let align = layout.align();
         match route(layout) {
-            Route::Plain(len) => allocated(self.0.malloc(len)),
+            Route::Plain(len) => allocated(self.0.malloc(len), align),
             Route::Padded(len) => {
                 rare();
-                allocated(self.0.malloc(len))
+                allocated(self.0.malloc(len), align)
             }
             Route::Aligned => {
                 rare();
-                allocated(self.0.memalign(layout.align(), layout.size()))
+                allocated(self.0.memalign(align, layout.size()), align)
             }
         }
     }
@@ -42,7 +43,7 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
     #[inline]
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         match route(layout) {
-            Route::Plain(len) | Route::Padded(len) => allocated(self.0.calloc(len)),
+            Route::Plain(len) | Route::Padded(len) => allocated(self.0.calloc(len), layout.align()),
             Route::Aligned => {
                 let block = self.raw_alloc(layout)?;
                 // SAFETY: promise 1: writable for the layout's size.
@@ -68,8 +69,10 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
         // SAFETY: by this method's contract the new size makes a layout with the old alignment.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         match route(new_layout) {
-            // SAFETY: live, by this method's contract; dead to the caller on `Some`.
-            Route::Plain(len) | Route::Padded(len) => unsafe { self.reallocated(block, len) },
+            Route::Plain(len) | Route::Padded(len) => {
+                // SAFETY: live, by this method's contract; dead to the caller on `Some`.
+                unsafe { self.reallocated(block, len, layout.align()) }
+            }
             // `realloc` would not keep the alignment.
             // SAFETY: the caller keeps the same contract towards `raw_resize`.
             Route::Aligned => unsafe { self.raw_resize(block, layout, new_size) }.then_some(block),
@@ -112,7 +115,7 @@ unsafe impl<F: Functions> UnsizedFree for Malloc<F> {
         match route(new_layout) {
             Route::Plain(len) | Route::Padded(len) => {
                 // SAFETY: live, by this method's contract; dead to the caller on `Ok`.
-                unsafe { self.reallocated(block, len) }.ok_or(AllocError)
+                unsafe { self.reallocated(block, len, new_layout.align()) }.ok_or(AllocError)
             }
             Route::Aligned => {
                 let new_block = self.raw_alloc(new_layout)?;
@@ -134,9 +137,14 @@ impl<F: Functions> Malloc<F> {
     ///
     /// `block` is live, and forgotten on `Some`.
     #[inline]
-    unsafe fn reallocated(&self, block: NonNull<u8>, len: usize) -> Option<NonNull<u8>> {
+    unsafe fn reallocated(
+        &self,
+        block: NonNull<u8>,
+        len: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
         // SAFETY: live, by contract; `len` is not zero, as no size is.
-        allocated(unsafe { self.0.realloc(block.as_ptr().cast(), len) }).ok()
+        allocated(unsafe { self.0.realloc(block.as_ptr().cast(), len) }, align).ok()
     }
 }
 
@@ -144,9 +152,13 @@ impl<F: Functions> Malloc<F> {
 #[cold]
 const fn rare() {}
 
-/// What a function of C returned, as a block.
+/// What a function of C returned, as a block that is aligned to `align`, which null is as well.
 #[inline]
-fn allocated(block: *mut c_void) -> Result<NonNull<u8>, AllocError> {
+fn allocated(block: *mut c_void, align: usize) -> Result<NonNull<u8>, AllocError> {
+    alloc_core::check!(
+        block.addr().is_multiple_of(align),
+        "C's heap was asked for alignment {align} and gave {block:?}"
+    );
     NonNull::new(hide(block).cast()).ok_or(AllocError)
 }
 
