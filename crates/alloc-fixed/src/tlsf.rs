@@ -12,6 +12,7 @@ use alloc_core::{AllocError, Allocator, UnsizedFree};
 mod aligned;
 mod bins;
 mod chunk;
+mod ends;
 mod lists;
 mod walk;
 
@@ -338,7 +339,7 @@ impl<'buf> TlsfHeap<'buf> {
     /// # Safety
     ///
     /// `chunk` is in use and has `old_len` bytes; `old_len < len`, a multiple of the granule.
-    unsafe fn extend(&self, chunk: Chunk, old_len: usize, len: usize) -> bool {
+    unsafe fn lengthen(&self, chunk: Chunk, old_len: usize, len: usize) -> bool {
         // SAFETY: a chunk in use ends in the buffer.
         let after = unsafe { chunk.after(old_len) };
         // SAFETY: a chunk.
@@ -425,7 +426,7 @@ impl<'buf> TlsfHeap<'buf> {
 // 3 Stable: blocks and all that leads to them are in the buffer, not in `self`.
 // 4 No unwind: no indexing out of bounds (bins are below their count), no unwrap; nothing to drop.
 // 5 Hands off: only headers, and words of free chunks, are read or written.
-// 6 Kept: `extend` and `trim` move nothing.
+// 6 Kept: `lengthen` and `trim` move nothing.
 // 7 Clean failure: on an error nothing has changed but that the reserve was taken.
 unsafe impl Allocator for TlsfHeap<'_> {
     #[inline]
@@ -449,7 +450,7 @@ unsafe impl Allocator for TlsfHeap<'_> {
         let len = chunk_len(new_size);
         if old_len < len {
             // SAFETY: in use, of `old_len` bytes.
-            return unsafe { self.extend(chunk, old_len, len) };
+            return unsafe { self.lengthen(chunk, old_len, len) };
         }
         // SAFETY: in use, of `old_len` bytes; the new size fits `len`.
         unsafe { self.trim(chunk, old_len, len) };

@@ -1,10 +1,12 @@
 //! Collections for a `static`: stable addresses, one winner for each slot, and no byte in the file.
 
+use std::alloc::System;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
 use std::process::Command;
+use std::thread;
 
-use alloc_core::NeverAlloc;
+use alloc_core::{FromGlobal, NeverAlloc};
 use alloc_fixed::{Lookup, StaticBytes, StaticList, StaticMap, StaticStrings};
 
 /// Larger than anything else in this program.
@@ -218,4 +220,29 @@ fn threads_agree_on_one_value() {
         assert_eq!(value.1, key);
         assert!(told.iter().all(|told| told[key as usize] == value));
     }
+}
+
+/// Iteration finds every key that has a value, in the slots and behind them, once each, also while threads put
+/// some in.
+#[test]
+fn maps_are_walked_while_they_fill() {
+    static MAP: StaticMap<u32, (u32, u32), 64> = StaticMap::new();
+    static HEAP: FromGlobal<System> = FromGlobal::new(System);
+    assert_eq!(MAP.iter().count(), 0);
+    MAP.insert_absent(1000).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            scope.spawn(move || {
+                for key in (thread..100).step_by(2) {
+                    MAP.insert_in(key, (key, !key), &HEAP).unwrap();
+                }
+            });
+        }
+        for _ in 0..20 {
+            assert!(MAP.iter().all(|(key, value)| *value == (*key, !*key)));
+        }
+    });
+    let mut keys: Vec<u32> = MAP.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    assert!(keys.into_iter().eq(0..100), "and not the one that is known to be absent");
 }

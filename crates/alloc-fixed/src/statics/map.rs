@@ -120,6 +120,19 @@ impl<K, V> Slot<K, V> {
         unsafe { key.assume_init_ref() }
     }
 
+    /// The key and its value, if both are written. Never waits.
+    fn entry(&self) -> Option<(&K, &V)> {
+        // Acquire: pairs with the Release of the store in `settle`: the value is written, and the key was
+        // before it.
+        if self.state.load(Acquire) != PRESENT {
+            return None;
+        }
+        // SAFETY: the state is `PRESENT`.
+        let key = unsafe { self.key() };
+        // SAFETY: as above.
+        Some((key, unsafe { self.value() }))
+    }
+
     /// What is known of the key.
     ///
     /// # Safety
@@ -407,6 +420,34 @@ impl<K: Eq + Hash, V, const N: usize, S: BuildHasher> StaticMap<K, V, N, S> {
                 return Ok(unsafe { &(*node.as_ptr()).slot });
             }
         }
+    }
+}
+
+impl<K, V, const N: usize, S> StaticMap<K, V, N, S> {
+    /// Returns every key that has a value, and the value, in no order. One that another thread is putting in
+    /// may be left out. Takes time for each slot.
+    ///
+    /// ```
+    /// use alloc_fixed::StaticMap;
+    ///
+    /// static PORTS: StaticMap<&str, u16, 16> = StaticMap::new();
+    ///
+    /// PORTS.insert("ssh", 22).unwrap();
+    /// PORTS.insert("http", 80).unwrap();
+    /// PORTS.insert_absent("gopher").unwrap();
+    /// assert_eq!(PORTS.iter().map(|(_, port)| port).sum::<u16>(), 102);
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        // Acquire: pairs with the Release in `push_slot`: the nodes are written.
+        let mut node = self.overflow.load(Acquire).cast_const();
+        let overflow = core::iter::from_fn(move || {
+            // SAFETY: null, or a node that was published; it lives for ever, and only its slot's state and value
+            // are changed, through cells.
+            let Node { slot, next } = unsafe { node.as_ref() }?;
+            node = *next;
+            Some(slot)
+        });
+        self.slots.iter().chain(overflow).filter_map(Slot::entry)
     }
 }
 

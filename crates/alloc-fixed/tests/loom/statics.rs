@@ -188,6 +188,25 @@ fn one_value_wins_in_the_overflow() {
     });
 }
 
+/// Who walks over a map that another thread fills, one key in its slot and one behind it, sees nothing half
+/// written.
+#[test]
+fn a_walk_sees_whole_entries() {
+    static SYSTEM: FromGlobal<System> = FromGlobal::new(System);
+    model(StaticMap::<Watched, Watched, 1>::new, |map| {
+        let other = thread::spawn(move || {
+            for key in [1, 2] {
+                map.insert_in(Watched::new(key), Watched::new(key + 10), &SYSTEM).ok().unwrap();
+            }
+        });
+        let seen = map.iter().filter(|(key, value)| key.look() + 10 == value.look()).count();
+        assert!(seen <= 2);
+        other.join().unwrap();
+        assert!(map.iter().all(|(key, value)| key.look() + 10 == value.look()));
+        assert_eq!(map.iter().count(), 2);
+    });
+}
+
 /// The places of texts do not overlap, and what fits once is given once.
 #[test]
 fn texts_have_places_of_their_own() {

@@ -64,6 +64,7 @@ probes! {
     map_insert_absent(map: &Map, key: u32) -> bool { map.insert_absent(key).is_ok() }
     map_get(map: &Map, key: u32) -> bool { matches!(map.get(&key), Lookup::Present(_)) }
     map_peek(map: &Map, key: u32) -> Option<&u32> { map.peek(&key) }
+    map_fold(map: &Map) -> u32 { map.iter().fold(0, |sum, (key, value)| sum ^ key ^ value) }
 }
 
 probes! {
@@ -90,6 +91,19 @@ probes! {
     max_heap(heap: &mut MaxHeap<&FixedBuffer<'_>>, count: usize) -> bool { heap.alloc::<u64>(count).is_ok() }
     tlsf_new(buffer: &mut [Uninit]) -> TlsfHeap<'_> { TlsfHeap::new(buffer) }
     tlsf_stats(heap: &TlsfHeap<'_>) -> TlsfStats { heap.stats() }
+    tlsf_truncate(heap: &TlsfHeap<'_>, end: *const u8) -> *const u8 { heap.truncate(end) }
+}
+
+/// # Safety
+///
+/// As the functions that it calls.
+#[inline(never)]
+pub unsafe fn tlsf_ends<'a>(base: NonNull<u8>, len: usize, end: *const u8) -> TlsfHeap<'a> {
+    // SAFETY: the caller keeps the same contract.
+    let heap = unsafe { TlsfHeap::from_raw_parts(base, len) };
+    // SAFETY: as above.
+    unsafe { heap.extend(end) };
+    heap
 }
 
 /// # Safety
