@@ -55,8 +55,11 @@ pub(super) struct PlotData {
 }
 
 /// Draws `points`, which are in the order of their time and not empty.
-pub(super) fn plot(title: &'static str, unit: Unit, points: Vec<(u64, u64)>) -> Plot {
+pub(super) fn plot(title: &'static str, unit: Unit, mut points: Vec<(u64, u64)>) -> Plot {
     let ms = points.last().map_or(1, |point| point.0.max(1));
+    if let Some(&(0, value)) = points.last() {
+        points.push((ms, value)); // A run of less than a millisecond: what was there stays.
+    }
     let peak = points.iter().copied().max_by_key(|(at, value)| (*value, std::cmp::Reverse(*at)));
     let (peak_at, peak) = peak.unwrap_or_default();
     let ticks = ticks(unit, peak);
@@ -202,5 +205,7 @@ mod tests {
         let drawn = plot("t", Unit::Blocks, vec![(0, 0), (10, 4), (20, 2)]);
         assert!(drawn.svg.contains("M62.0 172.0L305.0 14.0L548.0 93.0"), "{}", drawn.svg);
         assert_eq!((&*drawn.peak, &*drawn.last), ("4", "2"));
+        let short = plot("t", Unit::Blocks, vec![(0, 1), (0, 2)]);
+        assert!(short.svg.contains("L62.0 14.0L548.0 14.0L548 172Z"), "{}", short.svg);
     }
 }
