@@ -39,7 +39,8 @@
 //!   allocator over a [`Backing`], which does not ask. Not run so far.
 //! * **Address sanitizer**: needs nothing but its flags. Set `ASAN_OPTIONS=allocator_may_return_null=1`
 //!   for allocators over the system's heap, of which sizes are asked that nobody has.
-//! * **Thread sanitizer**: as well, with a `std` that is built for it.
+//! * **Thread sanitizer**: as well, with a `std` that is built for it. Without one it reports what `std`'s
+//!   locks and channels order.
 //! * **loom** and shuttle: [`Strand`].
 //! * **A fuzzer**: [`run_bytes`] and [`run_bytes_over`].
 //!
