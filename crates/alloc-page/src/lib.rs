@@ -71,7 +71,7 @@
 //! * The system may hand out the addresses of a freed block again at once.
 //! * Where the process has used up its mappings (`vm.max_map_count` on Linux) a block whose
 //!   neighbours are in use cannot be unmapped. Its physical memory is given back then, its addresses
-//!   stay taken.
+//!   stay taken. (A secret that is locked, for want of `memfd_secret`, keeps its memory as well: as zeros.)
 //! * On x86-64 Linux the calls that every block needs go straight to the kernel, past the C library: a
 //!   tool that replaces its `mmap` sees nothing of them. Builds for a sanitizer take `--cfg sanitized`.
 #![no_std]

@@ -116,9 +116,9 @@ impl Region {
     /// # Errors
     ///
     /// [`AllocError`] if the range does not lie in the region; nothing has changed then. Also if the system
-    /// refuses (one that is out of mappings may, or pages that are locked): some of the pages may have lost
-    /// what they held. Windows makes zeros by committing pages anew: those of a [`Decommit::Zero`] that it
-    /// refuses may no longer be committed.
+    /// refuses (one that is out of mappings may; Linux before 5.18 does for pages that are locked): some of
+    /// the pages may have lost what they held. Windows makes zeros by committing pages anew: those of a
+    /// [`Decommit::Zero`] that it refuses may no longer be committed.
     pub fn decommit(&mut self, range: Range<usize>, how: Decommit) -> Result<(), AllocError> {
         let pages = pages::inside(range, self.len, page_size()).ok_or(AllocError)?;
         self.on(pages, |start, len| match how {

@@ -3,8 +3,10 @@
 
 use std::process::Command;
 
-use alloc_core::{AllocError, AllocatorExt};
-use alloc_page::{PageAllocator, dont_dump, limit_address_space, lock_all, page_size};
+use alloc_core::{AllocError, AllocatorExt, Owned};
+use alloc_page::{
+    Decommit, PageAllocator, Region, dont_dump, limit_address_space, lock_all, page_size,
+};
 
 /// What the child does.
 const TASK: &str = "ALLOC_PAGE_PROCESS_TASK";
@@ -46,6 +48,7 @@ fn lock() {
         Ok(()) => {
             let block = PageAllocator.alloc_fill(10 * page_size(), 1u8).unwrap();
             assert!(flags_at(block.as_ptr().addr()).contains(" lo"));
+            locked_pages_become_zeros();
         }
         Err(error) => {
             assert!(!is_free, "{error}");
@@ -53,6 +56,28 @@ fn lock() {
             assert!(std::io::Error::from(error).to_string().contains("os error"));
         }
     }
+}
+
+/// Goal: a region gives the memory of pages back that are locked, as all are now. Method: they are zeros, where
+/// the kernel does that for locked pages at all (Linux 5.18).
+fn locked_pages_become_zeros() {
+    const MADV_DONTNEED_LOCKED: libc::c_int = 24;
+    let len = 10 * page_size();
+    let mut region = Region::reserve(len).unwrap();
+    region.commit(0..len).unwrap();
+    // SAFETY: committed above.
+    unsafe { region.bytes_mut(0..len) }.fill(1);
+    let probe = PageAllocator.alloc_fill(page_size(), 1u8).unwrap();
+    let start = Owned::as_ptr(&probe).cast();
+    // SAFETY: pages of that block, which is not looked at again.
+    let is_known = unsafe { libc::madvise(start, page_size(), MADV_DONTNEED_LOCKED) } == 0;
+    let zeroed = region.decommit(0..len, Decommit::Zero);
+    assert_eq!(zeroed.is_ok(), is_known, "{zeroed:?}");
+    if is_known {
+        // SAFETY: committed above, and still.
+        assert!(unsafe { region.bytes(0..len) }.iter().all(|byte| *byte == 0));
+    }
+    region.decommit(0..len, Decommit::Strict).unwrap();
 }
 
 /// The kernel's flags of the mapping that an address lies in.

@@ -109,7 +109,36 @@ pub(crate) unsafe fn unmap_tail(tail: NonNull<u8>, len: usize) -> bool {
 pub(crate) unsafe fn discard(block: NonNull<u8>, len: usize) {
     // SAFETY: whole pages of ours that nobody uses (contract). A failure leaves them resident, which
     // nothing depends on.
-    let _ = unsafe { madvise(block, len, libc::MADV_DONTNEED) };
+    let _ = unsafe { not_needed(block, len) };
+}
+
+/// Gives physical memory back, also of pages that are locked, where the kernel does that (Linux 5.18).
+///
+/// # Safety
+///
+/// The `len` bytes at `start` are pages mapped by this file, whose content nobody needs.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+unsafe fn not_needed(start: NonNull<u8>, len: usize) -> Result<(), c_int> {
+    /// Of linux/mman.h; the libc crate does not have it.
+    const MADV_DONTNEED_LOCKED: c_int = 24;
+    // SAFETY: this function's own contract.
+    match unsafe { madvise(start, len, libc::MADV_DONTNEED) } {
+        // Some of the pages are locked, most likely by `lock_all`.
+        // SAFETY: as above.
+        Err(libc::EINVAL) => unsafe { madvise(start, len, MADV_DONTNEED_LOCKED) },
+        result => result,
+    }
+}
+
+/// Gives physical memory back, if the system likes to.
+///
+/// # Safety
+///
+/// As on Linux.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+unsafe fn not_needed(start: NonNull<u8>, len: usize) -> Result<(), c_int> {
+    // SAFETY: this function's own contract.
+    unsafe { madvise(start, len, libc::MADV_DONTNEED) }
 }
 
 /// # Safety
@@ -127,7 +156,7 @@ pub(crate) unsafe fn commit(start: NonNull<u8>, len: usize) -> bool {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) unsafe fn zero(start: NonNull<u8>, len: usize) -> bool {
     // SAFETY: private memory of ours: on Linux it reads as zeros from now on, which nobody minds.
-    unsafe { madvise(start, len, libc::MADV_DONTNEED) }.is_ok()
+    unsafe { not_needed(start, len) }.is_ok()
 }
 
 /// # Safety
