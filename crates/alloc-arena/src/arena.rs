@@ -175,7 +175,8 @@ impl<A: Allocator> Arena<A> {
         self.limit.get() - self.cursor.get().addr().get()
     }
 
-    /// Returns length and load of each chunk, the newest first; behind them those that a scope left empty.
+    /// Returns length and load of each chunk, the newest first; behind them those that a scope left empty. As they
+    /// are now: what is put meanwhile is not seen, but where it uses a chunk that was left empty.
     ///
     /// ```
     /// use alloc_arena::{Arena, Growth};
@@ -190,9 +191,10 @@ impl<A: Allocator> Arena<A> {
     /// ```
     pub fn chunk_stats(&self) -> impl Iterator<Item = ChunkStats> {
         let newest = self.newest.get();
+        // Now, for the cursor may be in another chunk later.
+        let newest_used = newest.map_or(HEADER_LEN, |chunk| self.cursor_offset(chunk));
         let loaded = self.chunks().map(move |chunk| {
-            let is_newest = Some(chunk) == newest;
-            (chunk, if is_newest { self.cursor_offset(chunk) } else { chunk.used() })
+            (chunk, if Some(chunk) == newest { newest_used } else { chunk.used() })
         });
         let spare = Chunk::list(self.spare.get()).map(|chunk| (chunk, HEADER_LEN));
         let stats = |(chunk, used)| ChunkStats { len: Chunk::len(chunk), used: used - HEADER_LEN };

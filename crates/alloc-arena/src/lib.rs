@@ -56,10 +56,16 @@
 //! assert_eq!(arena.put_slice_clone(&[Some(1), None])?, [Some(1), None]);
 //! assert_eq!(arena.put_slice_fill(3, 'x')?, ['x'; 3]);
 //! assert_eq!(arena.put_slice_with(3, |index| index * 2)?, [0, 2, 4]);
-//! assert_eq!(arena.put_slice_zeroed::<u16>(2)?, [0, 0]);
+//! assert_eq!((*arena.put_zeroed::<u64>()?, arena.put_slice_zeroed::<u16>(2)?.len()), (0, 2));
 //! assert_eq!(arena.put_iter((0..9).filter(|n| n % 4 == 0))?, [0, 4, 8]);
 //! assert_eq!(arena.put_uninit()?.write(1), &1);
 //! assert_eq!(arena.put_slice_uninit(1)?.write_copy_of_slice(&[1]), [1]);
+//! assert_eq!(arena.put_cstr(c"for C")?, c"for C");
+//! assert_eq!(arena.put_cstr_fmt(format_args!("{}.txt", 1)).unwrap(), c"1.txt"); // fails for a NUL, too
+//! let mut built = arena.build_slice(); // grows in place while it is the last block
+//! built.push(1)?;
+//! built.push_slice_copy(&[2, 3])?;
+//! assert_eq!(built.finish(), [1, 2, 3]);
 //! assert_eq!(arena.put_or_return(6), Ok(&mut 6)); // gives the value back where there is no memory
 //! assert_eq!(arena.put_or_panic(8), &8);
 //!

@@ -276,6 +276,13 @@ fn chunk_stats_add_up() {
     assert_eq!((check(&arena), arena.room()), (1, arena.capacity()));
     arena.put(1u8).unwrap();
     assert_eq!(arena.room(), arena.capacity() - 1);
+    // What is put while they are gone through is not among them.
+    let more = || assert!(arena.put_slice_fill(20_000, 0u64).is_ok());
+    let stats = arena.chunk_stats().inspect(|_| more());
+    assert_eq!(stats.map(|chunk| chunk.used).collect::<Vec<_>>(), [1]);
+    let stats = arena.chunk_stats();
+    more();
+    assert_eq!(stats.last().map(|chunk| chunk.used), Some(1));
 }
 
 /// What is made where it stays, with a drop: not begun without memory, dropped once with it.
