@@ -44,30 +44,30 @@ struct alloc_handle {
 
 /* Returns `size` bytes at a multiple of `align`, or NULL. */
 static inline void *alloc_new(struct alloc_handle a, size_t size, size_t align) {
-    return a.vtable->alloc(a.context, size, align);
+    return (a.vtable->alloc)(a.context, size, align);
 }
 
 /* The same, all zero. */
 static inline void *alloc_new_zeroed(struct alloc_handle a, size_t size, size_t align) {
     void *block;
     if (a.vtable->alloc_zeroed != NULL) {
-        return a.vtable->alloc_zeroed(a.context, size, align);
+        return (a.vtable->alloc_zeroed)(a.context, size, align);
     }
-    block = a.vtable->alloc(a.context, size, align);
+    block = (a.vtable->alloc)(a.context, size, align);
     return block == NULL ? NULL : memset(block, 0, size);
 }
 
 /* Takes a block back; nothing for NULL. */
 static inline void alloc_free(struct alloc_handle a, void *block, size_t size, size_t align) {
     if (block != NULL) {
-        a.vtable->free(a.context, block, size, align);
+        (a.vtable->free)(a.context, block, size, align);
     }
 }
 
 /* Changes a block's size where it lies; returns whether it did. */
 static inline bool alloc_resize(struct alloc_handle a, void *block, size_t size, size_t align,
                                 size_t new_size) {
-    return a.vtable->resize != NULL && a.vtable->resize(a.context, block, size, align, new_size);
+    return a.vtable->resize != NULL && (a.vtable->resize)(a.context, block, size, align, new_size);
 }
 
 /* Changes a block's size by any means; returns where it is, or NULL, and then nothing has changed.
@@ -79,17 +79,17 @@ static inline void *alloc_realloc(struct alloc_handle a, void *block, size_t siz
         return alloc_new(a, new_size, align);
     }
     if (a.vtable->remap != NULL) {
-        moved = a.vtable->remap(a.context, block, size, align, new_size);
+        moved = (a.vtable->remap)(a.context, block, size, align, new_size);
     } else if (alloc_resize(a, block, size, align, new_size)) {
         moved = block;
     }
     if (moved != NULL) {
         return moved;
     }
-    moved = a.vtable->alloc(a.context, new_size, align);
+    moved = (a.vtable->alloc)(a.context, new_size, align);
     if (moved != NULL) {
         memcpy(moved, block, size < new_size ? size : new_size);
-        a.vtable->free(a.context, block, size, align);
+        (a.vtable->free)(a.context, block, size, align);
     }
     return moved;
 }

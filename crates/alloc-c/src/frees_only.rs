@@ -44,7 +44,8 @@ impl<D: FnOnce()> FreesOnly<D> {
     ///
     /// # Safety
     ///
-    /// * `value` points to a valid `T` that nobody else uses or owns, until `destroy` runs.
+    /// * `value` points to a valid `T` that nobody else uses or owns, until `destroy` runs: never, where the
+    ///   owner is leaked, and [then](Owned::leak) it is used for as long as `D` lives.
     /// * `destroy` drops no value there, nor looks at one: there is none any more. A `T` without a drop, as
     ///   bytes are, may be read and dropped.
     /// * `destroy` does not unwind: the process ends if it does.

@@ -55,6 +55,18 @@ fn each_side_uses_the_others_allocator() {
     assert_eq!(run(&mut Command::new(&program)), "ok\n");
 }
 
+/// Goal: the header compiles where `free` is a macro, as debugging libraries make it. Method: all members of the
+/// table are macros of one argument.
+#[test]
+fn the_header_bears_macros_of_the_same_names() {
+    let header = format!("{PACKAGE}/include/alloc.h");
+    let mut command = compiler();
+    for name in ["alloc", "alloc_zeroed", "resize", "remap", "free"] {
+        command.arg(format!("-D{name}(block)=traced_{name}((block), __FILE__, __LINE__)"));
+    }
+    run(command.args(["-x", "c", "-fsyntax-only", &header]));
+}
+
 /// The header is C++ as well.
 #[test]
 fn the_header_is_cplusplus() {
