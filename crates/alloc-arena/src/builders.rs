@@ -45,6 +45,17 @@ use crate::values::must_not_drop;
 /// let mut items = outer.build_slice();
 /// outer.scope(|inner| items.push(1));
 /// ```
+///
+/// and what it takes memory by is still there, also for its drop:
+///
+/// ```compile_fail,E0597
+/// # use alloc_arena::SharedArena;
+/// let shared = SharedArena::new();
+/// let items = {
+///     let local = shared.local();
+///     local.build_slice::<u8>()
+/// };
+/// ```
 #[must_use = "what is built is dropped unless it is finished"]
 pub struct SliceBuilder<'h, 'a, T, S: Allocator> {
     growing: Growing<'h, 'a, S, T>,

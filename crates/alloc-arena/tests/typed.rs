@@ -212,6 +212,30 @@ fn a_warm_typed_arena_asks_for_nothing() {
     assert_eq!(totals[2], totals[9], "{totals:?}");
 }
 
+/// A drain that is forgotten: its row is forgotten with it, the others are not, and the arena can be used.
+#[test]
+fn a_forgotten_drain_forgets_its_row() {
+    let order = Cell::default();
+    let tells = |n| Tells(&order, n);
+    let mut arena = TypedArena::new();
+    arena.put_iter((0..3).map(tells)).unwrap();
+    arena.put_iter((3..6).map(tells)).unwrap();
+    let mut drain = arena.drain();
+    drop(drain.next());
+    let _ = std::mem::ManuallyDrop::new(drain);
+    assert_eq!((order.take(), arena.len()), (vec![0], 3));
+    arena.put(tells(6)).unwrap();
+    let mut drain = arena.drain();
+    drop(drain.by_ref().take(4).collect::<Vec<_>>());
+    let _ = std::mem::ManuallyDrop::new(drain);
+    assert_eq!((order.take(), arena.len()), (vec![3, 4, 5, 6], 0));
+    for n in 7..20 {
+        arena.put(tells(n)).unwrap();
+    }
+    drop(arena);
+    assert_eq!(order.take(), (7..20).collect::<Vec<_>>());
+}
+
 /// A typed arena goes to another thread with its values.
 #[test]
 fn a_typed_arena_can_be_sent() {

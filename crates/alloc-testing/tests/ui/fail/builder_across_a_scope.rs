@@ -1,0 +1,10 @@
+//! What that a builder has not finished is no other scope's, which would take it back.
+use alloc_arena::Arena;
+
+fn main() {
+    let mut arena = Arena::new();
+    let mut outer = arena.as_scope();
+    let mut built = outer.build_slice();
+    outer.scope(|inner| built.push(*inner.put(1).unwrap()).unwrap()); //~ E0502
+    assert_eq!(built.finish(), [1]);
+}
