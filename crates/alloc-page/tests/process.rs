@@ -72,8 +72,8 @@ fn locked_pages_become_zeros() {
     // SAFETY: pages of that block, which is not looked at again.
     let is_known = unsafe { libc::madvise(start, page_size(), MADV_DONTNEED_LOCKED) } == 0;
     let zeroed = region.decommit(0..len, Decommit::Zero);
-    assert_eq!(zeroed.is_ok(), is_known, "{zeroed:?}");
-    if is_known {
+    assert!(zeroed.is_ok() || !is_known, "{zeroed:?}");
+    if zeroed.is_ok() {
         // SAFETY: committed above, and still.
         assert!(unsafe { region.bytes(0..len) }.iter().all(|byte| *byte == 0));
     }
