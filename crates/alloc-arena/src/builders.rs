@@ -116,7 +116,7 @@ impl<'a, T, S: Allocator> SliceBuilder<'_, 'a, T, S> {
     ///
     /// If the iterator does; those that were added by then stay.
     pub fn push_iter(&mut self, items: impl IntoIterator<Item = T>) -> Result<(), AllocError> {
-        items.into_iter().try_for_each(|item| self.push(item))
+        self.growing.push_all(items.into_iter())
     }
 
     /// Takes the last item out, if there is one.

@@ -7,8 +7,8 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator};
 
+use crate::growing::Growing;
 use crate::in_arena::DefaultBacking;
-use crate::values::grow;
 use crate::{Arena, Reset};
 
 /// An arena whose values are dropped when it is reset or dropped, the newest first.
@@ -153,7 +153,7 @@ impl<'v, A: Allocator> DropArena<'v, A> {
         items: impl IntoIterator<Item = T>,
     ) -> Result<&mut [T], AllocError> {
         let place = self.arena.put_uninit::<Run<T>>()?;
-        let (items, count) = grow(&self.arena, items.into_iter())?.finish_raw();
+        let (items, count) = Growing::of(&self.arena, items.into_iter())?.finish_raw();
         // The iterator may have put values here, too.
         let entry = Entry { older: self.newest.get(), drop: drop_run::<T> };
         let run = NonNull::from(place.write(Run { entry, items, count }));

@@ -35,6 +35,13 @@ impl<'s, S: Allocator, T> Growing<'_, 's, S, T> {
         Ok(this)
     }
 
+    /// Holds the items of an iterator.
+    pub(crate) fn of(source: &'s S, items: impl Iterator<Item = T>) -> Result<Self, AllocError> {
+        let mut this = Self::new(source, items.size_hint().0)?;
+        this.push_all(items)?;
+        Ok(this)
+    }
+
     /// Takes no memory yet.
     #[inline]
     pub(crate) const fn empty(source: &'s S) -> Self {
@@ -54,6 +61,15 @@ impl<'s, S: Allocator, T> Growing<'_, 's, S, T> {
         // SAFETY: as above: writable and aligned.
         unsafe { place.write(item) };
         self.len += 1;
+        Ok(())
+    }
+
+    /// Adds the items of an iterator.
+    #[inline]
+    pub(crate) fn push_all(&mut self, items: impl Iterator<Item = T>) -> Result<(), AllocError> {
+        for item in items {
+            self.push(item)?;
+        }
         Ok(())
     }
 

@@ -10,8 +10,9 @@ use core::{iter, slice};
 
 use alloc_core::{AllocError, Allocator};
 
+use crate::growing::Growing;
 use crate::in_arena::DefaultBacking;
-use crate::values::{grow, room};
+use crate::values::room;
 use crate::{Arena, Reset};
 
 mod drain;
@@ -223,7 +224,7 @@ impl<T, A: Allocator> TypedArena<T, A> {
     pub fn put_iter(&self, items: impl IntoIterator<Item = T>) -> Result<&mut [T], AllocError> {
         let values = &self.values;
         let (items, count) = if size_of::<T>() == 0 {
-            let items = grow(&values.arena, items.into_iter())?;
+            let items = Growing::of(&values.arena, items.into_iter())?;
             let len = values.len.get().checked_add(items.items().len()).ok_or(AllocError)?;
             values.enter(values.row.get(), len, usize::MAX);
             items.finish_raw()
@@ -231,7 +232,7 @@ impl<T, A: Allocator> TypedArena<T, A> {
             values.cut::<T>();
             // Before the items, which then are the last block, and can grow.
             let retired = room::<_, Row>(&values.arena)?;
-            let (items, count) = grow(&values.arena, items.into_iter())?.finish_raw();
+            let (items, count) = Growing::of(&values.arena, items.into_iter())?.finish_raw();
             if count == 0 {
                 values.give_back(retired);
             } else {

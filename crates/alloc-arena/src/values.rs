@@ -101,20 +101,9 @@ pub(crate) fn collect<S: Source, T>(
     source: &S,
     items: impl Iterator<Item = T>,
 ) -> Result<&mut [T], AllocError> {
-    Ok(grow(source, items)?.finish())
-}
-
-/// The items of an iterator, in a block that grows with them.
-#[inline]
-pub(crate) fn grow<S: Allocator, T>(
-    source: &S,
-    items: impl Iterator<Item = T>,
-) -> Result<Growing<'_, '_, S, T>, AllocError> {
     let mut growing = Growing::new(source, items.size_hint().0)?;
-    for item in items {
-        growing.push(item)?;
-    }
-    Ok(growing)
+    growing.push_all(items)?;
+    Ok(growing.finish())
 }
 
 pub(crate) fn collect_results<S: Source, T, E: From<AllocError>>(
