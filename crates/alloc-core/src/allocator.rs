@@ -50,6 +50,9 @@ use crate::AllocError;
 /// # Callers
 ///
 /// Sizes are never zero: the verbs and the adapters answer requests for zero bytes themselves.
+#[diagnostic::on_unimplemented(
+    note = "an allocator is passed on by value if it is `Copy`, else as `&gpa`; never as `&mut gpa`"
+)]
 pub unsafe trait Allocator {
     /// Returns a block that fits `layout`, with unspecified content.
     ///

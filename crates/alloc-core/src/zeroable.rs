@@ -16,6 +16,10 @@ use core::sync::atomic;
 /// # Safety
 ///
 /// The bit pattern of all zeros is a valid value of the type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not known to be a value when all its bytes are zero",
+    note = "give it values: `alloc_fill`, `alloc_with`; or implement `Zeroable` for a type of your own"
+)]
 pub unsafe trait Zeroable {}
 
 macro_rules! zeroable {

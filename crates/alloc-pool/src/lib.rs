@@ -4,13 +4,16 @@
 //! fixed length. Taking one is two loads and a store, and memory never fragments.
 //!
 //! ```
-//! use alloc_core::{AllocError, Global};
+//! use alloc_core::{AllocError, Global, Owned};
 //! use alloc_pool::{Pool, SlotMap};
 //!
-//! let pool = Pool::<[u64; 4]>::new();
-//! let mut node = pool.create([1, 2, 3, 4])?; // as a `Box`; freed into the pool when it drops
-//! node[3] += 1;
-//! assert_eq!(*node, [1, 2, 3, 5]);
+//! type Link<'p> = Option<Owned<Node<'p>, &'p Pool<Node<'p>>>>;
+//! struct Node<'p> { value: u64, next: Link<'p> }
+//!
+//! let pool = Pool::new();
+//! let tail = pool.create(Node { value: 2, next: None })?; // as a `Box`: dropped, it is in the pool again
+//! let head = pool.create(Node { value: 1, next: Some(tail) })?;
+//! assert_eq!(head.next.as_ref().unwrap().value, 2);
 //!
 //! let mut sessions = SlotMap::over(Global);
 //! let anna = sessions.insert("Anna").map_err(|(_, error)| error)?; // a handle
