@@ -23,12 +23,17 @@ pub(crate) fn within<R>(name: &'static str, test: impl FnOnce() -> R) -> R {
     test()
 }
 
+/// Returns the name of the test that the runner runs on this thread. It takes no memory and no lock.
+pub(crate) fn of_runner() -> Option<&'static str> {
+    NAME.get()
+}
+
 /// Returns the name of the test that this thread runs: as the runner told it, or as the standard harness
 /// does, which names its threads after tests. With one thread it runs them on the main thread: then the
 /// name is not known.
 pub(crate) fn name() -> Option<String> {
-    let of_runner = NAME.get().map(str::to_owned);
-    of_runner.or_else(|| thread::current().name().filter(|name| *name != "main").map(str::to_owned))
+    let told = of_runner().map(str::to_owned);
+    told.or_else(|| thread::current().name().filter(|name| *name != "main").map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -105,9 +105,10 @@ fn failure<R: TestResult>(awaited: Awaited, test: impl FnOnce() -> R) -> Option<
             Some(Failure::Words("the test did not panic as it should".to_owned()))
         }
         (Awaited::Panic(part), Err(payload)) => {
+            let said = crate::panics::quoted(&*payload);
             let message = crate::panics::take(payload);
             (!message.contains(part)).then(|| {
-                Failure::Words(format!("the test panicked with {message:?}, not with {part:?}"))
+                Failure::Words(format!("the test panicked with {said}, not with {part:?}"))
             })
         }
     }
@@ -130,7 +131,7 @@ pub fn judge(Outcome { failure, report }: Outcome) {
             if let Some(report) = report {
                 crate::report::print(format_args!("beside the panic above, {report}\n"));
             }
-            resume_unwind(payload)
+            resume_unwind(crate::panics::harmless(payload))
         }
     }
 }

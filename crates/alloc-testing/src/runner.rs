@@ -41,8 +41,9 @@
 //!
 //! # Drawbacks
 //!
-//! * A test that ends the process takes the others along, and the results with it: the status is 1, and the
-//!   test is told, on Unix. cargo-nextest, which runs each in a process of its own, does not.
+//! * A test that ends the process takes the others along, and the results with it: the status is 1, or the
+//!   signal's if it aborts, and the test is told, on Unix; of one that calls `_exit` nobody learns anything.
+//!   cargo-nextest runs each in a process of its own, which takes none along.
 //! * A test that sets a panic hook of its own, for the whole process, hides the places of later panics; their
 //!   words are told.
 //! * JSON and JUnit on standard output have it alone, on Unix: what tests print goes to standard error. On
@@ -313,6 +314,7 @@ impl Run<'_> {
     fn work(&self, ignored: Ignored, jobs: Option<NonZeroUsize>) {
         self.step(ignored);
         // Only now: it reads files, for which it allocates.
+        let jobs = jobs.or_else(jobs_of_environment);
         let jobs = jobs.or_else(|| thread::available_parallelism().ok());
         let jobs = jobs.map_or(1, NonZeroUsize::get).min(self.tests.len());
         thread::scope(|scope| {
@@ -350,6 +352,20 @@ impl Run<'_> {
             result.iter().for_each(&mut *each);
         }
     }
+}
+
+/// The environment variable that the standard harness takes its number of threads from.
+const THREADS_VARIABLE: &str = "RUST_TEST_THREADS";
+
+/// How many tests the environment lets run at once, if it says so.
+fn jobs_of_environment() -> Option<NonZeroUsize> {
+    let text = std::env::var(THREADS_VARIABLE).ok()?;
+    let jobs = text.parse().ok();
+    if jobs.is_none() {
+        let note = format_args!("note: {THREADS_VARIABLE}={text:?} is no number from 1 on\n");
+        crate::report::print(note);
+    }
+    jobs
 }
 
 /// Writes `main` for a test target with `harness = false`: it runs the [suites](macro@crate::suite)

@@ -155,7 +155,7 @@ A test runs if a filter is part of its name, or if there are none.
   --include-ignored     these as well
   --list                names the tests that would run, and runs none
   --seed N              shuffles the order; alloc_testing::seed() returns it in the tests
-  --jobs N              tests at once; as many as processors unless told otherwise
+  --jobs N              tests at once; else RUST_TEST_THREADS, or as many as processors
   --test-threads N      the same
   --format FORMAT       pretty, terse, json (a line for each event) or junit
   --output PATH         where json or junit go, beside pretty lines on standard output

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use core::cell::RefCell;
-use core::fmt::Write;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
@@ -44,6 +44,16 @@ pub(super) fn during<R>(test: fn() -> R) -> (R, Seen) {
     (result, SEEN.take().unwrap_or_default())
 }
 
+/// Calls `look` with the words of the panics of the test that this thread runs. It takes no memory and no lock.
+#[cfg(unix)]
+pub(super) fn with_panics(look: impl FnOnce(&str)) {
+    let _ = SEEN.try_with(|seen| {
+        if let Ok(Some(seen)) = seen.try_borrow().as_deref() {
+            look(&seen.panics);
+        }
+    });
+}
+
 /// How many errors threads have logged that run no test.
 pub(super) fn stray_errors() -> u64 {
     STRAY_ERRORS.load(Relaxed)
@@ -63,19 +73,19 @@ fn with_seen(look: impl FnOnce(&mut Seen)) -> bool {
 
 /// Keeps the words for the report of the test. Those of a thread that runs none are printed at once.
 fn on_panic(info: &PanicHookInfo<'_>) {
-    let message = crate::panics::message(info.payload());
-    let is_kept = with_seen(|seen| {
-        // A `String` takes all that is written to it.
-        let _ = match info.location() {
-            Some(place) => writeln!(seen.panics, "panicked at {place}: {message}"),
-            None => writeln!(seen.panics, "panicked: {message}"),
-        };
-    });
-    if !is_kept {
+    let message = crate::panics::shown(info.payload());
+    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    // Only if `RUST_BACKTRACE` asks for it.
+    let stack = Backtrace::capture();
+    let stack = match stack.status() {
+        BacktraceStatus::Captured => format!("stack backtrace:\n{stack}\n"),
+        _ => String::new(),
+    };
+    let text = format!("panicked{place}: {message}\n{stack}");
+    if !with_seen(|seen| seen.panics += &text) {
         let thread = thread::current();
         let name = thread.name().unwrap_or("without a name");
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        crate::report::print(format_args!("thread {name} panicked at {place}: {message}\n"));
+        crate::report::print(format_args!("thread {name} {text}"));
     }
 }
 
@@ -90,15 +100,15 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let (target, message) = (record.target(), record.args());
+        // Before anything is borrowed: what is shown may panic, or log an error itself.
+        let line = format!("logged an error: {}: {}\n", record.target(), record.args());
         let is_kept = with_seen(|seen| {
             seen.errors += 1;
-            // A `String` takes all that is written to it.
-            let _ = writeln!(seen.lines, "logged an error: {target}: {message}");
+            seen.lines += &line;
         });
         if !is_kept {
             STRAY_ERRORS.fetch_add(1, Relaxed);
-            crate::report::print(format_args!("logged an error: {target}: {message}\n"));
+            crate::report::print(format_args!("{line}"));
         }
     }
 

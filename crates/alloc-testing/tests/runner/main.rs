@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Some("attributes") => Runner::new(suites![odd::attributes]).run(),
         Some("panics") => Runner::new(suites![odd::panics]).run(),
         Some("prints") => Runner::new(suites![odd::prints]).run(),
+        Some("aborts") => Runner::new(suites![odd::aborts]).run(),
+        Some("logs") => Runner::new(suites![odd::logs]).run(),
         Some("exits") => Runner::new(suites![odd::exits]).run(),
         Some("exits-elsewhere") => Runner::new(suites![odd::exits_elsewhere]).run(),
         Some(other) => panic!("no suite {other}"),

@@ -92,6 +92,76 @@ pub(crate) mod prints {
     }
 }
 
+/// Tests that abort: what they said before is not lost.
+#[alloc_testing::suite]
+pub(crate) mod aborts {
+    #[test]
+    fn panics_in_a_panic() {
+        struct Second;
+        impl Drop for Second {
+            fn drop(&mut self) {
+                panic!("the second words");
+            }
+        }
+        let _second = Second;
+        panic!("the first words");
+    }
+
+    #[test]
+    fn aborts_in_a_thread() {
+        let _: Result<(), _> = std::thread::spawn(|| std::process::abort()).join();
+    }
+
+    /// The runner's words are about its own process.
+    #[test]
+    #[cfg(unix)]
+    fn has_a_child_that_aborts() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+        let mut command = std::process::Command::new("true");
+        // SAFETY: the closure calls nothing but `abort`, between fork and exec.
+        let status = unsafe { command.pre_exec(|| std::process::abort()) }.status();
+        assert!(status.is_err() || status.is_ok_and(|status| status.signal().is_some()));
+    }
+}
+
+/// A test that logs a value whose text logs an error itself, and one whose text panics.
+#[alloc_testing::suite]
+pub(crate) mod logs {
+    use core::fmt::{Display, Formatter, Result};
+
+    struct Logs;
+
+    impl Display for Logs {
+        fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+            log::error!("inside");
+            f.write_str("outside")
+        }
+    }
+
+    #[test]
+    fn logs_twice() {
+        log::error!("{Logs}");
+    }
+
+    struct Panics;
+
+    impl Display for Panics {
+        fn fmt(&self, _: &mut Formatter<'_>) -> Result {
+            panic!("words of a text")
+        }
+    }
+
+    #[test]
+    fn panics_in_a_text() {
+        log::error!("{Panics}");
+    }
+
+    #[test]
+    fn panics_without_a_text() {
+        std::panic::panic_any(7);
+    }
+}
+
 /// A test one of whose threads ends the process.
 #[alloc_testing::suite]
 pub(crate) mod exits_elsewhere {

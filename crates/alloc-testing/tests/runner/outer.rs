@@ -8,10 +8,20 @@ use crate::{CHILD, many};
 
 /// Runs this program with a suite and arguments.
 fn child(suite: &str, arguments: &[&str]) -> Output {
+    command(suite, arguments).output().expect("a child")
+}
+
+/// Such a run, in an environment that says nothing of it.
+fn command(suite: &str, arguments: &[&str]) -> Command {
     let program = std::env::current_exe().expect("the path of this program");
     let mut command = Command::new(program);
-    command.args(arguments).env(CHILD, suite).env_remove(alloc_testing::SEED_VARIABLE);
-    command.output().expect("a child")
+    command.args(arguments).env(CHILD, suite);
+    for name in
+        [alloc_testing::SEED_VARIABLE, "RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_TEST_THREADS"]
+    {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn stdout(output: &Output) -> String {
@@ -116,6 +126,71 @@ pub(crate) mod tests {
         assert_eq!(output.status.code(), Some(1), "{error}");
         let told = "error: a thread that runs no test ended the process, and the run with it\n";
         assert!(error.ends_with(told), "{error}");
+    }
+
+    /// Who aborts is named, with all that was said before.
+    #[cfg(unix)]
+    #[test]
+    fn an_abort_is_told() {
+        use std::os::unix::process::ExitStatusExt;
+        let output = child("aborts", &["panics_in_a_panic"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.signal().is_some(), "{error}");
+        let told = "error: odd::aborts::panics_in_a_panic aborted the process, and the run with it\n\
+                    panicked at ";
+        for words in [told, ": the first words\n", ": the second words\n"] {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        let output = child("aborts", &["aborts_in_a_thread"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.signal().is_some(), "{error}");
+        let told = "error: a thread that runs no test aborted the process, and the run with it\n";
+        assert!(error.ends_with(told), "{error}");
+        let output = child("aborts", &["has_a_child_that_aborts"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        assert!(!error.contains("aborted the process"), "{error}");
+    }
+
+    /// What a text does while it is shown is its test's own; a value that is no text is told to be none.
+    #[test]
+    fn texts_that_panic_or_log_are_of_their_test() {
+        let output = child("logs", &["--jobs=1"]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for words in [
+            "logged an error: runner::odd::logs: inside\nlogged an error: runner::odd::logs: outside\n",
+            ": words of a text\n",
+            ": a value that is no text\n",
+            "0 passed; 3 failed; 0 ignored; 0 filtered out; 0 leaked, 0 findings, 2 errors logged",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!text.contains("that run no test"), "{text}");
+    }
+
+    /// The environment that the standard harness heeds is heeded.
+    #[test]
+    fn the_environment_is_heeded() {
+        let with = |name, value| {
+            let mut command = command("panics", &["carries_a_bomb", "--exact"]);
+            command.arg("odd::panics::carries_a_bomb").env(name, value).output().expect("a child")
+        };
+        let text = stdout(&with("RUST_BACKTRACE", "1"));
+        assert!(text.contains("stack backtrace:\n") && text.contains("odd.rs"), "{text}");
+        let text = stdout(&with("RUST_BACKTRACE", "0"));
+        assert!(!text.contains("stack backtrace:\n"), "{text}");
+        let output = with("RUST_TEST_THREADS", "none");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            error.contains("note: RUST_TEST_THREADS=\"none\" is no number from 1 on\n"),
+            "{error}"
+        );
+        // They wait until all run at once.
+        let jobs = many::COUNT.to_string();
+        let output = command("many", &[]).env("RUST_TEST_THREADS", jobs).output().expect("a child");
+        let text = stdout(&output);
+        assert!(text.contains("0 passed; 64 failed") && !text.contains("(panic"), "{text}");
     }
 
     /// The same as lines of JSON and as JUnit's XML, on standard output and in a file.
