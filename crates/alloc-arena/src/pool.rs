@@ -4,6 +4,8 @@ use core::array;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
+#[cfg(not(loom))]
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
 use alloc_core::sync::UnsafeCell;
@@ -54,8 +56,26 @@ impl<A: Allocator, const N: usize> ArenaPool<A, N> {
 
     /// Makes a pool of arenas that `arena` makes; when one comes back, it keeps what `mode` says.
     pub fn new(mut arena: impl FnMut() -> Arena<A>, mode: Reset) -> Self {
-        let arenas = array::from_fn(|_| UnsafeCell::new(arena()));
-        Self { free: AtomicUsize::new(Self::ALL), arenas, mode }
+        Self::over(array::from_fn(|_| arena()), mode)
+    }
+
+    alloc_core::__const_unless_loom! {
+        /// Makes a pool of these arenas, as [`new`](Self::new); can be a static.
+        ///
+        /// ```
+        /// use alloc_arena::{Arena, ArenaPool, Reset};
+        /// use alloc_core::Global;
+        ///
+        /// static POOL: ArenaPool<Global, 4> =
+        ///     ArenaPool::over([const { Arena::new() }; 4], Reset::RetainCapacity);
+        ///
+        /// let arena = POOL.take().expect("there are four");
+        /// assert_eq!(arena.put(5)?, &5);
+        /// # Ok::<(), alloc_core::AllocError>(())
+        /// ```
+        pub fn over(arenas: [Arena<A>; N], mode: Reset) -> Self {
+            Self { free: AtomicUsize::new(Self::ALL), arenas: cells(arenas), mode }
+        }
     }
 
     /// Makes room for `bytes` in each of the arenas, so that no request up to there asks the backing.
@@ -94,6 +114,21 @@ impl<A: Allocator, const N: usize> ArenaPool<A, N> {
         // Relaxed: the number alone counts.
         self.free.load(Relaxed).count_ones() as usize
     }
+}
+
+/// Each arena in a cell. A `map` is not `const`.
+#[cfg(not(loom))]
+const fn cells<A: Allocator, const N: usize>(arenas: [Arena<A>; N]) -> [UnsafeCell<Arena<A>>; N] {
+    let arenas = ManuallyDrop::new(arenas);
+    let cells: *const [UnsafeCell<Arena<A>>; N] = (&raw const arenas).cast();
+    // SAFETY: a cell and a `ManuallyDrop` are laid out as what is in them (`repr(transparent)`); the arenas are not
+    // used again, nor dropped.
+    unsafe { cells.read() }
+}
+
+#[cfg(loom)]
+fn cells<A: Allocator, const N: usize>(arenas: [Arena<A>; N]) -> [UnsafeCell<Arena<A>>; N] {
+    arenas.map(UnsafeCell::new)
 }
 
 impl<A: Allocator, const N: usize> fmt::Debug for ArenaPool<A, N> {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
 
-use alloc_arena::{Arena, CStrError, Growth, HeapArena, Reset, SharedArena};
-use alloc_core::{AllocError, AllocatorExt, NeverAlloc};
+use alloc_arena::{Arena, ArenaPool, CStrError, Growth, HeapArena, Reset, SharedArena};
+use alloc_core::{AllocError, AllocatorExt, Global, NeverAlloc};
 use alloc_fixed::FixedBuffer;
 use alloc_testing::hostile::Backing;
 
@@ -237,6 +237,17 @@ fn arenas_can_be_statics() {
     }
     let name: &'static str = SHARED.put_str("for ever").unwrap();
     assert_eq!((name, SHARED.limit(), SHARED.reserved()), ("for ever", 1 << 20, 4096));
+    static POOL: ArenaPool<Global, 2> = ArenaPool::over(
+        [const { Arena::new().with_growth(Growth::fixed(4096)) }; 2],
+        Reset::RetainCapacity,
+    );
+    for _ in 0..3 {
+        let (first, second) = (POOL.take().unwrap(), POOL.take().unwrap());
+        assert!(POOL.take().is_none());
+        assert_eq!((*first.put(1).unwrap(), *second.put(2).unwrap()), (1, 2));
+        assert_eq!((first.used(), second.reserved()), (4, 4096));
+    }
+    assert_eq!(POOL.free_count(), 2);
     HEAP.with(|heap| assert_eq!(*heap.create(5).unwrap(), 5));
 }
 
