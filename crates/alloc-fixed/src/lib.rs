@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Beside it: [`SharedFixedBuffer`] for threads, [`BufferFirst`] with another allocator behind it,
-//! [`TlsfHeap`] for blocks that are freed in any order, [`BitmapHeap`] in a block that moves,
+//! [`TlsfHeap`] for blocks that are freed in any order, [`HeapFirst`] for several such heaps, [`BitmapHeap`] in
+//! a block that moves,
 //! [`MaxHeap`] for one list at a time, [`StaticList`], [`StaticStrings`] and [`StaticMap`] in `.bss`,
 //! [`format_into!`] for text alone.
 //!
@@ -79,6 +80,7 @@ mod buffer_first;
 #[cfg(target_has_atomic = "ptr")]
 mod shared;
 mod tlsf;
+mod heap_first;
 mod max_heap;
 mod bits;
 mod bitmap;
@@ -91,6 +93,7 @@ mod statics;
 pub use bitmap::{BitmapHeap, Offset, Plain, StaleOffset};
 pub use buffer_first::BufferFirst;
 pub use fixed_buffer::{Checkpoint, FixedBuffer};
+pub use heap_first::HeapFirst;
 pub use max_heap::MaxHeap;
 #[cfg(target_has_atomic = "ptr")]
 pub use shared::SharedFixedBuffer;

@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 
 use alloc_core::{Locked, NeverAlloc};
-use alloc_fixed::{BufferFirst, FixedBuffer, SharedFixedBuffer, StackBuffer, TlsfHeap};
+use alloc_fixed::{BufferFirst, FixedBuffer, HeapFirst, SharedFixedBuffer, StackBuffer, TlsfHeap};
 use alloc_testing::conformance;
 use alloc_testing::conformance::Options;
 
@@ -86,4 +86,21 @@ fn leak(len: usize) -> &'static mut [u8] {
     let bytes = vec![0; len].leak();
     KEPT.lock().expect("no panic").push(bytes.as_ptr().addr());
     bytes
+}
+
+conformance!(heap_first => over: |backing| HeapFirst::new(tiny_heap(), backing));
+
+conformance!(heap_after_heap => with: |case| {
+    let mut buffer = vec![MaybeUninit::uninit(); LEN];
+    let heaps = HeapFirst::new(tiny_heap(), TlsfHeap::new(&mut buffer));
+    case.run_unsized(&heaps);
+    heaps.heap().check_invariants();
+    heaps.fallback().check_invariants();
+}; Options::new().capacity(LEN));
+
+/// A heap that is full soon.
+fn tiny_heap() -> TlsfHeap<'static> {
+    let bytes = leak(4096);
+    // SAFETY: bytes that live for ever, and that nobody else has.
+    unsafe { TlsfHeap::from_raw_parts(std::ptr::NonNull::from(&mut *bytes).cast(), bytes.len()) }
 }

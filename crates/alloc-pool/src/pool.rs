@@ -230,6 +230,25 @@ impl<T, A: Allocator> Pool<T, A> {
         self.slabs.spare_all();
     }
 
+    /// Gives slabs that hold no value back to the backing, so that the [`capacity`](Self::capacity) is at most
+    /// `count` slots; what was handed out since the last reset keeps its slab. After a [`reset`](Self::reset)
+    /// this is a reset with a limit. Takes time in proportion to the number of slabs.
+    ///
+    /// ```
+    /// let mut pool = alloc_pool::Pool::<[u64; 4]>::new();
+    /// for round in [10, 10_000, 10] {
+    ///     let values: Result<Vec<_>, _> = (0..round).map(|i| pool.create([i; 4])).collect();
+    ///     drop(values?);
+    ///     pool.reset();
+    ///     pool.shrink_to(1000);
+    ///     assert!((10..=1000).contains(&pool.capacity()));
+    /// }
+    /// # Ok::<(), alloc_core::AllocError>(())
+    /// ```
+    pub fn shrink_to(&self, count: usize) {
+        self.slabs.shrink_to(count);
+    }
+
     /// Takes every slot back and gives all memory back to the backing. No value can be alive, as for
     /// [`reset`](Self::reset).
     pub fn free_all(&mut self) {

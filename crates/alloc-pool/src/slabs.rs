@@ -111,6 +111,28 @@ impl<A: Allocator> Slabs<A> {
         }
     }
 
+    /// Gives spare slabs back to the backing, so that at most `count` slots are left together with those of the
+    /// slabs in use. May be called in the middle of a call of the backing.
+    pub(crate) fn shrink_to(&self, count: usize) {
+        let mut room = count.saturating_sub(self.in_use());
+        let mut next = self.spare.take();
+        while let Some(slab) = next {
+            // SAFETY: invariant 1.
+            let header = unsafe { slab.as_ref() };
+            next = header.older;
+            if let Some(left) = room.checked_sub(header.count) {
+                room = left;
+                // SAFETY: taken out of the list of spare slabs.
+                unsafe { link(slab, &self.spare) };
+                continue;
+            }
+            let layout = self.layout_of(header.count).layout;
+            // SAFETY: a live block of the backing (invariant 1) of this layout, by which it was made; it is in no
+            // list any more, and no slot of a spare slab is in use.
+            unsafe { self.backing.raw_free(slab.cast(), layout) };
+        }
+    }
+
     /// Gives every slab back to the backing. No slot is in use, nor in a list of the pool.
     pub(crate) fn free_all(&mut self) {
         for list in [&self.newest, &self.spare] {

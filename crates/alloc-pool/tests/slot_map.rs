@@ -261,7 +261,7 @@ fn no_memory_is_an_error() {
         assert_eq!(heap.counts().live_blocks, 0);
     }
     // A backing that has room for one of the two only.
-    let limited = Limited::new(Global, 2000);
+    let limited = Limited::new(Global, 4000);
     let mut map = SlotMap::<u64, _>::over(&limited);
     map.reserve(50).unwrap();
     map.insert(1).unwrap();

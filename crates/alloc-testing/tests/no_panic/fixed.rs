@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use alloc_core::{AllocError, AllocatorExt, NeverAlloc, UnsizedFree};
 use alloc_fixed::{
-    BitmapHeap, BufferFirst, Checkpoint, FixedBuffer, Lookup, MaxHeap, Offset, SharedFixedBuffer, StackBuffer,
+    BitmapHeap, BufferFirst, Checkpoint, FixedBuffer, HeapFirst, Lookup, MaxHeap, Offset, SharedFixedBuffer, StackBuffer,
     StaleOffset, StaticBytes, StaticList, StaticMap, StaticStrings, Text, TlsfHeap, TlsfStats,
     format_into,
 };
@@ -17,6 +17,7 @@ contract! {
     shared: SharedFixedBuffer<'_>;
     tlsf: TlsfHeap<'_>;
     buffer_first: BufferFirst<'_, NeverAlloc>;
+    heap_first: HeapFirst<'_, TlsfHeap<'_>>;
 }
 
 /// Writes probes of one call each.

@@ -33,6 +33,7 @@ pub fn preheat(pool: &Pool<Node, Backing<'_>>, count: usize) -> Result<(), Alloc
 #[inline(never)]
 pub fn reset(pool: &mut Pool<Node, Backing<'_>>) {
     pool.reset();
+    pool.shrink_to(100);
     pool.free_all();
 }
 
