@@ -1,5 +1,6 @@
 //! An arena that drops what is in it.
 
+use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
@@ -153,7 +154,15 @@ impl<'v, A: Allocator> DropArena<'v, A> {
         items: impl IntoIterator<Item = T>,
     ) -> Result<&mut [T], AllocError> {
         let place = self.arena.put_uninit::<Run<T>>()?;
-        let (items, count) = Growing::of(&self.arena, items.into_iter())?.finish_raw();
+        let (items, count) = match Growing::of(&self.arena, items.into_iter()) {
+            Ok(items) => items.finish_raw(),
+            Err(error) => {
+                let block = NonNull::from(place).cast();
+                // SAFETY: a live block of this layout, taken for a `Run`; forgotten here.
+                unsafe { self.arena.raw_free(block, Layout::new::<Run<T>>()) };
+                return Err(error);
+            }
+        };
         // The iterator may have put values here, too.
         let entry = Entry { older: self.newest.get(), drop: drop_run::<T> };
         let run = NonNull::from(place.write(Run { entry, items, count }));

@@ -232,7 +232,13 @@ impl<T, A: Allocator> TypedArena<T, A> {
             values.cut::<T>();
             // Before the items, which then are the last block, and can grow.
             let retired = room::<_, Row>(&values.arena)?;
-            let (items, count) = Growing::of(&values.arena, items.into_iter())?.finish_raw();
+            let (items, count) = match Growing::of(&values.arena, items.into_iter()) {
+                Ok(items) => items.finish_raw(),
+                Err(error) => {
+                    values.give_back(retired);
+                    return Err(error);
+                }
+            };
             if count == 0 {
                 values.give_back(retired);
             } else {

@@ -156,6 +156,33 @@ fn a_typed_arena_fails_cleanly() {
     }
 }
 
+/// An iterator that finds no memory leaves none behind, however often; nor does one that panics, but for a few
+/// words.
+#[test]
+fn a_failed_iterator_leaves_nothing() {
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 4000];
+    let fixed = FixedBuffer::new(&mut buffer);
+    let mut arena = TypedArena::over(Arena::over(&fixed));
+    arena.put_iter(0..10u64).unwrap();
+    let drops = DropArena::over(Arena::over(NeverAlloc));
+    for _ in 0..1000 {
+        assert_eq!(arena.put_iter(0..1000), Err(AllocError));
+        assert_eq!(drops.put_iter(0..1000), Err(AllocError));
+    }
+    arena.put_iter(10..100).unwrap();
+    let panics = (100..200).inspect(|n| assert!(*n < 150, "enough"));
+    assert!(catch_unwind(AssertUnwindSafe(|| arena.put_iter(panics).is_ok())).is_err());
+    arena.put(100).unwrap();
+    assert!(arena.drain().eq(0..101));
+
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 1000];
+    let fixed = FixedBuffer::new(&mut buffer);
+    let arena = DropArena::over(Arena::over(&fixed));
+    let used = arena.arena().used();
+    assert_eq!(arena.put_iter(0..1000u64), Err(AllocError));
+    assert_eq!(arena.arena().used(), used);
+}
+
 /// Room that was reserved is there: no further call to the backing.
 #[test]
 fn reserved_values_fit() {
