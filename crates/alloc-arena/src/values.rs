@@ -41,13 +41,19 @@ impl<A: Allocator> Source for Arena<A> {
     }
 }
 
+/// A block for a `T`, dangling and aligned for no bytes.
+#[inline(always)]
+fn block_for<S: Source, T>(source: &S) -> Result<NonNull<MaybeUninit<T>>, AllocError> {
+    match size_of::<T>() {
+        0 => Ok(NonNull::dangling()),
+        _ => Ok(source.alloc_for::<T>()?.cast()),
+    }
+}
+
 /// Room for a `T`.
 #[inline(always)]
 pub(crate) fn room<S: Source, T>(source: &S) -> Result<&mut MaybeUninit<T>, AllocError> {
-    let block = match size_of::<T>() {
-        0 => NonNull::dangling(),
-        _ => source.alloc_for::<T>()?.cast(),
-    };
+    let block = block_for::<S, T>(source)?;
     // SAFETY: the block fits a `T` and is nobody else's (promises 1 and 2), or there are no bytes; it is
     // live while the source is borrowed, since nobody frees it and by promise 3 (Stable). Any bytes are a
     // `MaybeUninit`.
@@ -122,13 +128,15 @@ pub(crate) fn put_result<S: Source, T, E: From<AllocError>>(
     source: &S,
     value: impl FnOnce() -> Result<T, E>,
 ) -> Result<&mut T, E> {
-    let place = room::<S, T>(source)?;
+    // Not a reference to the place, by which the source could reach no byte beside it when it has the block back.
+    let block = block_for::<S, T>(source)?;
     match value() {
-        Ok(value) => Ok(place.write(value)),
+        // SAFETY: as in `room`.
+        Ok(value) => Ok(unsafe { &mut *block.as_ptr() }.write(value)),
         Err(error) => {
             if size_of::<T>() != 0 {
-                // SAFETY: the block that `room` took for a `T`; live, and nobody has it any more.
-                unsafe { source.raw_free(NonNull::from(place).cast(), Layout::new::<T>()) };
+                // SAFETY: the block that was taken for a `T`; live, and nobody else has it.
+                unsafe { source.raw_free(block.cast(), Layout::new::<T>()) };
             }
             Err(error)
         }
