@@ -4,7 +4,7 @@ use core::alloc::Layout;
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::{ManuallyDrop, MaybeUninit, needs_drop};
+use core::mem::{ManuallyDrop, needs_drop};
 use core::ptr::NonNull;
 use core::{iter, slice};
 
@@ -12,7 +12,7 @@ use alloc_core::{AllocError, Allocator};
 
 use crate::growing::Growing;
 use crate::in_arena::DefaultBacking;
-use crate::values::room;
+use crate::values::block_for;
 use crate::{Arena, Reset};
 
 mod drain;
@@ -108,6 +108,11 @@ struct Row {
     items: NonNull<u8>,
     len: usize,
 }
+
+/// Room for a [`Row`].
+///
+/// Invariant: a live block of the arena whose values' rows it is for, which fits a `Row` and is nobody else's.
+struct RowPlace(NonNull<Row>);
 
 /// # Safety
 ///
@@ -231,7 +236,7 @@ impl<T, A: Allocator> TypedArena<T, A> {
         } else {
             values.cut::<T>();
             // Before the items, which then are the last block, and can grow.
-            let retired = room::<_, Row>(&values.arena)?;
+            let retired = values.row_place()?;
             let (items, count) = match Growing::of(&values.arena, items.into_iter()) {
                 Ok(items) => items.finish_raw(),
                 Err(error) => {
@@ -312,7 +317,7 @@ impl<A: Allocator> Values<A> {
             return Ok(());
         }
         let layout = Layout::array::<T>(count).map_err(|_| AllocError)?;
-        let retired = if self.len.get() == 0 { None } else { Some(room::<_, Row>(&self.arena)?) };
+        let retired = if self.len.get() == 0 { None } else { Some(self.row_place()?) };
         let row = match self.arena.raw_alloc(layout) {
             Ok(row) => row,
             Err(error) => {
@@ -384,13 +389,20 @@ impl<A: Allocator> Values<A> {
         unsafe { Layout::from_size_align_unchecked(size, align_of::<T>()) }
     }
 
+    /// Room for a row of the list.
+    fn row_place(&self) -> Result<RowPlace, AllocError> {
+        Ok(RowPlace(block_for::<_, Row>(&self.arena)?.cast()))
+    }
+
     /// Adds the newest row to the list, if it has values; the caller enters another one.
-    fn retire(&self, place: &mut MaybeUninit<Row>) {
+    fn retire(&self, place: RowPlace) {
         let len = self.len.get();
         if len == 0 {
             return;
         }
-        let row = NonNull::from(place.write(Row { newer: None, items: self.row.get(), len }));
+        let row = place.0;
+        // SAFETY: it fits a `Row` (invariant), and is the list's from here on.
+        unsafe { row.write(Row { newer: None, items: self.row.get(), len }) };
         match self.last.replace(Some(row)) {
             // SAFETY: the list's rows are initialised (invariant); no reference to one exists.
             Some(mut last) => unsafe { last.as_mut() }.newer = Some(row),
@@ -401,10 +413,9 @@ impl<A: Allocator> Values<A> {
     }
 
     /// Gives room back, which is not used.
-    fn give_back(&self, place: &mut MaybeUninit<Row>) {
-        let block = NonNull::from(place).cast();
-        // SAFETY: a live block of this layout, taken for a `Row`; forgotten here.
-        unsafe { self.arena.raw_free(block, Layout::new::<Row>()) };
+    fn give_back(&self, place: RowPlace) {
+        // SAFETY: a live block of this layout (invariant), which is forgotten here.
+        unsafe { self.arena.raw_free(place.0.cast(), Layout::new::<Row>()) };
     }
 
     /// Makes another row the newest.

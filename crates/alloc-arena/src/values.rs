@@ -41,9 +41,10 @@ impl<A: Allocator> Source for Arena<A> {
     }
 }
 
-/// A block for a `T`, dangling and aligned for no bytes.
+/// A block for a `T`, dangling and aligned for no bytes: for who may give it back. Through a reference to the place
+/// the source could reach no byte beside it when it has the block again.
 #[inline(always)]
-fn block_for<S: Source, T>(source: &S) -> Result<NonNull<MaybeUninit<T>>, AllocError> {
+pub(crate) fn block_for<S: Source, T>(source: &S) -> Result<NonNull<MaybeUninit<T>>, AllocError> {
     match size_of::<T>() {
         0 => Ok(NonNull::dangling()),
         _ => Ok(source.alloc_for::<T>()?.cast()),
@@ -128,7 +129,6 @@ pub(crate) fn put_result<S: Source, T, E: From<AllocError>>(
     source: &S,
     value: impl FnOnce() -> Result<T, E>,
 ) -> Result<&mut T, E> {
-    // Not a reference to the place, by which the source could reach no byte beside it when it has the block back.
     let block = block_for::<S, T>(source)?;
     match value() {
         // SAFETY: as in `room`.
