@@ -234,6 +234,28 @@ fn a_leak_report_says_what_is_known() {
     }
 }
 
+/// What holds a block is named by the place in the test, not by the way through an allocator's wrapper.
+#[test]
+fn a_holder_is_named_by_the_users_line() {
+    fn chain(gpa: impl Allocator + Copy) {
+        let held = gpa.create(7u64).unwrap();
+        let held = core::ptr::from_mut(Owned::leak(held)).addr();
+        Owned::leak(gpa.create([0, held]).unwrap());
+    }
+    let through: [(&str, &dyn Fn(&TestAllocator)); 4] = [
+        ("itself", &|gpa| chain(gpa)),
+        ("a handle", &|gpa| chain(&gpa.shared())),
+        ("a budget", &|gpa| chain(&gpa.budget("all of it"))),
+        ("failures", &|gpa| chain(&FailingAllocator::new(gpa))),
+    ];
+    for (name, test) in through {
+        let message = failure(|| run(test));
+        let holders = message.lines().filter(|line| line.contains("held by what is from "));
+        let holders: Vec<_> = holders.collect();
+        assert!(matches!(holders[..], [line] if line.contains("chain")), "{name}: {message}");
+    }
+}
+
 /// Threads of a test share its allocator; what one of them leaks fails that test.
 #[test]
 fn a_leak_in_a_thread_fails_the_test() {

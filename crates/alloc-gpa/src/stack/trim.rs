@@ -6,11 +6,14 @@ use super::resolve::{ResolvedFrame, resolve};
 use super::trace::Trace;
 
 /// Paths of functions that stand between a user's call and the allocator.
-const INTERNAL_PATHS: [&str; 9] = [
+const INTERNAL_PATHS: [&str; 12] = [
     "alloc_gpa::",
     "alloc_core::",
     "alloc_preload::",
     "alloc_testing::sentinel::",
+    "alloc_testing::test_allocator::",
+    "alloc_testing::failing::",
+    "alloc_testing::failures::heap::",
     "allocator_api2::",
     "alloc::",
     "core::",
