@@ -18,8 +18,8 @@
 //!
 //! # Drawbacks
 //!
-//! What they write names the crate `::alloc_testing`: a crate that renames its dependency calls
-//! `run` of that name instead.
+//! What they write names the crate `::alloc_testing`: a crate that renames its dependency says
+//! `extern crate its_name as alloc_testing;` at the root of the test target.
 
 mod arguments;
 mod conditions;

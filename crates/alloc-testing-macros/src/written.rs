@@ -2,7 +2,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Visibility};
+use syn::{
+    Attribute, Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Safety, Visibility,
+};
 
 use crate::arguments::{self, Arguments, Entry};
 use crate::conditions::conditions;
@@ -178,6 +180,9 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     if let Some(token) = &signature.constness {
         return Err(Error::new_spanned(token, "a test is no `const fn`"));
     }
+    if let Safety::Unsafe(token) = &signature.safety {
+        return Err(Error::new_spanned(token, "a test is no `unsafe fn`"));
+    }
     if let Some(abi) = &signature.abi {
         return Err(Error::new_spanned(abi, "a test has Rust's own calling convention"));
     }
@@ -306,6 +311,7 @@ mod tests {
             ("", "fn f(&self) {}", "has one parameter, its allocator"),
             ("", "async fn f(gpa: &T) {}", "needs what runs it"),
             ("", "const fn f(gpa: &T) {}", "no `const fn`"),
+            ("", "unsafe fn f(gpa: &T) {}", "no `unsafe fn`"),
             ("", "extern \"C\" fn f(gpa: &T) {}", "Rust's own calling convention"),
             ("", "fn f<'a, A: Allocator>(gpa: &'a A) {}", "is not generic"),
             ("", "fn f<const N: usize>(gpa: &T) {}", "is not generic"),
