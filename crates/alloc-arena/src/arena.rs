@@ -97,16 +97,18 @@ unsafe impl<A: Allocator + Send> Send for Arena<A> {}
 
 impl<A: Allocator> Arena<A> {
     /// Makes an arena over a backing allocator: a value, or a reference to one that others use too.
-    /// Takes no memory before the first request.
+    /// Takes no memory before the first request. Then it takes about a kilobyte, if the backing has so
+    /// much: of a small buffer that others use too, let it take less.
     ///
     /// ```
-    /// use alloc_arena::Arena;
+    /// use alloc_arena::{Arena, Growth};
     /// use alloc_fixed::StackBuffer;
     ///
     /// let mut stack = StackBuffer::<2048>::new();
     /// let fixed = stack.fixed();
-    /// let arena = Arena::over(&fixed);
+    /// let arena = Arena::over(&fixed).with_growth(Growth::fixed(200));
     /// assert_eq!(arena.put_str("no heap")?, "no heap");
+    /// assert!(fixed.remaining() > 1800);
     /// # Ok::<(), alloc_core::AllocError>(())
     /// ```
     #[inline]

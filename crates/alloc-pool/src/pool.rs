@@ -116,7 +116,8 @@ impl<T, A: Allocator> Pool<T, A> {
     const SLOT: Layout = Layout::new::<Slot<T>>();
 
     /// Makes a pool over a backing allocator: a value, or a reference to one that others use too.
-    /// Takes no memory before the first request.
+    /// Takes no memory before the first request; then a slab of 16 slots, or of fewer if they are large,
+    /// or of one where the backing has no more.
     #[inline]
     pub const fn over(backing: A) -> Self {
         Self {
