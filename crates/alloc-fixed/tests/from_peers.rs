@@ -39,8 +39,9 @@ unsafe impl<A: Allocator, F: Fn(&A, Layout) -> bool> Allocator for Retry<A, F> {
 
 #[test]
 fn from_talc() -> Result<(), AllocError> {
-    let mut memory = [MaybeUninit::<u8>::uninit(); 8192];
-    let (base, end) = (NonNull::from(&mut memory).cast::<u8>(), memory.len());
+    const LEN: usize = 8192;
+    let mut memory = [MaybeUninit::<u8>::uninit(); LEN];
+    let base = NonNull::from(&mut memory).cast::<u8>();
     // TalcCell::new(Manual); talc.claim(base, 2048)
     // SAFETY: a part of the array, which is used through `base` alone.
     let heap = unsafe { TlsfHeap::from_raw_parts(base, 2048) };
@@ -63,7 +64,7 @@ fn from_talc() -> Result<(), AllocError> {
         make_room: |heap: &&TlsfHeap<'_>, layout: Layout| {
             asked.set(asked.get() + layout.size());
             // SAFETY: the array up to its end.
-            unsafe { heap.extend(base.as_ptr().wrapping_add(end)) }
+            unsafe { heap.extend(base.as_ptr().wrapping_add(LEN)) }
         },
     };
     let large = (&growing).alloc::<u8>(6000)?;

@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 
 use alloc_core::{AllocError, Allocator, AllocatorExt, NeverAlloc};
 use alloc_fixed::{
-    BitmapHeap, BufferFirst, FixedBuffer, MaxHeap, SharedFixedBuffer, StackBuffer, StaticBytes,
-    TlsfHeap,
+    BitmapHeap, BufferFirst, FixedBuffer, HeapFirst, MaxHeap, SharedFixedBuffer, StackBuffer,
+    StaticBytes, TlsfHeap,
 };
 
 const LEN: usize = 4096;
@@ -90,6 +90,10 @@ fn buffers_refuse() {
     let mut buffer = StackBuffer::<LEN>::new();
     let first = BufferFirst::new(FixedBuffer::new(&mut buffer), NeverAlloc);
     refuses(&first, || ());
+
+    let mut buffer = StackBuffer::<LEN>::new();
+    let heaps = HeapFirst::new(TlsfHeap::new(&mut buffer), NeverAlloc);
+    refuses(&heaps, || heaps.heap().stats());
 }
 
 #[test]

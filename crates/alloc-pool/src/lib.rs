@@ -66,7 +66,7 @@
 //! # Drawbacks
 //!
 //! * One size: a smaller value wastes the rest of its slot.
-//! * Memory of a [`Pool`] goes back to its backing all at once, never slab by slab.
+//! * A slab of a [`Pool`] in which a value was made goes back to its backing after a reset only.
 //! * For one thread: all can be sent where their backing can, none is shared.
 #![no_std]
 

@@ -501,6 +501,12 @@ mod tests {
                     map.insert(value.clone()).expect("there is memory");
                 }
                 assert_eq!((map.capacity(), map.len()), (capacity, 101));
+                // Nor does it come back with the memory of those behind it.
+                map.clear();
+                map.shrink_to_fit().expect("there is memory");
+                assert_eq!((map.capacity(), map.used), (0, last.index + 1));
+                let other = map.insert(value.clone()).expect("there is memory");
+                assert!(last.index < other.index && !map.contains(last));
             }
             drop(map);
             assert_eq!(Rc::strong_count(&value), 1);

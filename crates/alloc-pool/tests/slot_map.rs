@@ -3,7 +3,7 @@
 #![cfg(feature = "alloc")]
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -24,10 +24,10 @@ impl Numbers {
     }
 }
 
-type Model = HashMap<Handle, Rc<usize>>;
+type Model = BTreeMap<Handle, Rc<usize>>;
 
 /// Compares a map with its model, by every way to look at it.
-fn check(map: &mut SlotMap<Rc<usize>, &Counting<Global>>, model: &Model, gone: &HashSet<Handle>) {
+fn check(map: &mut SlotMap<Rc<usize>, &Counting<Global>>, model: &Model, gone: &BTreeSet<Handle>) {
     assert_eq!((map.len(), map.is_empty()), (model.len(), model.is_empty()));
     assert!(map.len() <= map.capacity());
     assert_eq!(map.iter().len(), model.len());
@@ -47,7 +47,7 @@ fn step(
     numbers: &mut Numbers,
     map: &mut SlotMap<Rc<usize>, &Counting<Global>>,
     model: &mut Model,
-    gone: &mut HashSet<Handle>,
+    gone: &mut BTreeSet<Handle>,
 ) {
     match numbers.below(6) {
         0 => {
@@ -74,11 +74,11 @@ fn step(
             }
             assert_eq!(drain.len(), model.len());
             drop(drain);
-            gone.extend(model.drain().map(|(handle, _)| handle));
+            gone.extend(std::mem::take(model).into_keys());
         }
         2 => {
             map.clear();
-            gone.extend(model.drain().map(|(handle, _)| handle));
+            gone.extend(std::mem::take(model).into_keys());
         }
         3 => {
             let before = map.capacity();
@@ -95,7 +95,7 @@ fn step(
             let handles: Vec<Handle> = map.handles().collect();
             let Some(last) = handles.last() else { return };
             let picked = [0; 3].map(|_| handles[numbers.below(handles.len())]);
-            let distinct = picked.iter().collect::<HashSet<_>>().len() == 3;
+            let distinct = picked.iter().collect::<BTreeSet<_>>().len() == 3;
             let values = map.get_disjoint_mut(picked);
             assert_eq!(values.is_some(), distinct);
             for (value, handle) in values.into_iter().flatten().zip(picked) {
@@ -116,7 +116,7 @@ fn bulk_operations_agree_with_a_model() {
     for seed in 0..if cfg!(miri) { 2 } else { 20 } {
         let mut numbers = Numbers(seed);
         let mut map = SlotMap::over(&heap);
-        let (mut model, mut gone) = (Model::new(), HashSet::new());
+        let (mut model, mut gone) = (Model::new(), BTreeSet::new());
         for round in 0..if cfg!(miri) { 30 } else { 80 } {
             for _ in 0..numbers.below(90) {
                 let handle = if numbers.below(2) == 0 {

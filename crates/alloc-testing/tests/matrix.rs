@@ -136,7 +136,7 @@ mod erased {
 
     use alloc_arena::{HeapArena, SharedArena};
     use alloc_c::{CHandle, CVtable, RawCAllocator};
-    use alloc_fixed::{BufferFirst, SharedFixedBuffer, TlsfHeap};
+    use alloc_fixed::{BufferFirst, HeapFirst, SharedFixedBuffer, TlsfHeap};
     use alloc_page::{GuardedPages, HugePages, SecretPages};
     use alloc_pool::Pool;
     use alloc_testing::conformance::Case;
@@ -222,6 +222,7 @@ mod erased {
         shared_fixed: |ground| SharedFixedBuffer::new(&mut ground.bytes); SOME.capacity(LEN);
         buffer_first: |ground| BufferFirst::new(FixedBuffer::new(&mut ground.bytes[..4096]), Global);
             SOME;
+        heap_first: |ground| HeapFirst::new(TlsfHeap::new(&mut ground.bytes[..4096]), Global); SOME;
         scope: |ground| ground.arena.as_scope(); SOME;
         shared_arena: |ground| &ground.shared; SOME;
         local_arena: |ground| ground.shared.local(); SOME;
