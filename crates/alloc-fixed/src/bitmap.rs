@@ -127,10 +127,14 @@ const fn layout(count: usize, chunk_len: usize) -> (usize, usize, usize) {
 }
 
 impl<'block, const CHUNK: usize> BitmapHeap<'block, CHUNK> {
+    /// Evaluated by whatever makes a heap.
+    const CHUNK_FITS: () =
+        assert!(0 < CHUNK && CHUNK <= 1 << 20, "a chunk has a byte, and at most 1 MiB");
+
     /// Makes a heap in a block, whatever is in it; `None` if it has no room for a chunk. Of more than
     /// 4 GiB it uses the first.
     pub fn format(block: &'block mut [u8]) -> Option<Self> {
-        const { assert!(0 < CHUNK && CHUNK <= 1 << 20, "a chunk has a byte, and at most 1 MiB") };
+        const { Self::CHUNK_FITS };
         let room = block.len().min(u32::MAX as usize).checked_sub(HEAD_LEN + WORD_LEN)?;
         // Each chunk costs its bytes, its generation, and a bit; the last word may be cut.
         let mut count = room / (CHUNK + GENERATION_LEN);
@@ -152,7 +156,14 @@ impl<'block, const CHUNK: usize> BitmapHeap<'block, CHUNK> {
     /// if what is there is no heap of such chunks.
     ///
     /// Whatever the block holds, nothing worse than wrong bytes comes of it.
+    ///
+    /// Chunks without bytes do not compile:
+    ///
+    /// ```compile_fail,E0080
+    /// let heap = alloc_fixed::BitmapHeap::<0>::attach(&mut [0; 64]);
+    /// ```
     pub fn attach(block: &'block mut [u8]) -> Option<Self> {
+        const { Self::CHUNK_FITS };
         let number =
             |at: usize| Some(u32::from_ne_bytes(*block.get(at..)?.first_chunk()?) as usize);
         let (chunk_len, count) = (number(0)?, number(4)?);
@@ -200,8 +211,10 @@ impl<'block, const CHUNK: usize> BitmapHeap<'block, CHUNK> {
     /// As [`alloc`](Self::alloc).
     pub fn store<T: Plain>(&mut self, value: T) -> Result<Offset<T>, AllocError> {
         let bytes = value.to_bytes();
-        let offset = self.take(bytes.as_ref().len())?;
-        self.write(self.start(&offset), bytes.as_ref());
+        // Once: another time it might be of another length.
+        let bytes = bytes.as_ref();
+        let offset = self.take(bytes.len())?;
+        self.write(self.start(&offset), bytes);
         Ok(offset)
     }
 

@@ -1,9 +1,10 @@
 //! The heap that can be moved: every chunk can be had, moves keep everything, stale offsets are errors.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use alloc_core::AllocError;
-use alloc_fixed::{BitmapHeap, Offset, StaleOffset};
+use alloc_fixed::{BitmapHeap, Offset, Plain, StaleOffset};
 
 mod common;
 
@@ -123,4 +124,48 @@ fn any_bytes_are_safe_to_attach_to() {
             }
         }
     }
+}
+
+/// A value whose bytes are more the second time they are looked at writes no more of them than it took.
+#[test]
+fn bytes_that_grow_stay_in_their_chunks() {
+    #[derive(Clone, Copy)]
+    struct Liar;
+
+    struct Bytes(Cell<usize>);
+
+    impl AsRef<[u8]> for Bytes {
+        fn as_ref(&self) -> &[u8] {
+            let len = self.0.replace(40);
+            &[0xee; 40][..len]
+        }
+    }
+
+    impl TryFrom<&[u8]> for Bytes {
+        type Error = ();
+
+        fn try_from(bytes: &[u8]) -> Result<Self, ()> {
+            Ok(Self(Cell::new(bytes.len())))
+        }
+    }
+
+    impl Plain for Liar {
+        type Bytes = Bytes;
+
+        fn to_bytes(self) -> Bytes {
+            Bytes(Cell::new(16))
+        }
+
+        fn from_bytes(_: Bytes) -> Self {
+            Self
+        }
+    }
+
+    let mut bytes = block(3);
+    let mut heap = BitmapHeap::<16>::format(&mut bytes).unwrap();
+    let first = heap.store(1u64).unwrap();
+    let second = heap.store(2u64).unwrap();
+    heap.free(first).unwrap();
+    assert_eq!(heap.store(Liar).unwrap().len(), 16);
+    assert_eq!(heap.load(second), Ok(2));
 }
