@@ -140,6 +140,14 @@ const POOL: Subject = Subject {
             measures: BOTH,
             bound: 1.0,
         },
+        // References that nobody gives back, as typed-arena's.
+        Rule {
+            cases: "create grow",
+            ours: "alloc-arena, typed",
+            peers: &["typed-arena"],
+            measures: BOTH,
+            bound: 1.0,
+        },
     ],
 };
 

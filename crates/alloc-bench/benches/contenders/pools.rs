@@ -101,6 +101,26 @@ impl Pool for Slab {
     }
 }
 
+/// Ours without taking back: references, as typed-arena's.
+struct Typed<'p>(&'p alloc_arena::TypedArena<Node>);
+
+impl<'p> Pool for Typed<'p> {
+    type Item = &'p mut Node;
+
+    #[inline]
+    fn create(&mut self, node: Node) -> &'p mut Node {
+        self.0.put(node).expect(ENOUGH)
+    }
+
+    #[inline]
+    fn destroy(&mut self, _: &'p mut Node) {}
+
+    #[inline]
+    fn word(item: &&'p mut Node) -> *const u8 {
+        item.as_ptr().cast()
+    }
+}
+
 /// The crate typed-arena: references, which nobody gives back.
 struct TypedArena<'p>(&'p typed_arena::Arena<Node>);
 
@@ -136,6 +156,14 @@ fn arena<R>(arena: typed_arena::Arena<Node>, work: impl FnOnce(&mut TypedArena<'
     work(&mut TypedArena(&arena))
 }
 
+/// Runs `work` with a new arena of ours.
+#[inline]
+fn typed<R>(work: impl FnOnce(&mut Typed<'_>) -> R) -> R {
+    let arena = alloc_arena::TypedArena::new();
+    keep(&arena);
+    work(&mut Typed(&arena))
+}
+
 /// Runs `work` with that pool.
 #[inline]
 fn with<P: Pool, R>(mut pool: P, work: impl FnOnce(&mut P) -> R) -> R {
@@ -163,7 +191,15 @@ fn round_with_room() {
     });
 }
 
-/// The same of an arena.
+/// The same of an arena of ours.
+fn typed_round_with_room() {
+    typed(|arena| {
+        arena.0.reserve(ROUND).expect(ENOUGH);
+        create_only(arena);
+    });
+}
+
+/// The same of a typed-arena.
 fn arena_round_with_room() {
     arena(typed_arena::Arena::with_capacity(ROUND), |pool| create_only(pool));
 }
@@ -183,6 +219,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!("pool/create":
         "alloc-pool" => |count| rounds(count, round_with_room),
+        "alloc-arena, typed" => |count| rounds(count, typed_round_with_room),
         "typed-arena" => |count| rounds(count, arena_round_with_room),
         "slab" => |count| rounds(count, || {
             with(Slab(slab::Slab::with_capacity(ROUND)), create_only);
@@ -190,6 +227,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!("pool/grow":
         "alloc-pool" => |count| rounds(count, || ours(|pool| create_only(pool))),
+        "alloc-arena, typed" => |count| rounds(count, || typed(|arena| create_only(arena))),
         "typed-arena" => |count| rounds(count, || arena(typed_arena::Arena::new(), |pool| create_only(pool))),
         "slab" => |count| rounds(count, || with(slab(), create_only)),
         "alloc-pool, handles" => |count| rounds(count, || with(map(), create_only)),
