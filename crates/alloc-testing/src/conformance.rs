@@ -18,7 +18,7 @@
 //! # What is checked
 //!
 //! ```text
-//! directed checks   sizes, alignments 1 to 2 MiB, zeroed, grow and shrink, neighbours, large blocks,
+//! directed checks   sizes, alignments 1 to 2 MiB, zeroed, grow and shrink, neighbours, many and large blocks,
 //!                   sizes that no address space holds, refused requests, zero bytes, usable sizes
 //! random programs   alloc, zeroed, free, resize, remap, realloc; shrunk to the shortest that fails
 //! threads           several at once; a block is freed by another thread than it came from
@@ -81,7 +81,7 @@ pub use violation::{Rule, Violation};
 
 /// The version of the rules and checks: grows whenever an allocator that passed may fail. What each
 /// added stands in the module's documentation.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Returns the names of the checks. A [`Violation::check`] begins with one of them.
 pub fn check_names() -> impl Iterator<Item = &'static str> {

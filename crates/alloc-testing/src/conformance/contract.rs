@@ -20,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     ("zeroed", zeroed),
     ("grow and shrink", grow_and_shrink),
     ("neighbours", neighbours),
+    ("many blocks", many_blocks),
     ("large blocks", large_blocks),
     ("too large", too_large),
     ("refusals change nothing", refusals),
@@ -74,6 +75,31 @@ fn alignments(probe: &mut Probe<'_>) -> Result<(), Violation> {
                     probe.free_all()?;
                 }
             }
+        }
+        probe.free_all()?;
+    }
+    Ok(())
+}
+
+/// Three hundred blocks of one size at a time, where heaps begin their next page or chunk; every second is
+/// freed and its place filled, and all of it once more.
+fn many_blocks(probe: &mut Probe<'_>) -> Result<(), Violation> {
+    const COUNT: usize = 300;
+    let options = *probe.scene.options;
+    let layout = layout(options.size_max().min(40), options.usual_align_max().min(8));
+    let count = options.capacity.map_or(COUNT, |bytes| COUNT.min(bytes / layout.size() / 4));
+    for _ in 0..2 {
+        for _ in 0..count {
+            probe.alloc_served(layout)?;
+        }
+        // The one behind it takes its place: every second one.
+        for index in 0..probe.state.shadow.len() / 2 {
+            if let Some(id) = probe.state.shadow.nth_from_last(index) {
+                probe.free(id)?;
+            }
+        }
+        for _ in 0..count / 2 {
+            probe.alloc_served(layout)?;
         }
         probe.free_all()?;
     }

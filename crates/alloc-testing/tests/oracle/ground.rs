@@ -42,6 +42,8 @@ pub(crate) enum Fault {
     RemapForgetsAlignment,
     ZeroedAlignedOnly,
     Empty,
+    Crowded,
+    ReusesAfterManyFrees,
 }
 
 /// Bytes of the buffer: so many that glibc maps zero pages for them each time, which costs little, and
@@ -73,6 +75,8 @@ struct Books {
     again: Option<(usize, Layout)>,
     /// Whether the last block was such a one.
     reused: bool,
+    /// Blocks that were freed.
+    free_count: usize,
 }
 
 // SAFETY: the buffer belongs to the value; what changes is atomic or behind a mutex.
@@ -181,6 +185,9 @@ impl Ground {
         let mut offset = None;
         if let Some(mut books) = books {
             books.reused = false;
+            if self.fault == Fault::Crowded && 200 <= books.live.len() {
+                books.again = books.live.first().copied();
+            }
             if let Some((again, old)) = books.again.take()
                 && layout.size() <= old.size()
                 && (self.fault != Fault::SlackOfOne || layout.size() == old.size())
@@ -349,7 +356,11 @@ unsafe impl Allocator for Ground {
         let mut books = self.books();
         books.count = books.count.wrapping_sub(layout.size() as isize);
         books.live.retain(|&(at, _)| at != offset);
+        books.free_count += 1;
         match self.fault {
+            Fault::ReusesAfterManyFrees if books.free_count == 500 => {
+                books.again = books.live.last().copied();
+            }
             Fault::HandedOutTwice => books.again = books.live.last().copied(),
             Fault::DirtyZeroed => books.again = Some((offset, layout)),
             Fault::SlackOfOne if 1000 < layout.size() => {

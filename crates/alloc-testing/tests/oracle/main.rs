@@ -145,6 +145,10 @@ caught! {
     never_recovers: over_backing(OverFault::NeverRecovers) => Serves, "too large";
     /// Blocks above 128 KiB get half their bytes.
     large_short: on_ground(Fault::LargeShort) => Exclusive, "large blocks";
+    /// Of many blocks the first is handed out again.
+    crowded: on_ground(Fault::Crowded) => Exclusive, "many blocks";
+    /// The five hundredth free gives back another block than its own.
+    reuses_after_many_frees: on_ground(Fault::ReusesAfterManyFrees) => Exclusive, "many blocks";
     /// A hole is taken for a block of one byte more.
     slack_of_one: on_ground(Fault::SlackOfOne) => Exclusive, "neighbours";
     /// A zeroed block that was used before is taken for one fresh from the system.
