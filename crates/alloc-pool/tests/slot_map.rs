@@ -113,7 +113,7 @@ fn step(
 #[test]
 fn bulk_operations_agree_with_a_model() {
     let heap = Counting::new(Global);
-    for seed in 0..if cfg!(miri) { 2 } else { 20 } {
+    for seed in 0..if cfg!(miri) { 2 } else { 10 } {
         let mut numbers = Numbers(seed);
         let mut map = SlotMap::over(&heap);
         let (mut model, mut gone) = (Model::new(), BTreeSet::new());
