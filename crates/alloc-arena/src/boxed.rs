@@ -156,10 +156,12 @@ impl<'a, T: ?Sized> ArenaBox<'a, T> {
 
     /// # Safety
     ///
-    /// As `from_raw`.
+    /// As `from_raw`; the pointer is not null.
     #[doc(hidden)]
     #[inline]
-    pub const unsafe fn __from_parts(value: NonNull<T>, _: PhantomData<&'a ()>) -> Self {
+    pub const unsafe fn __from_parts(value: *mut T, _: PhantomData<&'a ()>) -> Self {
+        // SAFETY: the contract.
+        let value = unsafe { NonNull::new_unchecked(value) };
         // SAFETY: the contract is the same.
         unsafe { Self::from_raw(value) }
     }
@@ -210,9 +212,7 @@ macro_rules! unsize_arena_box {
         // A coercion and no cast: the one conversion between pointers to different types that the
         // language makes without being asked is this one.
         let value: *mut $target = value.as_ptr();
-        // SAFETY: it came from a `NonNull`.
-        let value = unsafe { ::core::ptr::NonNull::new_unchecked(value) };
-        // SAFETY: the same value, which was given up, for the same lifetime.
+        // SAFETY: the same value, which was given up, for the same lifetime; it came from a `NonNull`.
         unsafe { $crate::ArenaBox::__from_parts(value, lifetime) }
     }};
 }
@@ -283,7 +283,6 @@ macro_rules! impl_boxes {
             ) -> Result<$crate::ArenaBox<$lifetime, [T]>, AllocError> {
                 $crate::values::collect($source, items.into_iter()).map($crate::ArenaBox::from_mut)
             }
-
 
             /// As [`put_with`](Self::put_with), for a value that may have a drop: its owner runs it.
             ///

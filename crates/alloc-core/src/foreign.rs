@@ -108,7 +108,7 @@ macro_rules! __impl_core {
 
 /// Ends the compilation if there is a brace among the tokens. The generics and bounds of an impl stand between
 /// its `unsafe` and its body: with a body of their own they would be the impl of a trait of the caller's choice,
-/// made without a word of `unsafe`.
+/// made without a word of `unsafe`. By a path of this crate's: what `::core` is, the caller's crate may say.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __no_braces {
@@ -119,7 +119,9 @@ macro_rules! __no_braces {
 #[macro_export]
 macro_rules! __no_brace {
     ({ $($_body:tt)* }) => {
-        ::core::compile_error!("a brace among the generics or bounds of `impl_foreign_allocator!`");
+        $crate::__private::compile_error!(
+            "a brace among the generics or bounds of `impl_foreign_allocator!`"
+        );
     };
     ($_other:tt) => {};
 }

@@ -152,6 +152,9 @@ pub mod __private {
     pub use allocator_api2_04::alloc as api2_04;
     #[cfg(any(std_allocator, gated_allocator))]
     pub use core::alloc as core_alloc;
+    // For macros that write `unsafe`: `::core` may be anything in the crate that invokes one.
+    pub use core::compile_error;
+    pub use core::ptr::NonNull;
 
     pub use crate::block::{
         allocate, allocate_zeroed, deallocate, grow_zeroed, reallocate, sliced,

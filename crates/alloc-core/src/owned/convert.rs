@@ -206,7 +206,7 @@ macro_rules! unsize_owned {
         // language makes without being asked is this one.
         let value: *mut $target = value.as_ptr();
         // SAFETY: it came from a `NonNull`.
-        let value = unsafe { ::core::ptr::NonNull::new_unchecked(value) };
+        let value = unsafe { $crate::__private::NonNull::new_unchecked(value) };
         // SAFETY: the same value in the same block, whose size and alignment unsizing keeps.
         unsafe { $crate::Owned::from_raw_parts(value, alloc) }
     }};
