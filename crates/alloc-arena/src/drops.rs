@@ -10,6 +10,7 @@ use alloc_core::{AllocError, Allocator};
 
 use crate::growing::Growing;
 use crate::in_arena::DefaultBacking;
+use crate::values::block_for;
 use crate::{Arena, Reset};
 
 /// An arena whose values are dropped when it is reset or dropped, the newest first.
@@ -153,19 +154,19 @@ impl<'v, A: Allocator> DropArena<'v, A> {
         &self,
         items: impl IntoIterator<Item = T>,
     ) -> Result<&mut [T], AllocError> {
-        let place = self.arena.put_uninit::<Run<T>>()?;
+        let run = block_for::<_, Run<T>>(&self.arena)?.cast::<Run<T>>();
         let (items, count) = match Growing::of(&self.arena, items.into_iter()) {
             Ok(items) => items.finish_raw(),
             Err(error) => {
-                let block = NonNull::from(place).cast();
                 // SAFETY: a live block of this layout, taken for a `Run`; forgotten here.
-                unsafe { self.arena.raw_free(block, Layout::new::<Run<T>>()) };
+                unsafe { self.arena.raw_free(run.cast(), Layout::new::<Run<T>>()) };
                 return Err(error);
             }
         };
         // The iterator may have put values here, too.
         let entry = Entry { older: self.newest.get(), drop: drop_run::<T> };
-        let run = NonNull::from(place.write(Run { entry, items, count }));
+        // SAFETY: a postcondition of `block_for`: a block that fits a `Run`, and is nobody else's.
+        unsafe { run.write(Run { entry, items, count }) };
         self.newest.set(Some(run.cast()));
         let items = NonNull::slice_from_raw_parts(items, count);
         // SAFETY: a postcondition of `finish_raw`: initialised, and nobody else's until the reset, which borrows
