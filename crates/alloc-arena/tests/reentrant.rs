@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use alloc_arena::{Arena, DropArena, Growth, Reset, TypedArena};
 use alloc_core::{AllocError, Allocator, AllocatorExt};
@@ -173,7 +175,10 @@ fn scopes_take_back_their_own_only() {
     let (mut arena, mut other) = (Arena::new(), Arena::new());
     nest(&mut arena.as_scope(), 0);
     // A handle of all lifetimes fits into the place of one of a scope; the scope ends its own arena's all the same.
+    static FOREVER: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
     let forever: &'static mut Arena = Box::leak(Box::new(Arena::new()));
+    // Where the leak sanitizer finds it.
+    FOREVER.store(forever, Relaxed);
     let longer = forever.as_scope();
     let early = longer.put(1u64).unwrap();
     other.scope(move |inner| {

@@ -293,6 +293,7 @@ fn what_a_shared_reset_takes_back_is_poisoned() {
         arena.put_slice_fill(500, 1u8).unwrap();
         arena.reset(Reset::RetainCapacity);
     });
-    assert!(!buffer.contains(&1));
+    // The header of the chunk is not filled; what else is in it, and between its fields, is anything.
+    assert!(!buffer.windows(64).any(|bytes| bytes == [1; 64]));
     assert!(500 <= buffer.iter().filter(|byte| **byte == 0x55).count());
 }
