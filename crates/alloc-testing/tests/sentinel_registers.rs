@@ -5,11 +5,14 @@
 use std::arch::asm;
 use std::hint::black_box;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -176,6 +179,58 @@ fn what_registers_hold_is_in_use() {
         signs.may_go.store(1, SeqCst);
         assert_eq!(thread.join().expect("no panic"), 41);
     }
+}
+
+/// More than other threads of this program have, so that libc keeps such stacks for this test's.
+const STACK_LEN: usize = 3 << 20;
+
+/// Covers much of the stack with an address; returns where.
+#[inline(never)]
+fn litter(hidden: usize) -> usize {
+    let words = black_box([!hidden; 8192]);
+    (&raw const words).addr()
+}
+
+/// Waits, above a part of the stack that it does not write to; returns where that is.
+#[inline(never)]
+fn wait_above(signs: &Signs) -> usize {
+    let hole = MaybeUninit::<[u64; 4096]>::uninit();
+    let start = black_box(&raw const hole).addr();
+    signs.is_ready.store(1, SeqCst);
+    while signs.may_go.load(SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    start
+}
+
+/// What a thread of no region left on its stack hides no leak from the next one's region.
+#[test]
+fn a_stack_that_another_thread_had_is_wiped() {
+    let begin = || thread::Builder::new().stack_size(STACK_LEN);
+    // As a rule the first one: another thread may take the stack in between.
+    for _ in 0..100 {
+        let (send, receive) = mpsc::channel();
+        let litterer = begin().spawn(move || litter(receive.recv().expect("an address")));
+        let litterer = litterer.expect("a thread");
+        let signs = Arc::new(Signs::default());
+        let (mut littered, mut waiter) = (0, None);
+        let verdict = panic::catch_unwind(AssertUnwindSafe(|| {
+            check_leaks(|| {
+                send.send(hidden(7)).expect("the thread waits");
+                littered = litterer.join().expect("no panic");
+                let signs_there = Arc::clone(&signs);
+                waiter = Some(begin().spawn(move || wait_above(&signs_there)).expect("a thread"));
+                signs.await_ready(1);
+            });
+        }));
+        signs.may_go.store(1, SeqCst);
+        let hole = waiter.expect("started above").join().expect("no panic");
+        if hole.abs_diff(littered) < STACK_LEN / 2 {
+            assert!(verdict.is_err(), "the block is lost, whatever lies on the stack");
+            return;
+        }
+    }
+    panic!("no thread got the stack of the one before");
 }
 
 /// Many threads keep still, for two checks at once.

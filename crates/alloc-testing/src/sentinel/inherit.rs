@@ -155,6 +155,8 @@ unsafe extern "C-unwind" fn begin(package: *mut c_void) -> *mut c_void {
         // region.
         leave(region);
     }
+    // Of a thread that had this stack before: one of no region, or what a signal left there at its very end.
+    wipe_stack();
     // SAFETY: what the caller of `create` passed, together.
     let result = unsafe { start(argument) };
     wipe_stack();
