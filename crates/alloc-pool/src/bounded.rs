@@ -122,14 +122,16 @@ impl<T, const N: usize> BoundedArray<T, N> {
         }
     }
 
-    /// Drops all items behind the first `len`.
+    /// Drops all items behind the first `len`, in their order, also those behind one whose drop panics.
     pub fn truncate(&mut self, len: usize) {
-        while len < self.len {
-            self.pop();
-        }
+        let Some(behind) = self.items.get_mut(len..self.len) else { return };
+        // Before the drops, which may panic: nothing is dropped twice.
+        self.len = len;
+        // SAFETY: they were initialised (invariant), and nobody reaches them any more: they are behind `len`.
+        unsafe { behind.assume_init_drop() };
     }
 
-    /// Drops all items.
+    /// Drops all items, as [`truncate`](Self::truncate) does.
     pub fn clear(&mut self) {
         self.truncate(0);
     }
@@ -173,11 +175,7 @@ impl<'a, T, const N: usize> IntoIterator for &'a mut BoundedArray<T, N> {
 
 impl<T, const N: usize> Drop for BoundedArray<T, N> {
     fn drop(&mut self) {
-        let items = ptr::from_mut(&mut **self);
-        // So that a panic in an item's drop drops nothing twice.
-        self.len = 0;
-        // SAFETY: they were initialised, and nobody reaches them any more: `len` is zero.
-        unsafe { items.drop_in_place() };
+        self.clear();
     }
 }
 

@@ -9,18 +9,9 @@ use std::rc::Rc;
 use alloc_core::AllocError;
 use alloc_pool::BoundedArray;
 
-/// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
-struct Numbers(u64);
+mod common;
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as usize % limit
-    }
-}
+use common::Numbers;
 
 const N: usize = 12;
 
@@ -192,4 +183,23 @@ fn panics_lose_and_double_nothing() {
     assert!(catch_unwind(AssertUnwindSafe(|| array.retain(|item| item.0 == 8))).is_err());
     drop(array);
     assert_eq!(drops.get(), 4);
+}
+
+/// A drop that panics keeps no other from being dropped, wherever it is, and what stays is of use.
+#[test]
+fn a_panicking_drop_does_not_end_a_truncation() {
+    let drops = Cell::new(0);
+    for numbers in [[6, 7, 8, 9], [6, 8, 7, 9], [6, 8, 9, 7]] {
+        let items = || numbers.map(|number| Fragile(number, &drops));
+        let mut array = BoundedArray::<_, 4>::from_array(items());
+        assert!(catch_unwind(AssertUnwindSafe(|| array.truncate(1))).is_err());
+        assert_eq!((array.len(), array[0].0, drops.replace(0)), (1, 6, 3));
+        array = BoundedArray::from_array(items());
+        assert!(catch_unwind(AssertUnwindSafe(|| array.retain(|item| item.0 == 6))).is_err());
+        // What was in the variable before counts, too.
+        assert_eq!((array.len(), array[0].0, drops.replace(0)), (1, 6, 4));
+        assert!(array.push(Fragile(7, &drops)).is_ok());
+        assert!(catch_unwind(AssertUnwindSafe(|| array.clear())).is_err());
+        assert_eq!((array.len(), drops.replace(0)), (0, 2));
+    }
 }

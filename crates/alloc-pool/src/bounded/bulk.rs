@@ -92,7 +92,7 @@ impl<T, const N: usize> BoundedArray<T, N> {
     ///
     /// # Errors
     ///
-    /// [`AllocError`] if `len` is more than `N`; the array is as it was.
+    /// [`AllocError`] if `len` is more than `N`; the array is as it was, and `item` is dropped.
     pub fn resize(&mut self, len: usize, item: T) -> Result<(), AllocError>
     where
         T: Clone,
@@ -106,7 +106,8 @@ impl<T, const N: usize> BoundedArray<T, N> {
     }
 
     /// Drops the items for which `keep` returns `false`; the others keep their order. The items are dropped
-    /// when all were asked for. Where `keep` panics nothing is dropped, and the order is unspecified.
+    /// when all were asked for, as [`truncate`](Self::truncate) does it. Where `keep` panics nothing is dropped,
+    /// and the order is unspecified.
     ///
     /// ```
     /// let mut array = alloc_pool::BoundedArray::<_, 8>::from_array([1, 2, 3, 4, 5]);
@@ -212,7 +213,8 @@ impl<T, const N: usize> BoundedArray<T, N> {
     /// * `len <= N`.
     /// * The first `len` items have values.
     #[inline]
-    pub const unsafe fn set_len(&mut self, len: usize) {
+    pub unsafe fn set_len(&mut self, len: usize) {
+        alloc_core::check!(len <= N, "{len} items in an array of {N}");
         self.len = len;
     }
 
