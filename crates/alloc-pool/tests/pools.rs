@@ -14,18 +14,9 @@ use alloc_pool::{
 };
 use alloc_testing::{Fail, FailingAllocator, check_all_alloc_failures};
 
-/// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
-struct Numbers(u64);
+mod common;
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as usize % limit
-    }
-}
+use common::Numbers;
 
 const ROUNDS: usize = if cfg!(miri) { 60 } else { 4000 };
 

@@ -11,18 +11,9 @@ use alloc_core::{AllocError, CHECKED, Counting, Global, Limited, NeverAlloc};
 use alloc_pool::{Handle, SlotMap};
 use alloc_testing::{Fail, FailingAllocator};
 
-/// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
-struct Numbers(u64);
+mod common;
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as usize % limit
-    }
-}
+use common::Numbers;
 
 type Model = BTreeMap<Handle, Rc<usize>>;
 
