@@ -98,7 +98,8 @@ impl<T, A: Allocator> SlotMap<T, A> {
 
 impl<T, A: Allocator + Copy> SlotMap<T, A> {
     /// Gives the memory behind the last value back. No value moves to another place, and stale handles stay
-    /// stale. Takes time for each place that was ever used.
+    /// stale: a place that comes again goes on from the highest generation of those that went. Places behind the
+    /// last one that is used up stay. Takes time for each place that was ever used.
     ///
     /// ```
     /// # use alloc_core::Global;

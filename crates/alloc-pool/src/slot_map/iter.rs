@@ -120,89 +120,61 @@ impl<T, A: Allocator> SlotMap<T, A> {
     }
 }
 
-impl<'m, T> Iter<'m, T> {
-    #[inline]
-    fn item(&mut self, place: (usize, &'m Entry<T>)) -> Option<(Handle, &'m T)> {
-        let (index, entry) = place;
-        let handle = entry.handle(index as u32)?;
-        self.left -= 1;
-        // SAFETY: it has a handle, so it holds a value (invariant 6).
-        Some((handle, unsafe { &entry.content.value }))
-    }
-}
-
-impl<'m, T> Iterator for Iter<'m, T> {
-    type Item = (Handle, &'m T);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let place = self.entries.next()?;
-            if let item @ Some(_) = self.item(place) {
-                return item;
+/// Writes what an iterator has that lends the values of a map: to look at, or with `mut` to change.
+macro_rules! lending {
+    ($name:ident $($mut:tt)?) => {
+        impl<'m, T> $name<'m, T> {
+            #[inline]
+            fn item(
+                &mut self,
+                place: (usize, &'m $($mut)? Entry<T>),
+            ) -> Option<(Handle, &'m $($mut)? T)> {
+                let (index, entry) = place;
+                let handle = entry.handle(index as u32)?;
+                self.left -= 1;
+                // SAFETY: it has a handle, so it holds a value (invariant 6).
+                Some((handle, unsafe { &$($mut)? entry.content.value }))
             }
         }
-    }
 
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
+        impl<'m, T> Iterator for $name<'m, T> {
+            type Item = (Handle, &'m $($mut)? T);
 
-impl<T> DoubleEndedIterator for Iter<'_, T> {
-    #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        loop {
-            let place = self.entries.next_back()?;
-            if let item @ Some(_) = self.item(place) {
-                return item;
+            #[inline]
+            fn next(&mut self) -> Option<Self::Item> {
+                loop {
+                    let place = self.entries.next()?;
+                    if let item @ Some(_) = self.item(place) {
+                        return item;
+                    }
+                }
+            }
+
+            #[inline]
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                (self.left, Some(self.left))
             }
         }
-    }
-}
 
-impl<'m, T> IterMut<'m, T> {
-    #[inline]
-    fn item(&mut self, place: (usize, &'m mut Entry<T>)) -> Option<(Handle, &'m mut T)> {
-        let (index, entry) = place;
-        let handle = entry.handle(index as u32)?;
-        self.left -= 1;
-        // SAFETY: it has a handle, so it holds a value (invariant 6).
-        Some((handle, unsafe { &mut entry.content.value }))
-    }
-}
-
-impl<'m, T> Iterator for IterMut<'m, T> {
-    type Item = (Handle, &'m mut T);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let place = self.entries.next()?;
-            if let item @ Some(_) = self.item(place) {
-                return item;
+        impl<T> DoubleEndedIterator for $name<'_, T> {
+            #[inline]
+            fn next_back(&mut self) -> Option<Self::Item> {
+                loop {
+                    let place = self.entries.next_back()?;
+                    if let item @ Some(_) = self.item(place) {
+                        return item;
+                    }
+                }
             }
         }
-    }
 
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
+        impl<T> ExactSizeIterator for $name<'_, T> {}
+        impl<T> FusedIterator for $name<'_, T> {}
+    };
 }
 
-impl<T> DoubleEndedIterator for IterMut<'_, T> {
-    #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        loop {
-            let place = self.entries.next_back()?;
-            if let item @ Some(_) = self.item(place) {
-                return item;
-            }
-        }
-    }
-}
+lending!(Iter);
+lending!(IterMut mut);
 
 /// Writes what an iterator has that takes the values out of its map.
 macro_rules! taking {
@@ -243,11 +215,6 @@ macro_rules! taking {
 
 taking!(['m,] Drain<'m, T, A>);
 taking!([] IntoIter<T, A>);
-
-impl<T> ExactSizeIterator for Iter<'_, T> {}
-impl<T> ExactSizeIterator for IterMut<'_, T> {}
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IterMut<'_, T> {}
 
 impl<T> Clone for Iter<'_, T> {
     #[inline]
