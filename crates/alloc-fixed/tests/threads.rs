@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use alloc_core::FromGlobal;
 use alloc_fixed::{
-    BitmapHeap, BufferFirst, FixedBuffer, MaxHeap, Offset, SharedFixedBuffer, StaticBytes,
-    StaticList, StaticMap, StaticStrings, Text, TlsfHeap,
+    BitmapHeap, BufferFirst, FixedBuffer, HeapFirst, MaxHeap, Offset, SharedFixedBuffer,
+    StaticBytes, StaticList, StaticMap, StaticStrings, Text, TlsfHeap,
 };
 
 /// Tells by a value whether a type implements a trait: the inherent constant hides the trait's, where it exists.
@@ -44,6 +44,8 @@ fn threads_have_what_they_may() {
         BufferFirst<'_, Heap>: true false,
         BufferFirst<'_, Local>: false false,
         TlsfHeap<'_>: true false,
+        HeapFirst<'_, Heap>: true false,
+        HeapFirst<'_, Local>: false false,
         MaxHeap<Heap>: true true,
         MaxHeap<FixedBuffer<'_>>: true false,
         MaxHeap<Local>: false false,

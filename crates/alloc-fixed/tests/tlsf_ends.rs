@@ -7,18 +7,9 @@ use alloc_core::AllocatorExt;
 use alloc_fixed::{StackBuffer, StaticBytes, TlsfHeap};
 use alloc_testing::RawBlock;
 
-/// A generator of numbers that look random: splitmix64 (Steele, Lea, Flood, 2014).
-struct Numbers(u64);
+mod common;
 
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as usize % limit
-    }
-}
+use common::Rng;
 
 const LEN: usize = 16 << 10;
 /// What nobody has written to.
@@ -29,7 +20,7 @@ const UNTOUCHED: u8 = 0x77;
 #[test]
 fn the_end_goes_up_and_down() {
     for seed in 0..if cfg!(miri) { 2 } else { 10 } {
-        let mut numbers = Numbers(seed);
+        let mut numbers = Rng::new(seed);
         let mut memory = [MaybeUninit::new(UNTOUCHED); LEN];
         let base = NonNull::from(&mut memory).cast::<u8>();
         let first = base.as_ptr();
