@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use alloc_core::{AllocError, Allocator};
 
 use crate::FixedBuffer;
+use crate::routed::routed;
 
 /// Serves requests from a fixed buffer, and those that do not fit from a `fallback`; what is small
 /// and short-lived costs no call of the fallback at all.
@@ -47,7 +48,8 @@ pub struct BufferFirst<'buf, A> {
 }
 
 impl<'buf, A: Allocator> BufferFirst<'buf, A> {
-    /// Makes an allocator of the two.
+    /// Makes an allocator of the two. The fallback takes its memory from elsewhere, not from a block of this
+    /// buffer: the process ends if it hands out a part of one, which its address would lead back to the buffer.
     #[inline]
     pub const fn new(buffer: FixedBuffer<'buf>, fallback: A) -> Self {
         Self { buffer, fallback }
@@ -64,71 +66,8 @@ impl<'buf, A: Allocator> BufferFirst<'buf, A> {
     pub const fn fallback(&self) -> &A {
         &self.fallback
     }
-
-    /// Whether the buffer holds the block.
-    #[inline]
-    fn in_buffer(&self, block: NonNull<u8>) -> bool {
-        self.buffer.owns_ptr(block.as_ptr())
-    }
 }
 
-// SAFETY: every block is one of the buffer's or one of the fallback's, each of which keeps the
-// promises 1 to 7. Which of the two is told by its address: a block of the fallback overlaps none of
-// the buffer's bytes, since the buffer is borrowed uniquely. 3: moving this moves both.
-unsafe impl<A: Allocator> Allocator for BufferFirst<'_, A> {
-    #[inline]
-    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        match self.buffer.raw_alloc(layout) {
-            Ok(block) => Ok(block),
-            Err(AllocError) => self.fallback.raw_alloc(layout),
-        }
-    }
-
-    #[inline]
-    fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        match self.buffer.raw_alloc_zeroed(layout) {
-            Ok(block) => Ok(block),
-            Err(AllocError) => self.fallback.raw_alloc_zeroed(layout),
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
-        if self.in_buffer(block) {
-            // SAFETY: the caller's contract; it is the buffer's block.
-            unsafe { self.buffer.raw_resize(block, layout, new_size) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_resize(block, layout, new_size) }
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_remap(
-        &self,
-        block: NonNull<u8>,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        if self.in_buffer(block) {
-            // SAFETY: the caller's contract; it is the buffer's block.
-            unsafe { self.buffer.raw_remap(block, layout, new_size) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_remap(block, layout, new_size) }
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-        if self.in_buffer(block) {
-            // SAFETY: the caller's contract; it is the buffer's block.
-            unsafe { self.buffer.raw_free(block, layout) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_free(block, layout) }
-        }
-    }
-}
+routed!(BufferFirst, buffer);
 
 alloc_core::impl_foreign_allocator!(impl['buf, A: Allocator] for BufferFirst<'buf, A>);

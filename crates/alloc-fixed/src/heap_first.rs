@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use alloc_core::{AllocError, Allocator, UnsizedFree};
 
 use crate::TlsfHeap;
+use crate::routed::routed;
 
 /// Serves requests from a general heap, and what it refuses from a `fallback`: another heap, for memory in
 /// several pieces, or an allocator that does something about a lack of memory.
@@ -39,7 +40,8 @@ pub struct HeapFirst<'buf, A> {
 }
 
 impl<'buf, A> HeapFirst<'buf, A> {
-    /// Makes an allocator of the two.
+    /// Makes an allocator of the two. The fallback takes its memory from elsewhere, not from a block of this
+    /// heap: the process ends if it hands out a part of one, which its address would lead back to the heap.
     #[inline]
     pub const fn new(heap: TlsfHeap<'buf>, fallback: A) -> Self {
         Self { heap, fallback }
@@ -56,78 +58,15 @@ impl<'buf, A> HeapFirst<'buf, A> {
     pub const fn fallback(&self) -> &A {
         &self.fallback
     }
-
-    /// Whether the heap holds the block.
-    #[inline]
-    fn in_heap(&self, block: NonNull<u8>) -> bool {
-        self.heap.owns_ptr(block.as_ptr())
-    }
 }
 
-// SAFETY: every block is one of the heap's or one of the fallback's, each of which keeps the promises 1 to 7.
-// Which of the two is told by its address: the heap's blocks lie in its buffer, and a block of the fallback
-// overlaps none of that buffer's bytes, which nobody else uses. 3: moving this moves both.
-unsafe impl<A: Allocator> Allocator for HeapFirst<'_, A> {
-    #[inline]
-    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        match self.heap.raw_alloc(layout) {
-            Ok(block) => Ok(block),
-            Err(AllocError) => self.fallback.raw_alloc(layout),
-        }
-    }
-
-    #[inline]
-    fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
-        match self.heap.raw_alloc_zeroed(layout) {
-            Ok(block) => Ok(block),
-            Err(AllocError) => self.fallback.raw_alloc_zeroed(layout),
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_resize(&self, block: NonNull<u8>, layout: Layout, new_size: usize) -> bool {
-        if self.in_heap(block) {
-            // SAFETY: the caller's contract; it is the heap's block.
-            unsafe { self.heap.raw_resize(block, layout, new_size) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_resize(block, layout, new_size) }
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_remap(
-        &self,
-        block: NonNull<u8>,
-        layout: Layout,
-        new_size: usize,
-    ) -> Option<NonNull<u8>> {
-        if self.in_heap(block) {
-            // SAFETY: the caller's contract; it is the heap's block.
-            unsafe { self.heap.raw_remap(block, layout, new_size) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_remap(block, layout, new_size) }
-        }
-    }
-
-    #[inline]
-    unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
-        if self.in_heap(block) {
-            // SAFETY: the caller's contract; it is the heap's block.
-            unsafe { self.heap.raw_free(block, layout) }
-        } else {
-            // SAFETY: the caller's contract; it is the fallback's block.
-            unsafe { self.fallback.raw_free(block, layout) }
-        }
-    }
-}
+routed!(HeapFirst, heap);
 
 // SAFETY: the sizes are those that the heap or the fallback tells, of its own blocks.
 unsafe impl<A: UnsizedFree> UnsizedFree for HeapFirst<'_, A> {
     #[inline]
     unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
-        if self.in_heap(block) {
+        if self.in_first(block) {
             // SAFETY: the caller's contract; it is the heap's block.
             unsafe { self.heap.usable_size(block) }
         } else {
@@ -138,7 +77,7 @@ unsafe impl<A: UnsizedFree> UnsizedFree for HeapFirst<'_, A> {
 
     #[inline]
     unsafe fn free_unsized(&self, block: NonNull<u8>) {
-        if self.in_heap(block) {
+        if self.in_first(block) {
             // SAFETY: the caller's contract; it is the heap's block.
             unsafe { self.heap.free_unsized(block) }
         } else {

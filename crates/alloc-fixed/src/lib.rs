@@ -76,6 +76,7 @@ mod padding;
 mod settle;
 mod fixed_buffer;
 mod stack_buffer;
+mod routed;
 mod buffer_first;
 #[cfg(target_has_atomic = "ptr")]
 mod shared;
