@@ -173,6 +173,11 @@ fn from_heapless_and_arrayvec() -> Result<(), AllocError> {
     array.resize(5, u8::default())?;
     array.retain(|item| *item != 0);
     assert_eq!(*array, [1, 2, 3]);
+    // arrayvec: remaining_capacity(), try_push(4)?, take(), pop_at(9), swap_pop(0), into_inner()?
+    let mut taken = std::mem::take(&mut array);
+    assert_eq!((array.len(), taken.room(), taken.push(4)), (0, 5, Ok(())));
+    assert_eq!((taken.remove(9), taken.swap_remove(0), &*taken), (None, Some(1), &[4, 2, 3][..]));
+    assert!(taken.into_array().is_err(), "not full");
     // write!(vec, "..") of bytes
     let mut stack = alloc_fixed::StackBuffer::<8>::new();
     assert_eq!(alloc_fixed::format_into!(&mut stack, "{}-{}", 1, 2)?, "1-2");
