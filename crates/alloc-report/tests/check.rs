@@ -522,7 +522,10 @@ fn library_is_found() {
     // Beside the program, or in ../lib as an installation has it.
     let bin = setup.path("bin");
     fs::create_dir(&bin).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_alloc-check"), bin.join("alloc-check")).unwrap();
+    // By another process: a child that another test starts while this one writes would keep the file open, which
+    // then cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_alloc-check")).arg(&bin).status();
+    assert!(copied.unwrap().success());
     let installed = || {
         let mut command = Command::new(bin.join("alloc-check"));
         command.env("FAKE_RECORD", setup.path("template"));

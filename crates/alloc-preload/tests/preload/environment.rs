@@ -207,7 +207,10 @@ fn chains_of_programs() {
 fn at_secure() {
     let bench = Bench::new();
     let copy = bench.path().join("echo");
-    std::fs::copy("/bin/echo", &copy).expect("a copy");
+    // By another process: a child that another test starts while this one writes would keep the file open, which
+    // then cannot be run.
+    let copied = std::process::Command::new("cp").arg("/bin/echo").arg(&copy).status();
+    assert!(copied.expect("cp").success());
     // SAFETY: a C string; only root may do it.
     let nobody = unsafe {
         let path = std::ffi::CString::new(copy.as_os_str().as_bytes()).expect("no zero byte");
