@@ -512,4 +512,30 @@ mod tests {
             assert_eq!(Rc::strong_count(&value), 1);
         }
     }
+
+    /// Places that come again after a shrink go on near the last generation, and then go out of use: no handle
+    /// comes true again on the way.
+    #[test]
+    fn the_last_generations_survive_a_shrink() {
+        let mut map = SlotMap::over(FromGlobal::new(System));
+        let first = map.insert(0).expect("there is memory");
+        map.remove(first);
+        map.entry_mut(first.index).expect("it was used").generation = u32::MAX - 3;
+        let mut seen = std::vec::Vec::new();
+        for round in 0..5 {
+            map.clear();
+            map.shrink_to_fit().expect("there is memory");
+            let copy = map.try_clone().expect("there is memory");
+            assert_eq!((copy.retired, copy.capacity()), (map.retired, map.capacity()));
+            for number in 0..4 {
+                let handle = map.insert(number).expect("there is memory");
+                assert!(!seen.contains(&handle), "{handle:?} in round {round}");
+                assert!(u32::MAX - 2 <= handle.generation.get() && handle != first);
+                seen.push(handle);
+            }
+            assert_eq!((map.len(), map.iter().len(), map.iter().count()), (4, 4, 4));
+            assert_eq!(seen.iter().filter(|handle| map.contains(**handle)).count(), 4);
+        }
+        assert!(4 <= map.retired, "those of the second round are used up");
+    }
 }

@@ -60,6 +60,84 @@ fn a_backing_makes_values_in_the_pool_it_serves() {
     });
 }
 
+/// The program's heap, but each of its calls uses the pool that it serves first: makes and drops values, gets slabs,
+/// gives slabs back.
+struct Meddles(Global);
+
+thread_local! {
+    static MEDDLED: Pool<[u64; 5], Meddles> = const { Pool::over(Meddles(Global)) };
+    /// How many calls there were; and whether one is being answered.
+    static CALLS: Cell<(usize, bool)> = const { Cell::new((0, false)) };
+    /// How many values the backing has leaked.
+    static LEAK_COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Meddles {
+    fn meddle() {
+        let (count, is_busy) = CALLS.get();
+        CALLS.set((count + 1, true));
+        if !is_busy {
+            // No error where the thread ends, and its pool with it.
+            let _ = MEDDLED.try_with(|pool| match count % 7 {
+                0 => (0..20).for_each(|number| {
+                    Owned::leak(pool.create([number; 5]).expect("there is memory"));
+                    LEAK_COUNT.set(LEAK_COUNT.get() + 1);
+                }),
+                1 => drop(pool.preheat(3)),
+                2 => pool.shrink_to(count % 40),
+                3 => drop((pool.create([1; 5]), pool.create([2; 5]))),
+                _ => pool.shrink_to(0),
+            });
+        }
+        CALLS.set((count + 1, is_busy));
+    }
+}
+
+// SAFETY: 1 to 7 as `Global`, which serves every request.
+unsafe impl Allocator for Meddles {
+    forward!(self.0; except raw_alloc, raw_free);
+
+    fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
+        Self::meddle();
+        self.0.raw_alloc(layout)
+    }
+
+    unsafe fn raw_free(&self, block: NonNull<u8>, layout: Layout) {
+        Self::meddle();
+        // SAFETY: the caller's contract.
+        unsafe { self.0.raw_free(block, layout) };
+    }
+}
+
+/// Goal: whatever a backing does to the pool in the middle of a call, also of one that gives slabs back, values keep
+/// their places and their bytes, and no slot is lost or doubled. Method: the pool's own count beside ours.
+#[test]
+fn a_backing_meddles_with_the_pool_it_serves() {
+    MEDDLED.with(|pool| {
+        let mut values = Vec::new();
+        for round in 0..if cfg!(miri) { 30 } else { 300u64 } {
+            for number in 0..round % 7 {
+                values.push((round + number, pool.create([round + number; 5]).unwrap()));
+            }
+            if round % 4 == 0 {
+                pool.preheat(1 + round as usize % 9).unwrap();
+            }
+            pool.shrink_to(round as usize % 50);
+            if round % 3 == 0 {
+                values.truncate(values.len() / 2);
+            }
+            assert!(values.iter().all(|(number, value)| **value == [*number; 5]));
+            assert_eq!(pool.live(), values.len() + LEAK_COUNT.get(), "round {round}");
+            assert!(pool.live() <= pool.capacity());
+        }
+        let mut places: Vec<usize> =
+            values.iter().map(|(_, value)| Owned::as_ptr(value).addr()).collect();
+        places.sort_unstable();
+        assert!(places.windows(2).all(|pair| pair[0] + 40 <= pair[1]), "they do not overlap");
+        assert_ne!(LEAK_COUNT.get(), 0, "the backing was asked");
+    });
+}
+
 /// A value makes others in its own pool while it is dropped, some of which are forgotten: no place is handed out
 /// twice, and all that is alive is counted.
 #[test]
