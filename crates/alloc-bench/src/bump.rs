@@ -35,6 +35,9 @@ const ROUND: u64 = 1000;
 /// The most bytes that a round of any workload takes, padding included.
 pub const ROUND_BYTES_MAX: usize = ROUND as usize * 512;
 
+/// Part of the workload, whatever else is in the program: whether the compiler knows where a contender is shall
+/// not depend on how many there are.
+#[inline(always)]
 fn rounds<B: Bump>(bump: &mut B, count: u64, mut operation: impl FnMut(&B, u64)) -> Duration {
     let begin = Clock::now();
     for _ in 0..count.div_ceil(ROUND) {
@@ -47,6 +50,7 @@ fn rounds<B: Bump>(bump: &mut B, count: u64, mut operation: impl FnMut(&B, u64))
 }
 
 /// Makes a `u64`; reset after each 1000.
+#[inline(always)]
 pub fn values(bump: &mut impl Bump, count: u64) -> Duration {
     rounds(bump, count, |bump, index| {
         black_box(bump.value(index));
@@ -54,6 +58,7 @@ pub fn values(bump: &mut impl Bump, count: u64) -> Duration {
 }
 
 /// Makes a slice of 1 to 100 `u32`, filled; reset after each 1000.
+#[inline(always)]
 pub fn slices(bump: &mut impl Bump, count: u64) -> Duration {
     let mut numbers = Numbers::new(3);
     let counts: Vec<usize> = (0..ROUND).map(|_| 1 + numbers.below(100)).collect();
@@ -63,6 +68,7 @@ pub fn slices(bump: &mut impl Bump, count: u64) -> Duration {
 }
 
 /// Makes a block of 8 to 64 bytes, aligned to 8; reset after each 1000.
+#[inline(always)]
 pub fn blocks(bump: &mut impl Bump, count: u64) -> Duration {
     let mut numbers = Numbers::new(4);
     let layout = |size| Layout::from_size_align(size, 8).expect("a small size has a layout");
