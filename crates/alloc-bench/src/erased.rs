@@ -16,6 +16,7 @@ const ENOUGH: &str = "a benchmark has enough memory";
 const ROUND: u64 = 1000;
 
 /// Makes a block of 8 to 64 bytes, aligned to 8; `reset` is called after each 1000.
+#[inline(never)]
 pub fn blocks<A: Allocator>(heap: &mut A, count: u64, mut reset: impl FnMut(&mut A)) -> Duration {
     let mut numbers = Numbers::new(4);
     let layout = |size| Layout::from_size_align(size, 8).expect("a small size has a layout");
@@ -35,6 +36,7 @@ pub fn blocks<A: Allocator>(heap: &mut A, count: u64, mut reset: impl FnMut(&mut
 
 /// 1000 blocks of 16 to 512 bytes, aligned to 1, are taken, then given back in reverse: without padding,
 /// which an arena does not get back.
+#[inline(never)]
 pub fn lifo<A: Allocator>(heap: &A, count: u64) -> Duration {
     let mut numbers = Numbers::new(1);
     let layout = |size| Layout::from_size_align(size, 1).expect("a small size has a layout");
@@ -62,6 +64,7 @@ const LONG: usize = 1_000_000;
 
 /// Appends a `u64` to a list of a million; the list is freed and `reset` called after that. Returns the part
 /// for `count` of the time that whole lists took.
+#[inline(never)]
 pub fn long_list<A: Allocator>(
     heap: &mut A,
     count: u64,
