@@ -47,7 +47,7 @@ mod unix {
 
     const NOBODY: &str = "a thread that runs no test";
 
-    /// Asks to be called once if the process aborts, unless somebody else has: libc's `abort` ends it afterwards.
+    /// Asks to be called once if the process aborts, unless somebody else has.
     fn handle_aborts() {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: asks for what is set, and writes it to a place of ours.
@@ -68,12 +68,20 @@ mod unix {
         unsafe { libc::sigaction(libc::SIGABRT, &raw const action, ptr::null_mut()) };
     }
 
+    /// Tells of it, and ends the process as it would have ended: `abort` would do so by itself, one who only sent the
+    /// signal would not.
+    extern "C" fn on_abort(signal: c_int) {
+        if RUNS_TESTS.load(Relaxed) == process::id() {
+            tell_abort();
+        }
+        // The handler is gone (`SA_RESETHAND`). The signal waits until this returns.
+        // SAFETY: no preconditions; a handler may call it.
+        unsafe { libc::raise(signal) };
+    }
+
     /// Names the test that aborts, and tells the words of its panics, which nobody would tell any more. The heap may
     /// be what is broken, or locked: it only looks, and writes.
-    extern "C" fn on_abort(_: c_int) {
-        if RUNS_TESTS.load(Relaxed) != process::id() {
-            return;
-        }
+    fn tell_abort() {
         let say = |text: &str| {
             // SAFETY: as many bytes as there are. What cannot be written can be told to nobody.
             _ = unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };

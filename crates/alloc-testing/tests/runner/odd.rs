@@ -112,6 +112,14 @@ pub(crate) mod aborts {
         let _: Result<(), _> = std::thread::spawn(|| std::process::abort()).join();
     }
 
+    /// As one does who ends a program from outside.
+    #[test]
+    #[cfg(unix)]
+    fn is_sent_the_signal() {
+        // SAFETY: no preconditions.
+        unsafe { libc::raise(libc::SIGABRT) };
+    }
+
     /// The runner's words are about its own process.
     #[test]
     #[cfg(unix)]

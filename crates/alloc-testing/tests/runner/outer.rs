@@ -146,6 +146,13 @@ pub(crate) mod tests {
         assert!(output.status.signal().is_some(), "{error}");
         let told = "error: a thread that runs no test aborted the process, and the run with it\n";
         assert!(error.ends_with(told), "{error}");
+        // Nobody ends it afterwards, as `abort` does.
+        let output = child("aborts", &["is_sent_the_signal"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{error}");
+        let told =
+            "error: odd::aborts::is_sent_the_signal aborted the process, and the run with it\n";
+        assert!(error.contains(told), "{error}");
         let output = child("aborts", &["has_a_child_that_aborts"]);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{error}");
