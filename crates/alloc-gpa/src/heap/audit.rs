@@ -122,12 +122,7 @@ impl Heap {
                 State::Freed if !block.goes_at_once() => self.audit_freed(block),
                 _ => {}
             }
-            if block.index == 0 && !matches!(word.state(), State::Freed | State::Freeing) {
-                // Told when the block is freed, otherwise.
-                if let Some(damage) = redzone_damage(block) {
-                    self.tell_underflow(block, super::REDZONE_LEN, damage, StackId::NONE);
-                }
-            }
+            self.audit_before(block, word);
         });
         // Slots that are used again are blank for a moment, and hold junk.
         if self.config.quarantine.is_none() {
@@ -237,10 +232,20 @@ impl Heap {
         let end = unsafe { block.start().add(size) };
         // SAFETY: the rest of the slot is mapped.
         let Some(damage) = (unsafe { canary::canary_damage(end, room - size) }) else { return };
-        // Acquire: orders this read after the canary's. Another thread may have freed the block.
-        core::sync::atomic::fence(Acquire);
-        if StateWord::load(&block.slot.state, Relaxed) == word && block.size() == size {
+        if block.is_still(word, size) {
             self.tell_overflow(block, size, damage, StackId::NONE);
+        }
+    }
+
+    /// Tells of damage before the first block of a slab, unless it is freed: then it was told.
+    fn audit_before(&self, block: &BlockRef<'_>, word: StateWord) {
+        if block.index != 0 || matches!(word.state(), State::Freed | State::Freeing) {
+            return;
+        }
+        let size = block.size();
+        let Some(damage) = redzone_damage(block) else { return };
+        if block.is_still(word, size) {
+            self.tell_underflow(block, super::REDZONE_LEN, damage, StackId::NONE);
         }
     }
 
@@ -273,4 +278,35 @@ fn may_be_damaged(block: &BlockRef<'_>, word: StateWord, presence: &mut Presence
     block.is_guarded()
         || presence.may_be_written(rest)
         || block.index == 0 && presence.may_be_written(before)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use core::alloc::Layout;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// A large block's memory goes when it is freed, even while it is audited: what stood around it is gone as well,
+    /// and was not damaged.
+    #[test]
+    fn a_block_that_is_freed_meanwhile_is_not_damaged() {
+        let heap = Heap::map(Config { stacks: 0, ..Config::DEFAULT }).expect("memory");
+        // SAFETY: just mapped; unmapped below.
+        let heap_ref = unsafe { heap.as_ref() };
+        let layout = Layout::from_size_align(100_000, 8).expect("a layout");
+        let start = heap_ref.alloc(layout, StackId::NONE).expect("memory");
+        let held = heap_ref.hold_memory().expect("no other thread");
+        let (block, size) = heap_ref.live_at(start.addr().get()).expect("a live block");
+        assert!(block.goes_at_once() && size == 100_000);
+        let word = StateWord::load(&block.slot.state, Acquire);
+        heap_ref.free(start, None, StackId::NONE);
+        assert!(redzone_damage(&block).is_some(), "its memory is gone");
+        heap_ref.audit_live(&block, word);
+        heap_ref.audit_before(&block, word);
+        assert_eq!(heap_ref.findings.count(), 0);
+        drop(held);
+        // SAFETY: nobody uses the heap any more.
+        unsafe { Heap::unmap(heap) };
+    }
 }

@@ -1,10 +1,12 @@
 //! A block with all that belongs to it: chunk, slab, record.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::fence;
 
 use super::chunk::{BATCHED_UNITS_MAX, Chunk, Slab};
 use super::slot::Slot;
+use super::state::StateWord;
 
 /// One slot, with all that belongs to it.
 #[derive(Clone, Copy)]
@@ -52,6 +54,15 @@ impl BlockRef<'_> {
     pub(crate) fn size(&self) -> usize {
         // Relaxed, both: published with the state.
         if self.is_large() { self.slab.large_size.load(Relaxed) } else { self.slot.size() }
+    }
+
+    /// Whether the block is what it was when its state and size were read: if not, bytes that were read since
+    /// may be of what came after, or of memory that was given back.
+    pub(crate) fn is_still(&self, word: StateWord, size: usize) -> bool {
+        // Acquire: orders the loads after those of the bytes.
+        fence(Acquire);
+        // Relaxed: the fence orders it. But for blocks that are resized, a state never is again what it was.
+        StateWord::load(&self.slot.state, Relaxed) == word && self.size() == size
     }
 
     /// Writes the record of a new block, all but its state.

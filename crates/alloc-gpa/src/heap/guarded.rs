@@ -12,7 +12,7 @@
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicUsize;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::Heap;
 use super::canary::{self, Damage};
@@ -314,15 +314,13 @@ impl Heap {
 
     /// Tells of damage around a guarded block that was live when `word` was read.
     pub(super) fn audit_guarded(&self, block: &BlockRef<'_>, word: StateWord) {
-        let size = block.size().min(block.pages_len());
+        let whole = block.size();
+        let size = whole.min(block.pages_len());
         let ((start, _), gap) = (block.pages(), block.gap());
         let start = start.addr().get();
         let before = damage_of(start, gap);
         let behind = damage_of(start + gap + size, block.pages_len() - gap - size);
-        // Acquire: orders this read after those of the bytes: a block that was freed meanwhile has
-        // none. Its state never is what it was again.
-        core::sync::atomic::fence(Acquire);
-        if StateWord::load(&block.slot.state, Relaxed) != word {
+        if !block.is_still(word, whole) {
             return;
         }
         if let Some(damage) = behind {
