@@ -153,14 +153,14 @@ macro_rules! expected {
 }
 
 const EXPECTED: &[Expected] = expected! {
-    "early_return" "1 blocks leaked, 3 bytes"
+    "early_return" "1 block leaked, 3 bytes"
     "swallowed" "swallowed: the code returned Ok"
-    "partial_insert" "leaked 1 blocks"
-    "clean_up" "leaked 1 blocks, 80 bytes"
+    "partial_insert" "leaked 1 block"
+    "clean_up" "leaked 1 block, 80 bytes"
     "state_first" "state not restored by the operation at"
-    "thread_leak" "1 blocks leaked, 24 bytes"
+    "thread_leak" "1 block leaked, 24 bytes"
     "thread_double_free" "double free"
-    "growth" "leaked 1 blocks, 6 bytes"
+    "growth" "leaked 1 block, 6 bytes"
     "hidden_global" "in a region without; the first:"
     "write_after_free" "write after free"
 };

@@ -90,6 +90,7 @@ mod tag;
 mod stack;
 mod stack_id;
 mod text;
+mod words;
 mod told;
 mod sample;
 mod lock;

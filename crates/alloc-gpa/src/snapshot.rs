@@ -15,6 +15,7 @@ use crate::sys;
 use crate::sys::mapped::Mapped;
 use crate::tag::TagId;
 use crate::text::{self, Frames};
+use crate::words::counted;
 
 /// What is live at one moment, by the stack that allocated it, and by tag. It does not change any
 /// more, and lies in memory of its own.
@@ -239,12 +240,14 @@ impl Diff {
     ) -> fmt::Result {
         let (bytes, blocks) = (self.bytes(), self.blocks());
         let seconds = self.duration.as_secs_f64();
-        writeln!(out, "{prefix}{bytes:+} bytes, {blocks:+} blocks live after {seconds:.3} s")?;
+        let (bytes, blocks) = (counted(bytes, "byte"), counted(blocks, "block"));
+        writeln!(out, "{prefix}{bytes:+}, {blocks:+} live after {seconds:.3} s")?;
         let grown = || self.iter().take_while(|growth| 0 < growth.bytes);
         for growth in grown().take(PRINTED_COUNT_MAX) {
             let Growth { tag, blocks, bytes, now, .. } = growth;
-            write!(out, "{prefix}{bytes:+} bytes, {blocks:+} blocks")?;
-            write!(out, " (now {} bytes, {} blocks)", now.bytes, now.count)?;
+            write!(out, "{prefix}{:+}, {:+}", counted(bytes, "byte"), counted(blocks, "block"))?;
+            let (bytes, blocks) = (counted(now.bytes, "byte"), counted(now.count, "block"));
+            write!(out, " (now {bytes}, {blocks})")?;
             if let Some(name) = tag {
                 write!(out, ", tag {}", name.escape_debug())?;
             }
@@ -252,7 +255,9 @@ impl Diff {
             text::stack(growth.allocated, frames, out)?;
         }
         match grown().count().checked_sub(PRINTED_COUNT_MAX) {
-            Some(more @ 1..) => writeln!(out, "{prefix}and {more} more places that grew"),
+            Some(more @ 1..) => {
+                writeln!(out, "{prefix}and {} that grew", counted(more, "more place"))
+            }
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use crate::heap::classes::{CLASS_COUNT, SLOT_SIZES};
 use crate::heap::state::StateWord;
 use crate::heap::{Heap, Kept, Stats};
 use crate::tag::TagStats;
+use crate::words::counted;
 
 /// Blocks whose slots are of one size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,14 +102,18 @@ impl fmt::Display for Breakdown<'_> {
         let Stats { allocations, frees, live_bytes, peak_bytes, total_bytes } = self.stats;
         writeln!(
             f,
-            "{allocations} allocations, {total_bytes} bytes, {frees} frees; {live_bytes} bytes live, \
-             {peak_bytes} at most"
+            "{}, {}, {}; {} live, {peak_bytes} at most",
+            counted(allocations, "allocation"),
+            counted(total_bytes, "byte"),
+            counted(frees, "free"),
+            counted(live_bytes, "byte")
         )?;
         let Kept { in_use, retired, stock, records, .. } = self.kept;
         writeln!(
             f,
-            "memory: {in_use} bytes in slabs in use, {retired} in retired ones, {stock} to be used \
-             again, {records} of records"
+            "memory: {} in slabs in use, {retired} in retired ones, {stock} to be used again, \
+             {records} of records",
+            counted(in_use, "byte")
         )?;
         writeln!(f, "{:>10} {:>12} {:>14} {:>14}", "slot", "live blocks", "live bytes", "ever")?;
         for class in self.classes() {
@@ -123,9 +128,11 @@ impl fmt::Display for Breakdown<'_> {
             let TagStats { name, live_blocks, live_bytes, peak_bytes, total_blocks, .. } = tag;
             writeln!(
                 f,
-                "tag {}: {live_blocks} blocks live, {live_bytes} bytes, {peak_bytes} at most; \
-                 {total_blocks} blocks ever",
-                name.escape_debug()
+                "tag {}: {} live, {}, {peak_bytes} at most; {} ever",
+                name.escape_debug(),
+                counted(live_blocks, "block"),
+                counted(live_bytes, "byte"),
+                counted(total_blocks, "block")
             )?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::leaks::{Group, Leaks};
 use crate::process::scan;
 use crate::stack::{self, StackId, Trace, modules};
 use crate::sys::{peek, standard_error};
+use crate::words::counted;
 
 /// Leak groups printed in full.
 const LEAK_GROUPS_MAX: usize = 20;
@@ -71,8 +72,8 @@ pub(crate) fn report(heap: &Heap, out: &mut dyn Write) -> fmt::Result {
         writeln!(out, "note: {note}")?;
     }
     if index != 0 || totals.count != 0 {
-        let (blocks, bytes) = (totals.count, totals.bytes);
-        writeln!(out, "{index} findings, {blocks} blocks leaked ({bytes} bytes)")?;
+        let (blocks, bytes) = (counted(totals.count, "block"), counted(totals.bytes, "byte"));
+        writeln!(out, "{}, {blocks} leaked ({bytes})", counted(index, "finding"))?;
     }
     drop(inside);
     Ok(())
@@ -85,7 +86,7 @@ pub(crate) fn leaks(leaks: &Leaks, style: Style, out: &mut dyn Write) -> fmt::Re
         leak(leaks, group, style, out)?;
     }
     if let Some(more @ 1..) = groups.len().checked_sub(LEAK_GROUPS_MAX) {
-        writeln!(out, "{}and {more} more places", style.prefix)?;
+        writeln!(out, "{}and {}", style.prefix, counted(more, "more place"))?;
     }
     Ok(())
 }
@@ -94,12 +95,11 @@ pub(crate) fn leaks(leaks: &Leaks, style: Style, out: &mut dyn Write) -> fmt::Re
 fn leak(leaks: &Leaks, group: &Group, style: Style, out: &mut dyn Write) -> fmt::Result {
     let Group { key, count, bytes, min, max, .. } = *group;
     out.write_str(style.prefix)?;
-    match (style.exact, count) {
-        (true, _) => write!(out, "{count} leaked")?,
-        (false, 1) => write!(out, "1 block {}", key.kind.words())?,
-        (false, _) => write!(out, "{count} blocks {}", key.kind.words())?,
+    match style.exact {
+        true => write!(out, "{count} leaked")?,
+        false => write!(out, "{} {}", counted(count, "block"), key.kind.words())?,
     }
-    write!(out, ", {bytes} bytes")?;
+    write!(out, ", {}", counted(bytes, "byte"))?;
     if min != max {
         write!(out, " ({min} to {max} each)")?;
     }
@@ -165,7 +165,7 @@ fn dump(addr: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     if !peek::read(addr, bytes) {
         return Ok(());
     }
-    writeln!(out, "  the first {len} bytes of the largest, at {addr:#x}")?;
+    writeln!(out, "  the first {} of the largest, at {addr:#x}", counted(len, "byte"))?;
     for line in bytes.chunks(16) {
         out.write_str("    ")?;
         for index in 0..16 {
@@ -202,8 +202,8 @@ pub(crate) fn finding(finding: &Finding, frames: Frames, out: &mut dyn Write) ->
 pub(crate) fn headline(finding: &Finding, out: &mut dyn Write) -> fmt::Result {
     out.write_str(finding.kind.words())?;
     if let Some(block) = finding.block {
-        let (size, offset) = (block.size, finding.offset);
-        write!(out, ": a block of {size} bytes at {:#x}, offset {offset}", block.addr)?;
+        let (size, offset) = (counted(block.size, "byte"), finding.offset);
+        write!(out, ": a block of {size} at {:#x}, offset {offset}", block.addr)?;
     } else {
         write!(out, ": address {:#x}", finding.addr)?;
         if let Some(module) = modules::lookup(finding.addr) {

@@ -495,11 +495,11 @@ fn tiles(totals: &Totals, shows_leaks: bool) -> Vec<Tile> {
             }
         }
     }
-    let allocations = grouped(totals.allocations);
+    let allocations = counted(totals.allocations, "allocation");
     tiles.push(Tile {
         label: "Peak",
         value: size(totals.peak_bytes),
-        hint: format!("{allocations} allocations in all"),
+        hint: format!("{allocations} in all"),
         class: "",
     });
     tiles

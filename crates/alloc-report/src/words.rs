@@ -56,6 +56,16 @@ pub(crate) fn signed(number: i64) -> String {
     format!("{sign}{}", grouped(number.unsigned_abs()))
 }
 
+/// `+1 block`, `-3 blocks`.
+pub(crate) fn signed_counted(number: i64, singular: &str) -> String {
+    let counted = counted(number.unsigned_abs(), singular);
+    match number.signum() {
+        0 => counted,
+        1 => format!("+{counted}"),
+        _ => format!("-{counted}"),
+    }
+}
+
 /// `4,128 bytes`.
 pub(crate) fn bytes(count: u64) -> String {
     counted(count, "byte")
@@ -135,6 +145,8 @@ mod tests {
         assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!([0, 1_024, -3, i64::MIN].map(signed)[..3], ["0", "+1,024", "-3"]);
         assert_eq!(bytes(1), "1 byte");
+        let told = [0, 1, -1, 1_024, i64::MIN].map(|number| signed_counted(number, "byte"));
+        assert_eq!(told[..4], ["0 bytes", "+1 byte", "-1 byte", "+1,024 bytes"]);
         assert_eq!(counted(2, "process"), "2 processes");
         assert_eq!(size(1023), "1,023 bytes");
         assert_eq!(size(1024), "1.0 KiB");

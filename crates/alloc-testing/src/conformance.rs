@@ -59,6 +59,7 @@ use std::fmt;
 use alloc_core::{Allocator, UnsizedFree};
 
 use crate::hostile::Backing;
+use crate::words::counted;
 
 mod options;
 mod violation;
@@ -121,13 +122,12 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "rules {VERSION}: {} allocators, {} operations, {} blocks, {} refused, {} failure points, \
-             seed {:#x}",
-            self.allocators,
-            self.operations,
-            self.blocks,
+            "rules {VERSION}: {}, {}, {}, {} refused, {}, seed {:#x}",
+            counted(self.allocators, "allocator"),
+            counted(self.operations, "operation"),
+            counted(self.blocks, "block"),
             self.refused,
-            self.failure_points,
+            counted(self.failure_points, "failure point"),
             self.seed
         )?;
         if self.gave_up {

@@ -11,6 +11,7 @@ use alloc_core::FailPoint;
 use alloc_gpa::StackId;
 
 use crate::failing::Fail;
+use crate::words::counted;
 
 #[cfg_attr(
     not(all(target_os = "linux", not(miri))),
@@ -285,7 +286,8 @@ impl FailPoints {
         Some(match hits {
             0 => format!("fail point {name} was armed and never reached"),
             _ => format!(
-                "fail point {name} was reached {hits} times and never failed ({})",
+                "fail point {name} was reached {} and never failed ({})",
+                counted(hits, "time"),
                 idle.rule
             ),
         })

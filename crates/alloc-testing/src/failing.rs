@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use alloc_core::{AllocError, Allocator};
 use alloc_gpa::StackId;
 
+use crate::words::counted;
+
 mod fail;
 
 pub use fail::Fail;
@@ -46,7 +48,11 @@ impl fmt::Display for InducedFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, index, site, fail, .. } = self;
         let size = self.layout.size();
-        write!(f, "{method} number {index} ({size} bytes) at {site} was made to fail ({fail})")
+        write!(
+            f,
+            "{method} number {index} ({}) at {site} was made to fail ({fail})",
+            counted(size, "byte")
+        )
     }
 }
 

@@ -7,6 +7,7 @@ use alloc_gpa::LeakTotals;
 
 use crate::fail_point::TrippedPoint;
 use crate::failing::{Fail, InducedFailure};
+use crate::words::counted;
 
 mod heap;
 mod plan;
@@ -69,22 +70,35 @@ impl fmt::Display for Verdict {
             Self::Swallowed => f.write_str("swallowed: the code returned Ok"),
             Self::Nondeterministic { expected, found } => write!(
                 f,
-                "nondeterministic: the code made {expected} requests at first, and {found} now"
+                "nondeterministic: the code made {} at first, and {found} now",
+                counted(*expected, "request")
             ),
             Self::Unreached { expected, found } => write!(
                 f,
-                "nondeterministic: the code passed {expected} fail points at first, and {found} now"
+                "nondeterministic: the code passed {} at first, and {found} now",
+                counted(*expected, "fail point")
             ),
             Self::Leaked(leaks) => {
-                write!(f, "leaked {} blocks, {} bytes", leaks.count, leaks.bytes)
+                write!(
+                    f,
+                    "leaked {}, {}",
+                    counted(leaks.count, "block"),
+                    counted(leaks.bytes, "byte")
+                )
             }
-            Self::Misused(findings) => write!(f, "misused the allocator: {findings} findings"),
+            Self::Misused(findings) => {
+                write!(f, "misused the allocator: {}", counted(*findings, "finding"))
+            }
             Self::Unrestored(Unrestored { before, after, site }) => write!(
                 f,
                 "state not restored by the operation at {site}\n  before: {before}\n  after:  {after}"
             ),
             Self::Endless(refusals) => {
-                write!(f, "endless: the code asked {refusals} times for memory that there was not")
+                write!(
+                    f,
+                    "endless: the code asked {} for memory that there was not",
+                    counted(*refusals, "time")
+                )
             }
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Failed(error) => write!(f, "failed without an induced failure: {error}"),
@@ -155,15 +169,20 @@ pub struct FailureSummary {
 impl fmt::Display for FailureSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, points, pairs, pairs_possible, hits, runs, .. } = self;
-        write!(f, "{requests} requests")?;
+        write!(f, "{}", counted(*requests, "request"))?;
         if let Some(growing) = self.requests_growing {
             write!(f, " ({growing} with growth in place)")?;
         }
-        write!(f, ", {points} points of failure ({pairs} of {pairs_possible} pairs")?;
+        write!(
+            f,
+            ", {} of failure ({pairs} of {}",
+            counted(*points, "point"),
+            counted(*pairs_possible, "pair")
+        )?;
         if *hits != 0 {
-            write!(f, ", {hits} hits of fail points")?;
+            write!(f, ", {} of fail points", counted(*hits, "hit"))?;
         }
-        write!(f, "), {runs} runs")
+        write!(f, "), {}", counted(*runs, "run"))
     }
 }
 
@@ -434,7 +453,7 @@ impl Default for AllocFailures {
 
 #[track_caller]
 fn fail(points: &[FailurePoint]) -> ! {
-    let mut text = format!("{} points of failure are handled wrongly:\n", points.len());
+    let mut text = format!("{} of failure handled wrongly:\n", counted(points.len(), "point"));
     for point in points.iter().take(SHOWN_MAX) {
         text += &format!("* {point}");
     }

@@ -5,6 +5,8 @@ use core::fmt;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
 
+use crate::words::counted;
+
 /// A call that broke the contract's rules for callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,7 +69,11 @@ impl fmt::Display for Misuse {
                 write!(f, "{method} was called for zero bytes (align {align})")
             }
             Self::InvalidSize { method, new_size, align } => {
-                write!(f, "{method} was called for {new_size} bytes at align {align}: no layout")
+                write!(
+                    f,
+                    "{method} was called for {} at align {align}: no layout",
+                    counted(new_size, "byte")
+                )
             }
             Self::NotLive { method, addr, layout } => write!(
                 f,
@@ -84,10 +90,18 @@ impl fmt::Display for Misuse {
                 expected.align()
             ),
             Self::OutOfBounds { layout, offset } => {
-                write!(f, "byte {offset} of a block of {} bytes was written", layout.size())
+                write!(
+                    f,
+                    "byte {offset} of a block of {} was written",
+                    counted(layout.size(), "byte")
+                )
             }
             Self::WriteAfterFree { layout, offset } => {
-                write!(f, "byte {offset} of a freed block of {} bytes was written", layout.size())
+                write!(
+                    f,
+                    "byte {offset} of a freed block of {} was written",
+                    counted(layout.size(), "byte")
+                )
             }
         }
     }

@@ -91,6 +91,7 @@
 
 mod rng;
 mod bytes;
+mod words;
 mod seed;
 mod panics;
 mod current_test;

@@ -68,6 +68,7 @@ use alloc_gpa::{Check, Gpa};
 
 use crate::outcome::Outcome;
 use crate::rng::Rng;
+use crate::words::counted;
 
 mod arguments;
 mod output;
@@ -223,7 +224,7 @@ impl Runner {
             }
         });
         if options.format != Format::Terse {
-            out.say(format_args!("\n{count} tests, 0 benchmarks\n"));
+            out.say(format_args!("\n{}, 0 benchmarks\n", counted(count, "test")));
         }
     }
 

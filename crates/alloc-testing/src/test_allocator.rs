@@ -19,6 +19,8 @@ use account::Account;
 use book::{Book, Charge, ChargeKind};
 pub use budget::Budget;
 use metered::metered;
+
+use crate::words::counted;
 pub use settings::Settings;
 pub use shared::SharedTestAllocator;
 
@@ -182,11 +184,15 @@ impl TestAllocator {
         let mut kinds: Vec<_> = self.gpa.findings().map(|finding| finding.kind.name()).collect();
         let mut verdict = Vec::new();
         if findings != 0 {
-            verdict.push(format!("{findings} findings"));
+            verdict.push(counted(findings, "finding").to_string());
         }
         if leaks.count != 0 {
             kinds.push("leak");
-            verdict.push(format!("{} blocks leaked, {} bytes", leaks.count, leaks.bytes));
+            verdict.push(format!(
+                "{} leaked, {}",
+                counted(leaks.count, "block"),
+                counted(leaks.bytes, "byte")
+            ));
         } else if findings != 0 {
             verdict.push("0 blocks leaked".to_owned());
         }
@@ -194,7 +200,7 @@ impl TestAllocator {
             let count = charges.iter().filter(|charge| charge.kind == kind).count();
             if count != 0 {
                 kinds.push(kind.name());
-                verdict.push(format!("{count} {}", kind.words()));
+                verdict.push(kind.told(count));
             }
         }
         kinds.sort_unstable();

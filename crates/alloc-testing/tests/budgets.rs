@@ -27,7 +27,7 @@ fn a_test_that_asks_for_too_much_fails() {
         let _second = gpa.alloc_fill(41, 0u8).expect("served");
         let _third = gpa.alloc_fill(99, 0u8).expect("served");
     });
-    assert!(message.contains("was left with 1 budgets not kept:"), "{message}");
+    assert!(message.contains("was left with 1 budget not kept:"), "{message}");
     assert!(message.contains("exceeded: 101 live bytes of 100, by a request of 41 bytes at"));
     assert!(message.contains("budgets.rs"), "{message}");
     let message = failure(settings, |gpa| {
@@ -35,7 +35,7 @@ fn a_test_that_asks_for_too_much_fails() {
             drop(gpa.create(1u8));
         }
     });
-    assert!(message.contains("exceeded: 4 requests of 3, by a request of 1 bytes at"), "{message}");
+    assert!(message.contains("exceeded: 4 requests of 3, by a request of 1 byte at"), "{message}");
 }
 
 /// Growth counts, what is freed counts no more, whichever way it was freed.
@@ -80,14 +80,14 @@ fn a_part_that_does_not_return_its_budget_fails_the_test() {
     });
     assert!(message.contains("was left with 2 budgets not kept:"), "{message}");
     assert!(message.contains("budget \"cache\" exceeded: 2 requests of 1"), "{message}");
-    let returned = "budget \"cache\" not returned: 1 blocks, 8 bytes, were live at its end";
+    let returned = "budget \"cache\" not returned: 1 block, 8 bytes, live at its end";
     let (_, places) = message.split_once(returned).expect(&message);
-    assert!(places.starts_with("\n1 blocks, 8 bytes of it, allocated at\n"), "{message}");
+    assert!(places.starts_with("\n1 block, 8 bytes of it, allocated at\n"), "{message}");
     assert!(places.contains("budgets.rs:"), "{message}");
     let message = failure(Settings::new(), |gpa| {
         Owned::leak(gpa.budget("cache").create(1u64).unwrap());
     });
-    assert!(message.contains("1 blocks leaked, 8 bytes, 1 budgets not kept"), "{message}");
+    assert!(message.contains("1 block leaked, 8 bytes, 1 budget not kept"), "{message}");
     assert!(message.contains("tag cache"), "{message}");
 }
 
@@ -99,7 +99,7 @@ fn a_forgotten_budget_fails_the_test() {
         drop(part.create([1u64; 10]).unwrap());
         drop(part.create([1u64; 10]).unwrap());
     });
-    assert!(message.contains("was left with 1 budgets not kept:"), "{message}");
+    assert!(message.contains("was left with 1 budget not kept:"), "{message}");
     assert!(message.contains("budget \"cache\" had not ended when the test did"), "{message}");
 }
 
@@ -123,7 +123,7 @@ fn a_block_may_come_back_another_way() {
         free_elsewhere(gpa, part.create(1u64).unwrap());
         Owned::leak(part.create(2u16).unwrap());
     });
-    let returned = "budget \"another way\" not returned: 1 blocks, 2 bytes, were live at its end";
+    let returned = "budget \"another way\" not returned: 1 block, 2 bytes, live at its end";
     assert!(message.contains(returned), "{message}");
 }
 

@@ -66,7 +66,7 @@ fn again(text: &str) -> (String, String) {
 #[test]
 fn a_failing_point_can_be_run_alone() {
     let (passed, text) = run("planted", None, &[]);
-    assert!(!passed && text.contains("1 points of failure are handled wrongly"), "{text}");
+    assert!(!passed && text.contains("1 point of failure handled wrongly"), "{text}");
     let line = include_str!("failure_points.rs").lines();
     let line = line.take_while(|line| !line.contains("check(swallows_the_last)")).count() + 1;
     assert!(text.contains(&format!("failure_points.rs:{line}:")), "panics at the check: {text}");
@@ -125,8 +125,8 @@ fn a_check_has_a_name() {
 /// does not come to, and one that means nothing, fail.
 #[test]
 fn a_point_is_of_one_check() {
-    let all = "1 requests, 2 points of failure (0 of 0 pairs), 3 runs";
-    let one = "1 requests, 1 points of failure (0 of 0 pairs), 1 runs";
+    let all = "1 request, 2 points of failure (0 of 0 pairs), 3 runs";
+    let one = "1 request, 1 point of failure (0 of 0 pairs), 1 run";
     for (point, told) in [(None, all), (Some("told:from 0"), one), (Some("planted:only 2"), all)] {
         let (passed, text) = run("told", point, &[]);
         assert!(passed && text.contains(told), "{point:?}: {text}");

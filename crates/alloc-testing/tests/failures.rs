@@ -444,10 +444,8 @@ fn the_first_run_must_be_good() {
 
 /// The panic of the checking form names the point, the line and the verdict.
 #[test]
-#[should_panic(
-    expected = "1 points of failure are handled wrongly:\n* swallowed: the code returned \
-                           Ok\n  when raw_alloc number 0 (1 bytes) at "
-)]
+#[should_panic(expected = "1 point of failure handled wrongly:\n* swallowed: the code returned \
+                           Ok\n  when raw_alloc number 0 (1 byte) at ")]
 fn the_checking_form_panics() {
     check_all_alloc_failures(|gpa| -> Outcome {
         let _ = gpa.create(0u8);

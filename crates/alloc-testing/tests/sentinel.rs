@@ -132,7 +132,7 @@ fn frees_can_be_allowed() {
     NoAlloc::new().allow_frees().check(|| drop(black_box(block)));
     let report = failure(|| NoAlloc::new().allow_frees().check(|| drop(black_box(Box::new(1u8)))));
     assert!(report.contains("1 heap operation in"), "{report}");
-    assert!(report.contains("an allocation of 1 bytes"), "{report}");
+    assert!(report.contains("an allocation of 1 byte (align"), "{report}");
 }
 
 /// Another thread is outside of a region, inside one of all threads.

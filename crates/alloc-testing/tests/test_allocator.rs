@@ -101,7 +101,7 @@ mod failing {
 /// an error and leaks is told both.
 #[test]
 fn attributes_judge_the_test() {
-    let left = "the test's allocator was left with 1 blocks leaked, 8 bytes";
+    let left = "the test's allocator was left with 1 block leaked, 8 bytes";
     assert!(failure(failing::leaks).starts_with(left));
     assert!(failure(failing::leaks_and_panics_as_it_should).starts_with(left));
     let both = failure(failing::leaks_and_does_not_panic);
@@ -112,7 +112,7 @@ fn attributes_judge_the_test() {
     let both = failure(failing::leaks_and_returns_an_error);
     assert!(both.starts_with(&format!("the test returned an error: \"no\"; and {left}")), "{both}");
     let excess = failure(failing::asks_for_too_much);
-    let expected = "left with 1 budgets not kept:\n\
+    let expected = "left with 1 budget not kept:\n\
                     budget of the test exceeded: 9 live bytes of 8, by a request of 9 bytes at\n";
     assert!(excess.contains(expected) && excess.contains("test_allocator.rs"), "{excess}");
 }
@@ -137,7 +137,7 @@ fn a_leak_comes_with_its_stack() {
             Owned::leak(gpa.alloc_fill(3, 1u8).unwrap());
         })
     });
-    assert!(message.contains("1 blocks leaked, 3 bytes"), "{message}");
+    assert!(message.contains("1 block leaked, 3 bytes"), "{message}");
     assert!(message.contains("test_allocator.rs"), "{message}");
 }
 
@@ -148,7 +148,7 @@ fn a_guard_fails_at_its_drop() {
         let gpa = TestGuard::new();
         Owned::leak(gpa.create(1u16).unwrap());
     });
-    assert!(message.contains("1 blocks leaked, 2 bytes"), "{message}");
+    assert!(message.contains("1 block leaked, 2 bytes"), "{message}");
     let clean = TestGuard::new();
     drop(clean.create(1u16));
     clean.finish();
@@ -179,7 +179,7 @@ fn a_double_free_fails_the_test() {
             }
         })
     });
-    assert!(message.contains("1 findings, 0 blocks leaked"), "{message}");
+    assert!(message.contains("1 finding, 0 blocks leaked"), "{message}");
     assert!(message.contains("double free"), "{message}");
 }
 
@@ -265,7 +265,7 @@ fn a_leak_in_a_thread_fails_the_test() {
             });
         })
     });
-    assert!(message.contains("1 blocks leaked, 1 bytes"), "{message}");
+    assert!(message.contains("1 block leaked, 1 byte"), "{message}");
 }
 
 /// Sixty-four tests side by side: each is told of its own leak and of no other's.
@@ -288,7 +288,7 @@ fn parallel_tests_do_not_mix() {
             .collect();
         for (index, test) in tests.into_iter().enumerate() {
             let message = test.join().expect("`failure` catches");
-            let expected = format!("1 blocks leaked, {} bytes", 100 + index);
+            let expected = format!("1 block leaked, {} bytes", 100 + index);
             assert!(message.contains(&expected), "{message}");
         }
     });
@@ -333,7 +333,7 @@ fn a_test_that_panics_and_leaks_tells_both() {
     let output = failing_child("panic");
     assert!(output.contains("the test's own reason"), "{output}");
     assert!(output.contains("beside the panic above, the test's allocator"), "{output}");
-    assert!(output.contains("1 blocks leaked, 4 bytes"), "{output}");
+    assert!(output.contains("1 block leaked, 4 bytes"), "{output}");
 }
 
 /// A leak fails the test in the eyes of the harness, with the stack of the allocation.
@@ -341,7 +341,7 @@ fn a_test_that_panics_and_leaks_tells_both() {
 fn a_leak_fails_in_the_eyes_of_the_harness() {
     let output = failing_child("leak");
     assert!(output.contains("child --- FAILED") || output.contains("child ... FAILED"), "{output}");
-    assert!(output.contains("1 blocks leaked, 8 bytes"), "{output}");
+    assert!(output.contains("1 block leaked, 8 bytes"), "{output}");
     assert!(output.contains("test_allocator::child"), "{output}");
 }
 

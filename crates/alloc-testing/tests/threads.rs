@@ -35,7 +35,7 @@ fn what_a_thread_does_fails_its_test() {
         });
         thread.unwrap().join().unwrap();
     });
-    assert!(message.contains("left with 1 findings, 1 blocks leaked, 8 bytes:"), "{message}");
+    assert!(message.contains("left with 1 finding, 1 block leaked, 8 bytes:"), "{message}");
     for words in ["double free", "(worker)", "threads.rs"] {
         assert!(message.contains(words), "{words}: {message}");
     }
@@ -53,10 +53,10 @@ fn a_block_of_another_test_is_known() {
             // SAFETY: of another allocator: `Gpa` defines what happens, a finding.
             unsafe { other.raw_free(block.unwrap(), layout) };
         });
-        assert!(there.contains("1 findings, 0 blocks leaked"), "{there}");
+        assert!(there.contains("1 finding, 0 blocks leaked"), "{there}");
         assert!(there.contains("block of another allocator"), "{there}");
     });
-    assert!(here.contains("1 blocks leaked, 8 bytes"), "{here}");
+    assert!(here.contains("1 block leaked, 8 bytes"), "{here}");
 }
 
 /// A thread that panics fails the test although nobody asks how it ended, unless the test allows it.
@@ -72,7 +72,7 @@ fn a_thread_that_panics_fails_the_test() {
         assert!(thread.unwrap().join().is_err());
     };
     let message = failure(Settings::new(), panics);
-    assert!(message.contains("left with 1 threads panicked:"), "{message}");
+    assert!(message.contains("left with 1 thread panicked:"), "{message}");
     assert!(message.contains("a thread (worker) panicked"), "{message}");
     run_with(Settings::new().allow_thread_panics(), panics);
 }
@@ -93,7 +93,7 @@ fn a_thread_that_still_runs_fails_the_test() {
             drop(gpa.create(3u64).unwrap());
         }));
     });
-    assert!(message.contains("1 handles in use by threads"), "{message}");
+    assert!(message.contains("1 handle in use by threads"), "{message}");
     assert!(message.contains("still in use when the test ended"), "{message}");
     assert!(message.contains("threads.rs"), "{message}");
     go.send(()).unwrap();
@@ -166,13 +166,13 @@ fn what_a_task_does_fails_its_test() {
             task.await.unwrap();
         });
     });
-    assert!(message.contains("1 blocks leaked, 4 bytes"), "{message}");
+    assert!(message.contains("1 block leaked, 4 bytes"), "{message}");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let message = failure(Settings::new().grace(Duration::ZERO), |gpa| {
         let shared = gpa.shared();
         runtime.spawn(async move { drop(shared.create(1u32)) });
     });
-    assert!(message.contains("1 handles in use by threads"), "{message}");
+    assert!(message.contains("1 handle in use by threads"), "{message}");
 }
 
 /// Polls a future once, in a thread of its own; the message of its panic, if it did.
@@ -212,7 +212,7 @@ fn a_test_that_moves_panics_for_itself() {
         drop(test);
         Owned::leak(gpa.create(1u8).unwrap());
     });
-    assert!(message.contains("was left with 1 blocks leaked, 1 bytes:"), "{message}");
+    assert!(message.contains("was left with 1 block leaked, 1 byte:"), "{message}");
 }
 
 /// A task that panics between two polls of the test is charged, even in the thread that runs the test.
@@ -229,7 +229,7 @@ fn a_task_that_panics_fails_the_test() {
         }));
     });
     let message = *test.expect_err("the test fails").downcast::<String>().expect("the report");
-    assert!(message.contains("left with 1 threads panicked:"), "{message}");
+    assert!(message.contains("left with 1 thread panicked:"), "{message}");
 }
 
 /// A future that is dropped before its end is judged then.
@@ -250,6 +250,6 @@ fn a_test_that_is_cancelled_is_judged() {
     })
     .expect_err("the drop fails the test");
     let message = message.downcast::<String>().expect("the report");
-    assert!(message.contains("1 blocks leaked, 2 bytes"), "{message}");
+    assert!(message.contains("1 block leaked, 2 bytes"), "{message}");
     run(|gpa| drop(gpa.create(1)));
 }

@@ -6,6 +6,7 @@ use super::chunk::Place;
 use super::findings::{blank, describe};
 use super::state::{State, StateWord};
 use super::{Detail, FindingKind, Heap, StackId, map};
+use crate::words::counted;
 
 /// What is done with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,8 @@ impl Heap {
         describe(&mut finding, &block, at);
         finding.detail = match fault {
             Fault::PastEnd => {
-                Detail::from_args(format_args!("in {user}: {len} bytes from offset {offset}"))
+                let len = counted(len, "byte");
+                Detail::from_args(format_args!("in {user}: {len} from offset {offset}"))
             }
             Fault::Freed | Fault::BeforeStart => Detail::from_args(format_args!("in {user}")),
         };

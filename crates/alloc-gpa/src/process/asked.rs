@@ -16,6 +16,7 @@ use crate::heap::Heap;
 use crate::leaks::Leaks;
 use crate::sys::signal::{self, Action};
 use crate::text;
+use crate::words::counted;
 
 /// Set by the handler. Relaxed, all: it stands for itself; who sees it late reports late.
 static IS_ASKED: AtomicBool = AtomicBool::new(false);
@@ -81,7 +82,11 @@ fn print(heap: &Heap, leaks: &Result<Leaks, &'static str>) {
     tell::paragraph(|out| {
         let stats = heap.stats();
         let (live, peak) = (stats.live_bytes, stats.peak_bytes);
-        writeln!(out, "alloc-gpa: asked to report: {live} bytes live, {peak} at most")?;
+        writeln!(
+            out,
+            "alloc-gpa: asked to report: {} live, {peak} at most",
+            counted(live, "byte")
+        )?;
         match leaks {
             Ok(leaks) => {
                 text::leaks(leaks, leave::style(heap), out)?;

@@ -17,6 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::stack::thread;
 use crate::sys::{self, peek};
 use crate::text::Frames;
+use crate::words::counted;
 
 /// Samples after which the time between two is doubled: a file of a day has some ten thousand.
 const DOUBLED_AFTER: u64 = 512;
@@ -207,14 +208,19 @@ pub(super) fn at_exit(heap: &Heap) {
     {
         tell::paragraph(|out| {
             let live = snapshot.live();
-            writeln!(out, "alloc-gpa: live: {} blocks, {} bytes", live.count, live.bytes)?;
+            writeln!(
+                out,
+                "alloc-gpa: live: {}, {}",
+                counted(live.count, "block"),
+                counted(live.bytes, "byte")
+            )?;
             for entry in snapshot.iter().take(PRINTED_COUNT_MAX) {
-                let (blocks, bytes) = (entry.blocks, entry.bytes);
-                writeln!(out, "alloc-gpa: {blocks} live, {bytes} bytes, allocated at")?;
+                let (blocks, bytes) = (entry.blocks, counted(entry.bytes, "byte"));
+                writeln!(out, "alloc-gpa: {blocks} live, {bytes}, allocated at")?;
                 crate::text::stack(entry.allocated, frames(), out)?;
             }
             match snapshot.iter().count().checked_sub(PRINTED_COUNT_MAX) {
-                Some(more @ 1..) => writeln!(out, "alloc-gpa: and {more} more places"),
+                Some(more @ 1..) => writeln!(out, "alloc-gpa: and {}", counted(more, "more place")),
                 _ => Ok(()),
             }
         });

@@ -19,6 +19,7 @@ use crate::leaks::{Leaks, Sum, Totals};
 use crate::stack::thread;
 use crate::stats::Breakdown;
 use crate::text::{self, Style};
+use crate::words::counted;
 
 /// Exit status of a process that leaked, where the policy is to abort on misuse.
 const STATUS_LEAKS: c_int = 23;
@@ -221,14 +222,18 @@ pub(super) fn print_totals(heap: &Heap, leaks: &Leaks, out: &mut dyn Write) -> f
     let findings = heap.findings.count();
     let Totals { lost, indirect, possible, reachable } = leaks.totals;
     let Sum { count, bytes } = lost;
-    write!(out, "alloc-gpa: findings: {findings}; blocks lost: {count} ({bytes} bytes)")?;
+    write!(
+        out,
+        "alloc-gpa: findings: {findings}; blocks lost: {count} ({})",
+        counted(bytes, "byte")
+    )?;
     for (title, sum) in [
         ("held by lost ones only", indirect),
         ("possibly lost", possible),
         ("in use at the end", reachable),
     ] {
         if sum.count != 0 {
-            write!(out, ", {title}: {} ({} bytes)", sum.count, sum.bytes)?;
+            write!(out, ", {title}: {} ({})", sum.count, counted(sum.bytes, "byte"))?;
         }
     }
     out.write_char('\n')?;

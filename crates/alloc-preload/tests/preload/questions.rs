@@ -39,7 +39,7 @@ fn a_program_asks() {
         let lost = "alloc-gpa: 1 block lost, 123 bytes, allocated at\n";
         assert_eq!(answer.err.matches(lost).count(), 2, "asked, and at the end: {answer:#?}");
         assert!(
-            answer.err.contains("alloc-gpa: +77777 bytes, +1 blocks (now 77777 bytes, 1 blocks)"),
+            answer.err.contains("alloc-gpa: +77777 bytes, +1 block (now 77777 bytes, 1 block)"),
             "{answer:#?}"
         );
     }

@@ -6,7 +6,7 @@ use super::Text;
 use crate::escape::escape_short;
 use crate::grown::{Grown, GrownPlace};
 use crate::model::{End, Outcome, Process, file_name};
-use crate::words::{bytes, counted, grouped, percent, signed, size, time};
+use crate::words::{bytes, counted, grouped, percent, signed_counted, size, time};
 
 /// The most places of a process that grew.
 const GROWN_MAX: usize = 10;
@@ -40,9 +40,9 @@ impl Text<'_> {
         let title = format!("{name} between {from} and {to}");
         writeln!(
             self.out,
-            "{style}what grew in {title}{style:#}: {} bytes, {} blocks in all",
-            signed(bytes),
-            signed(blocks)
+            "{style}what grew in {title}{style:#}: {}, {} in all",
+            signed_counted(bytes, "byte"),
+            signed_counted(blocks, "block")
         )
     }
 
@@ -50,7 +50,7 @@ impl Text<'_> {
         let (blocks, more) = place.growth();
         let (now, bytes) = (counted(place.after.blocks, "block"), bytes(place.after.bytes));
         let style = self.styles.label;
-        let by = format!("{} bytes, {} blocks", signed(more), signed(blocks));
+        let by = format!("{}, {}", signed_counted(more, "byte"), signed_counted(blocks, "block"));
         writeln!(self.out, "  {style}{by} (now {bytes}, {now}){style:#}")?;
         self.one_stack(place.stack)?;
         writeln!(self.out)
@@ -98,10 +98,11 @@ impl Text<'_> {
     fn tags(&mut self, process: &Process) -> io::Result<()> {
         for tag in &process.tags {
             let name = escape_short(&tag.name, 80);
-            let (alive, ever) = (counted(tag.live_blocks, "block"), grouped(tag.total_blocks));
+            let (alive, ever) =
+                (counted(tag.live_blocks, "block"), counted(tag.total_blocks, "block"));
             writeln!(
                 self.out,
-                "  tag {name}: {alive}, {} alive; peak {}; {ever} blocks, {} ever",
+                "  tag {name}: {alive}, {} alive; peak {}; {ever}, {} ever",
                 bytes(tag.live_bytes),
                 size(tag.peak_bytes),
                 bytes(tag.total_bytes)

@@ -7,6 +7,7 @@ use super::probe::{Probe, Scene, State, Subject, unwinding};
 use super::program::{self, Op};
 use super::threads;
 use super::violation::{Rule, Violation};
+use crate::words::counted;
 
 /// What a case does to its allocator.
 #[derive(Clone, Copy)]
@@ -161,7 +162,8 @@ impl Case<'_> {
                 0 => (Rule::Returns, ""),
                 _ => (Rule::CleanFailure, ", after that refused a request"),
             };
-            let detail = format!("{count} blocks, {bytes} bytes, stay at its backing{when}");
+            let (blocks, bytes) = (counted(count, "block"), counted(bytes, "byte"));
+            let detail = format!("{blocks}, {bytes}, left at its backing{when}");
             return Err(state.violation(&self.scene, rule, detail));
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::probe::{Probe, TOO_LARGE, unwinding};
 use super::shadow::Id;
 use super::violation::{Rule, Violation};
 use crate::validated::Validated;
+use crate::words::counted;
 
 /// A check and its name.
 pub(super) type Check = (&'static str, fn(&mut Probe<'_>) -> Result<(), Violation>);
@@ -274,9 +275,10 @@ fn refusals(probe: &mut Probe<'_>) -> Result<(), Violation> {
     let after = fill(probe)?;
     if after < again {
         let detail = format!(
-            "after refused requests {after} blocks of {} bytes fit, before them {again} did \
+            "after refused requests {} of {} fit, before them {again} did \
              ({before} when it was fresh)",
-            unit.size()
+            counted(after, "block"),
+            counted(unit.size(), "byte")
         );
         return Err(probe.violation(Rule::CleanFailure, detail));
     }
@@ -306,7 +308,7 @@ fn wrong_verb(
         return Some(misuse.to_string());
     }
     let count = validated.live_count();
-    (count != 0).then(|| format!("the verbs left {count} blocks"))
+    (count != 0).then(|| format!("the verbs left {}", counted(count, "block")))
 }
 
 fn zero_byte_verbs(alloc: &Validated<&dyn Allocator>) -> Result<(), &'static str> {
@@ -379,6 +381,6 @@ mod tests {
             let block = alloc.create(1u8).map(alloc_core::Owned::into_raw_parts);
             block.map(drop).map_err(|_| "no memory")
         });
-        assert_eq!(kept, "the verbs left 1 blocks");
+        assert_eq!(kept, "the verbs left 1 block");
     }
 }

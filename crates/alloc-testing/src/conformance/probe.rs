@@ -13,6 +13,7 @@ use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
 use crate::bytes::first_other;
 use crate::hostile::Backing;
+use crate::words::counted;
 
 /// No address space holds a block of this many bytes: on 64-bit systems a process has 2^47 bytes of
 /// addresses, 2^56 with five levels of page tables for those who ask for it.
@@ -166,9 +167,9 @@ impl Probe<'_> {
         let id = self.alloc(layout)?;
         if id.is_none() && self.scene.options.must_serve(layout) {
             let detail = format!(
-                "a request for {} bytes at alignment {} was refused; declare Options::capacity, \
+                "a request for {} at alignment {} was refused; declare Options::capacity, \
                  align_max or may_refuse if that is intended",
-                layout.size(),
+                counted(layout.size(), "byte"),
                 layout.align()
             );
             return Err(self.violation(Rule::Serves, detail));
@@ -362,7 +363,7 @@ impl Probe<'_> {
             return Err(self.violation(Rule::Fit, detail));
         };
         if TOO_LARGE <= layout.size() {
-            let detail = format!("{} bytes were handed out", layout.size());
+            let detail = format!("{} handed out", counted(layout.size(), "byte"));
             return Err(self.violation(Rule::TooLarge, detail));
         }
         let range = start..end;
@@ -401,10 +402,10 @@ impl Probe<'_> {
         for block in self.state.shadow.blocks().filter(|block| Some(block.id) != except) {
             if let Some((index, is, should)) = block.damage() {
                 let detail = format!(
-                    "byte {index} of the live block {} ({} bytes) changed from {should:#04x} to \
+                    "byte {index} of the live block {} ({}) changed from {should:#04x} to \
                      {is:#04x}",
                     block.id,
-                    block.layout.size()
+                    counted(block.layout.size(), "byte")
                 );
                 let rule = if rule == Rule::CleanFailure { Rule::HandsOff } else { rule };
                 return Err(self.violation(rule, detail));

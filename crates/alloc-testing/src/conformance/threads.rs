@@ -14,6 +14,7 @@ use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
 use crate::bytes::first_other;
 use crate::rng::Rng;
+use crate::words::counted;
 
 /// Operations of one thread.
 const OPERATION_COUNT: usize = if cfg!(miri) { 40 } else { 400 };
@@ -227,8 +228,8 @@ impl Ground<'_> {
     fn intact(&self, thread: &str, operation: &str, block: &Block) -> Result<(), Violation> {
         let Some((index, is, should)) = block.damage() else { return Ok(()) };
         let detail = format!(
-            "byte {index} of a live block of {} bytes changed from {should:#04x} to {is:#04x}",
-            block.layout.size()
+            "byte {index} of a live block of {} changed from {should:#04x} to {is:#04x}",
+            counted(block.layout.size(), "byte")
         );
         Err(self.violation(thread, operation.to_owned(), Rule::HandsOff, detail))
     }

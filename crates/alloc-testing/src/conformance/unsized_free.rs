@@ -7,6 +7,7 @@ use alloc_core::UnsizedFree;
 use super::probe::{Call, Probe};
 use super::shadow::Id;
 use super::violation::{Rule, Violation};
+use crate::words::counted;
 
 impl Probe<'_> {
     /// The usable size is at least the size, all of it can be written, and the block is owned.
@@ -21,7 +22,8 @@ impl Probe<'_> {
         // SAFETY: the block is live by the shadow.
         let usable = self.guarded(|| unsafe { subject.usable_size(ptr) })?;
         if usable < size {
-            let detail = format!("block {id} has {size} bytes, of which {usable} are usable");
+            let detail =
+                format!("block {id} has {}, of which {usable} are usable", counted(size, "byte"));
             return Err(self.violation(Rule::UsableSize, detail));
         }
         let start = ptr.addr().get();
@@ -30,7 +32,8 @@ impl Probe<'_> {
         });
         if let Some(other) = other {
             let detail = format!(
-                "the {usable} usable bytes of block {id} reach into the live block {}",
+                "the {} of block {id} reach into the live block {}",
+                counted(usable, "usable byte"),
                 other.id
             );
             return Err(self.violation(Rule::UsableSize, detail));

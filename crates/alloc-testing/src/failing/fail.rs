@@ -4,6 +4,7 @@
 use core::fmt;
 
 use crate::rng::Rng;
+use crate::words::counted;
 
 /// Which calls fail. Calls are counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -82,8 +83,8 @@ impl fmt::Display for Fail {
             Self::Pair(first, second) => write!(f, "{first} and {second}"),
             Self::Every(period) => write!(f, "the last of each {period}"),
             Self::Randomly { rate, seed } => write!(f, "randomly, rate {rate}, seed {seed:#x}"),
-            Self::SizeAtLeast(bound) => write!(f, "{bound} bytes or more"),
-            Self::Size(exact) => write!(f, "{exact} bytes"),
+            Self::SizeAtLeast(bound) => write!(f, "{} or more", counted(*bound, "byte")),
+            Self::Size(exact) => write!(f, "{}", counted(*exact, "byte")),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::words::counted;
+
 /// Runs that a thread must have to be worth starting.
 const RUNS_PER_THREAD_MIN: usize = 4;
 
@@ -99,7 +101,11 @@ impl<'a> Progress<'a> {
             return None;
         }
         *next = now + self.interval;
-        Some(format!("{}: {done} of {} points of failure tried\n", self.name, self.total))
+        Some(format!(
+            "{}: {done} of {} of failure tried\n",
+            self.name,
+            counted(self.total, "point")
+        ))
     }
 }
 

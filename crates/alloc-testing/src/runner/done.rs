@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::{Test, watch};
 use crate::outcome::{Failure, Outcome};
+use crate::words::counted;
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +137,10 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{}. {passed} passed; {failed} failed; {ignored} ignored; {filtered_out} filtered out; \
-             {leaking} leaked, {findings} findings, {} errors logged",
+             {leaking} leaked, {}, {} logged",
             self.word(),
-            self.logged_errors + self.stray_errors,
+            counted(*findings, "finding"),
+            counted(self.logged_errors + self.stray_errors, "error"),
         )
     }
 }

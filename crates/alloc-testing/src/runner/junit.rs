@@ -4,6 +4,7 @@
 use core::fmt;
 
 use super::done::{Done, Tally, Verdict};
+use crate::words::counted;
 
 /// A text as XML has it, in content or between quotes; what XML 1.0 cannot hold is replaced.
 struct Text<'a>(&'a str);
@@ -83,8 +84,9 @@ impl fmt::Display for End<'_> {
             writeln!(
                 f,
                 "<testcase classname=\"\" name=\"threads that run no test\" time=\"0\">\
-                 <error type=\"logged_error\" message=\"logged_error\">{count} errors were logged by threads \
-                 that run no test</error></testcase>"
+                 <error type=\"logged_error\" message=\"logged_error\">{} logged by threads \
+                 that run no test</error></testcase>",
+                counted(count, "error")
             )?;
         }
         f.write_str("</testsuite>\n</testsuites>\n")

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::arguments::Format;
 use super::done::{Done, Tally};
 use super::{Run, Test, json, junit, pretty};
+use crate::words::counted;
 
 /// Bytes that are written at once.
 const BUFFER_LEN: usize = 1024;
@@ -124,7 +125,10 @@ impl Teller {
     pub(super) fn begin(&self, count: usize, seed: u64) {
         let mut outs = self.outs();
         if let Some(out) = &mut outs.lines {
-            out.say(format_args!("running {count} tests in the order of seed {seed:#x}\n"));
+            out.say(format_args!(
+                "running {} in the order of seed {seed:#x}\n",
+                counted(count, "test")
+            ));
         }
         if let (Some(out), Format::Json) = (&mut outs.records, self.format) {
             out.say(format_args!("{}", json::Begin { count, seed }));

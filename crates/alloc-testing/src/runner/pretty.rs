@@ -4,6 +4,7 @@
 use core::fmt;
 
 use super::done::{Done, Tally, Verdict};
+use crate::words::counted;
 
 /// A test as a line.
 pub(super) struct Line<'a>(pub(super) &'a Done);
@@ -54,7 +55,11 @@ impl fmt::Display for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { stray_errors, seed, time, .. } = self.0;
         if *stray_errors != 0 {
-            writeln!(f, "\n{stray_errors} errors were logged by threads that run no test")?;
+            writeln!(
+                f,
+                "\n{} logged by threads that run no test",
+                counted(*stray_errors, "error")
+            )?;
         }
         let seconds = time.as_secs_f64();
         writeln!(f, "\nresult: {}; {seconds:.2} s", self.0)?;

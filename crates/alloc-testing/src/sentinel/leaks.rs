@@ -13,6 +13,7 @@ use super::region::{self, Region};
 use super::wipe::wipe_stack;
 use super::{require, text, thread};
 use crate::test_allocator::Report;
+use crate::words::counted;
 
 /// Runs `code`, and fails the test if it leaked: if a block that it allocated from the global allocator, in
 /// this thread or one that belongs to it, is left and nothing leads to it any more. Returns what the code
@@ -187,7 +188,7 @@ fn verdict(region: &Region) -> Option<Report> {
         said.push(sum("leaked", totals));
     }
     if !findings.is_empty() {
-        said.push(text::number(findings.len() as u64, "finding"));
+        said.push(counted(findings.len(), "finding").to_string());
     }
     kinds.sort_unstable();
     kinds.dedup();
@@ -211,7 +212,7 @@ fn lost(leaks: &Leaks) -> LeakTotals {
 
 /// Says how many blocks, and how long they are.
 fn sum(what: &str, totals: LeakTotals) -> String {
-    format!("{} {what}, {} bytes", text::number(totals.count, "block"), totals.bytes)
+    format!("{} {what}, {}", counted(totals.count, "block"), counted(totals.bytes, "byte"))
 }
 
 /// Whether leaks are none for certain, which is printed then: a thread may hold them that could not be asked.

@@ -5,6 +5,8 @@ use core::fmt;
 
 use alloc_gpa::StackId;
 
+use crate::words::counted;
+
 /// Whether blocks may be freed where nothing may be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frees {
@@ -33,15 +35,19 @@ impl fmt::Display for Operation {
         match self {
             Self::Alloc(layout) => {
                 let (size, align) = of(layout);
-                write!(f, "an allocation of {size} bytes (align {align})")
+                write!(f, "an allocation of {} (align {align})", counted(size, "byte"))
             }
             Self::Free(layout) => {
                 let (size, align) = of(layout);
-                write!(f, "a free of {size} bytes (align {align})")
+                write!(f, "a free of {} (align {align})", counted(size, "byte"))
             }
             Self::Realloc(layout, new_size) => {
                 let (size, align) = of(layout);
-                write!(f, "a reallocation of {size} bytes to {new_size} (align {align})")
+                write!(
+                    f,
+                    "a reallocation of {} to {new_size} (align {align})",
+                    counted(size, "byte")
+                )
             }
         }
     }

@@ -7,12 +7,7 @@ use alloc_gpa::{Finding, StackId};
 
 use super::operation::Offence;
 use crate::report;
-
-/// Returns a number of things in words.
-pub(super) fn number(count: u64, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
-}
+use crate::words::counted;
 
 /// Returns what there is to say of so many operations that were not allowed, if there were any; `place` says
 /// where. Who makes the first may have counted it and not taken its stack yet.
@@ -24,7 +19,7 @@ pub(super) fn offences(
     if count == 0 {
         return None;
     }
-    let operations = number(count, "heap operation");
+    let operations = counted(count, "heap operation");
     Some(match first {
         Some(first) => format!("{operations} {place}; the first: {first}"),
         None => format!("{operations} {place}; no stack yet, another thread is just at the first"),
@@ -36,7 +31,8 @@ pub(super) fn finding(finding: &Finding) -> String {
     let mut text = finding.kind.words().to_owned();
     // A `String` takes all that is written to it, here and below.
     if let Some(block) = finding.block {
-        let _ = write!(text, ": a block of {} bytes, offset {}", block.size, finding.offset);
+        let _ =
+            write!(text, ": a block of {}, offset {}", counted(block.size, "byte"), finding.offset);
     }
     if let Some((size, align)) = finding.claimed {
         let _ = write!(text, "; the caller says size {size} align {align}");

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use alloc_gpa::StackId;
 
 use super::settings::Limits;
+use crate::words::counted;
 
 /// Counts bytes and requests, and remembers the first that was beyond the limits.
 ///
@@ -55,7 +56,7 @@ impl Account {
     pub(super) fn enter_request(&self, size: usize, is_granted: bool) {
         // Relaxed, all here: numbers that publish nothing; each addition is exact.
         let count = 1 + self.requests.fetch_add(1, Relaxed);
-        self.compare("requests", self.limits.requests, count, size);
+        self.compare("request", self.limits.requests, count, size);
         if is_granted {
             self.live_blocks.fetch_add(1, Relaxed);
             self.enter_bytes(size, size);
@@ -84,7 +85,7 @@ impl Account {
 
     fn enter_bytes(&self, more: usize, size: usize) {
         let bytes = more + self.live_bytes.fetch_add(more, Relaxed);
-        self.compare("live bytes", self.limits.live_bytes, bytes, size);
+        self.compare("live byte", self.limits.live_bytes, bytes, size);
     }
 
     fn compare(&self, what: &'static str, limit: Option<usize>, reached: usize, size: usize) {
@@ -110,7 +111,8 @@ fn subtract(count: &AtomicUsize, less: usize) {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, limit, reached, size, stack } = self;
-        writeln!(f, "exceeded: {reached} {what} of {limit}, by a request of {size} bytes at")?;
+        let (reached, size) = (counted(*reached, what), counted(*size, "byte"));
+        writeln!(f, "exceeded: {reached} of {limit}, by a request of {size} at")?;
         stack.write(f)
     }
 }

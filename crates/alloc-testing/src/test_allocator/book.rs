@@ -12,6 +12,7 @@ use alloc_gpa::StackId;
 
 use super::at_work::AtWork;
 use super::settings::{Settings, ThreadPanics};
+use crate::words::counted;
 
 /// The grace is that many waits: one during which the whole process stood still is one.
 const GRACE_WAITS: u32 = 20;
@@ -42,12 +43,12 @@ impl ChargeKind {
     /// All of them, in the order of reports.
     pub(crate) const ALL: [Self; 3] = [Self::Budget, Self::ThreadRunning, Self::ThreadPanicked];
 
-    /// What a report says after their number.
-    pub(crate) const fn words(self) -> &'static str {
+    /// What a report says of so many.
+    pub(crate) fn told(self, count: usize) -> String {
         match self {
-            Self::Budget => "budgets not kept",
-            Self::ThreadRunning => "handles in use by threads",
-            Self::ThreadPanicked => "threads panicked",
+            Self::Budget => format!("{} not kept", counted(count, "budget")),
+            Self::ThreadRunning => format!("{} in use by threads", counted(count, "handle")),
+            Self::ThreadPanicked => format!("{} panicked", counted(count, "thread")),
         }
     }
 
@@ -213,9 +214,9 @@ impl Book {
         let handles = self.entries().handles.clone();
         let name = crate::current_test::name().unwrap_or_else(|| "a test".to_owned());
         let mut text = format!(
-            "{name} has ended and waits: it has {} handles in use by threads, and threads of the process are \
+            "{name} has ended and waits: it has {} in use by threads, and threads of the process are \
              at work\n",
-            handles.len()
+            counted(handles.len(), "handle")
         );
         for (_, stack) in &handles {
             text += "the handle made at\n";

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::book::ChargeKind;
 use super::settings::Limits;
 use super::{TestAllocator, metered};
+use crate::words::counted;
 
 /// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
 ///
@@ -93,8 +94,8 @@ impl Budget<'_> {
         let leaks = self.test.gpa().find_leaks().ok();
         for leak in leaks.iter().flat_map(Leaks::iter).filter(|leak| leak.tag == Some(self.name)) {
             // A `String` takes all that is written to it.
-            let _ =
-                writeln!(text, "{} blocks, {} bytes of it, allocated at", leak.count, leak.bytes);
+            let (blocks, bytes) = (counted(leak.count, "block"), counted(leak.bytes, "byte"));
+            let _ = writeln!(text, "{blocks}, {bytes} of it, allocated at");
             let _ = leak.allocated.write(&mut text);
         }
         text
@@ -116,7 +117,9 @@ impl Drop for Budget<'_> {
         let (blocks, bytes) = self.live();
         if blocks != 0 {
             let text = format!(
-                "budget {name:?} not returned: {blocks} blocks, {bytes} bytes, were live at its end\n{}",
+                "budget {name:?} not returned: {}, {}, live at its end\n{}",
+                counted(blocks, "block"),
+                counted(bytes, "byte"),
                 self.places()
             );
             self.test.book.charge(ChargeKind::Budget, text);

@@ -279,7 +279,7 @@ pub(crate) mod tests {
         for name in names {
             let output = child("golden", &["--exact", name, "--nocapture"]);
             let text = stdout(&output);
-            assert!(text.contains("running 1 tests"), "{text}");
+            assert!(text.contains("running 1 test in"), "{text}");
             let is_bad = ["leaks", "logs_an_error", "fails"].iter().any(|bad| name.ends_with(bad));
             assert_eq!(output.status.code(), Some(i32::from(is_bad)), "{text}");
         }
@@ -295,7 +295,7 @@ pub(crate) mod tests {
         let output = child("strays", &[]);
         let text = stdout(&output);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.contains("1 errors were logged by threads that run no test"), "{text}");
+        assert!(text.contains("1 error logged by threads that run no test"), "{text}");
         assert!(text.contains("1 passed; 0 failed"), "{text}");
         // As a case of its own: there is no other sign that readers of XML know.
         let xml = stdout(&child("strays", &["--format=junit"]));
