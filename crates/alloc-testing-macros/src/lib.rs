@@ -68,8 +68,9 @@ pub fn alloc_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// the attribute; `#[ignore]`, `#[should_panic]` and `#[cfg(..)]` mean the same to both, also in a
 /// `#[cfg_attr(..)]`. What would not be entered is refused: a `#[cfg_attr(.., test)]`, another crate's
 /// `#[x::test]`, and a call of a macro, which may write tests, as `conformance!` does (but for a few that are
-/// known to write none, such as `thread_local!`). Other attributes are put on the function itself. A test whose
-/// attribute was imported by another name is not seen.
+/// known to write none, such as `thread_local!`). Other attributes are put on the function itself. An
+/// `#[alloc_test]` that was imported by another name does not compile in a suite; a `#[test]` that was (`use
+/// core::prelude::v1::test as t`) is not seen.
 ///
 /// ```text
 /// #[suite]

@@ -40,9 +40,14 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
                 suites.push(quote!(#(#conditions)* self::#name::SUITE));
                 written.push(module_of(inner)?);
             }
+            Item::Mod(mut inner) => {
+                refuse_others(&mut inner);
+                written.push(inner.into_token_stream());
+            }
             other => written.push(other.into_token_stream()),
         }
     }
+    let refusal = refusal();
     let is_inner = |one: &&Attribute| matches!(one.style, AttrStyle::Inner(_));
     let (inner, outer): (Vec<_>, Vec<_>) = module.attrs.iter().partition(is_inner);
     let (visibility, name) = (&module.vis, &module.ident);
@@ -53,6 +58,8 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
 
             #(#written)*
 
+            #refusal
+
             /// The tests of this module.
             #[allow(dead_code, unreachable_pub, reason = "the runner names it")]
             pub const SUITE: ::alloc_testing::runner::Suite = ::alloc_testing::runner::Suite {
@@ -61,6 +68,31 @@ fn module_of(module: ItemMod) -> Result<TokenStream> {
             };
         }
     })
+}
+
+/// The function by which an `#[alloc_test]` that has no entry, as it has another name here, does not compile.
+fn refusal() -> Item {
+    parse_quote! {
+        #[allow(dead_code, reason = "what would call it does not compile")]
+        #[track_caller]
+        const fn __place_of_alloc_test() {
+            ::core::panic!(
+                "a suite does not see this test, whose attribute was imported by another name: write \
+                 `#[alloc_test]`"
+            )
+        }
+    }
+}
+
+/// Puts that function into a module without tests that a suite sees, and into those inside it.
+fn refuse_others(module: &mut ItemMod) {
+    let Some((_, items)) = &mut module.content else { return };
+    for item in items.iter_mut() {
+        if let Item::Mod(inner) = item {
+            refuse_others(inner);
+        }
+    }
+    items.push(refusal());
 }
 
 /// The attribute that makes a function a test.
@@ -211,12 +243,13 @@ mod tests {
             "\"::\" , \"two\")",
             "# [alloc_test (__run = __run_one , __ignored = __ignored_one , requests = 3)]",
             "alloc_test (__run = __run_two , __ignored = __ignored_two , __plain = true)",
-            "mod other { }",
+            "mod other { # [allow",
             "fn helper () { }",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(text.matches("pub const SUITE").count(), 2, "{text}");
+        assert_eq!(text.matches("const fn __place_of_alloc_test").count(), 3, "{text}");
     }
 
     /// Attributes inside the braces stay there, as do definitions and macros that write no tests.

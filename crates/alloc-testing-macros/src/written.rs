@@ -1,7 +1,7 @@
 //! What is written for one test.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Safety, Visibility,
 };
@@ -40,7 +40,11 @@ pub(crate) fn alloc_test(arguments: TokenStream, item: TokenStream) -> Result<To
     };
     Ok(match &arguments.entry {
         Some(entry) => test.with_entry(entry)?,
-        None => test.harnessed(&test.outcome()),
+        None => {
+            let refusal = refused_in_suites(&test.name);
+            let test = test.harnessed(&test.outcome());
+            quote!(#refusal #test)
+        }
     })
 }
 
@@ -164,6 +168,18 @@ impl Test {
     }
 }
 
+/// What does not compile in a suite, where a test without an entry has an attribute that `#[suite]` did not
+/// know: `#[alloc_test]` by another name. The module of a suite has a function of this name that panics,
+/// which comes before the one that is imported here.
+fn refused_in_suites(name: &Ident) -> TokenStream {
+    let import = quote! {
+        #[allow(unused_imports, reason = "a suite has its own")]
+        use ::alloc_testing::__private::outside_of_suites::*;
+    };
+    let place = quote_spanned!(name.span()=> const _: () = __place_of_alloc_test(););
+    quote!(#import #place)
+}
+
 /// Whether an attribute is about a test and not about its function.
 fn is_of_test(attribute: &Attribute) -> bool {
     ["cfg", "cfg_attr", "doc", "ignore"].iter().any(|name| attribute.path().is_ident(name))
@@ -209,7 +225,9 @@ mod tests {
     #[test]
     fn a_test_is_written_around_the_function() {
         let item = "#[ignore] #[doc = \"why\"] pub fn name(gpa: &T) -> Result<(), E> { body(gpa) }";
+        let refusal = refused_in_suites(&Ident::new("name", Span::call_site()));
         let expected = quote! {
+            #refusal
             #[ignore] #[doc = "why"]
             #[::core::prelude::v1::test]
             pub fn name() {
@@ -233,7 +251,9 @@ mod tests {
             "live_bytes = 1 << 12, requests = 3, settings = mine(), block_on = rt::block_on,",
             "#[should_panic(expected = \"boo\")] async fn name(gpa: &T) {}",
         );
+        let refusal = refused_in_suites(&Ident::new("name", Span::call_site()));
         let expected = quote! {
+            #refusal
             #[::core::prelude::v1::test]
             fn name() {
                 ::alloc_testing::__private::judge({
@@ -281,6 +301,7 @@ mod tests {
             assert_eq!(ignored.contains("plain_outcome"), !plain.is_empty(), "{ignored}");
             let text = written(&arguments, item).expect(item);
             assert!(text.contains("Option :: None"), "{text}");
+            assert!(!text.contains("__place_of_alloc_test"), "{text}");
         }
     }
 

@@ -137,11 +137,66 @@ pub mod __private {
     pub use crate::outcome::{Awaited, Outcome, global_outcome, judge, outcome, plain_outcome};
     pub use crate::test_allocator::driven;
 
+    /// Imported beside each test that no suite has entered; a suite has a function of this name that panics.
+    pub mod outside_of_suites {
+        /// A test may stand here.
+        pub const fn __place_of_alloc_test() {}
+    }
+
     /// The settings that a test names.
     pub fn settings(given: impl Into<crate::Settings>) -> crate::Settings {
         given.into()
     }
 }
+
+/// In a suite, an `#[alloc_test]` by another name is no test that is lost: it does not compile, in the module
+/// nor in one inside it.
+///
+/// ```compile_fail,E0080
+/// #[alloc_testing::suite]
+/// mod tests {
+///     use alloc_testing::{TestAllocator, alloc_test as checked};
+///     #[checked]
+///     fn frees(_: &TestAllocator) {}
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// #[alloc_testing::suite]
+/// mod tests {
+///     mod inner {
+///         use alloc_testing::{TestAllocator, alloc_test as checked};
+///         #[checked]
+///         fn frees(_: &TestAllocator) {}
+///     }
+/// }
+/// ```
+///
+/// Their twins do: by its own name, by a path, and by another name outside of the suite.
+///
+/// ```
+/// #[alloc_testing::suite]
+/// mod tests {
+///     use alloc_testing::{TestAllocator, alloc_test};
+///     #[alloc_test]
+///     fn frees(_: &TestAllocator) {}
+///     mod inner {
+///         use super::*;
+///         #[alloc_testing::alloc_test]
+///         fn frees(_: &TestAllocator) {}
+///     }
+/// }
+/// mod others {
+///     use alloc_testing::{TestAllocator, alloc_test as checked};
+///     #[checked]
+///     fn frees(_: &TestAllocator) {}
+///     #[checked]
+///     fn frees_again(_: &TestAllocator) {}
+/// }
+/// const _: alloc_testing::runner::Suite = tests::SUITE;
+/// ```
+#[cfg(doctest)]
+struct SuitesSeeTheirTests;
 
 /// The examples of the README are tests.
 #[cfg(doctest)]
