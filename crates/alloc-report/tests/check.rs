@@ -479,32 +479,6 @@ fn a_report_on_standard_output_is_alone() {
     assert_eq!(stderr(&output), format!("{}\n", setup.program.display()));
 }
 
-/// What cannot be asked is refused in one line, with status 2, and gets no signal.
-#[test]
-fn processes_that_cannot_be_asked() {
-    let setup = Setup::new();
-    let mut sleep = Command::new("sleep").arg("60").env_remove("ALLOC_GPA").spawn().unwrap();
-    let mut deaf =
-        Command::new("sleep").arg("60").env("ALLOC_GPA", "report_on=SIGUSR2").spawn().unwrap();
-    for (pid, words) in [
-        (sleep.id().to_string(), "it was started without `report_on=SIGNAL`"),
-        (deaf.id().to_string(), "it has no handler for signal 12"),
-        (i32::MAX.to_string(), "there is none"),
-        ("0".to_owned(), "0 is not in 1..="),
-        ("x".to_owned(), "invalid digit"),
-    ] {
-        let output = setup.bare().args(["ask", &pid]).output().unwrap();
-        let text = stderr(&output);
-        assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
-        assert!(text.contains(words), "{text:?} does not say {words:?}");
-    }
-    for child in [&mut sleep, &mut deaf] {
-        assert!(child.try_wait().unwrap().is_none(), "it was sent a signal");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-}
-
 /// The library is found by option and by variable, and its absence is one clear line.
 #[test]
 fn library_is_found() {

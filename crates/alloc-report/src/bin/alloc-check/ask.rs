@@ -13,8 +13,13 @@ pub(crate) fn run(pid: i32) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("cannot ask process {pid}: there is none")
         }
+        // As kernels tell of one that has ended and was not waited for.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Vec::new(),
         read => read.with_context(|| format!("cannot ask process {pid}"))?,
     };
+    if environ.is_empty() {
+        bail!("cannot ask process {pid}: it shows no environment, as one that begins or has ended");
+    }
     let options = variable(&environ, "ALLOC_GPA").unwrap_or_default();
     let signal = std::str::from_utf8(options)
         .ok()
