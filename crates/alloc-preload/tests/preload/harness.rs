@@ -14,8 +14,8 @@ use tempfile::TempDir;
 /// Both strategies.
 pub(crate) const STRATEGIES: [&str; 2] = ["gpa", "c"];
 
-/// Longer than any program here takes on a slow machine: then it hangs.
-const TIME_MAX: Duration = Duration::from_secs(120);
+/// Longer than any program here takes on a slow machine with much else to do: then it hangs.
+pub(crate) const TIME_MAX: Duration = Duration::from_secs(900);
 
 /// The library under test.
 pub(crate) fn library() -> &'static Path {
@@ -128,6 +128,16 @@ pub(crate) fn has_cxx() -> bool {
         println!("skipped: no C++ compiler `c++`");
     }
     found
+}
+
+/// Whether so many blocks with mappings of their own are more than a process may have; says so if not.
+pub(crate) fn mappings_are_fewer_than(count: u64) -> bool {
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    let are_fewer = text.trim().parse().is_ok_and(|most: u64| most < count);
+    if !are_fewer {
+        println!("skipped: that {count} mappings are too many");
+    }
+    are_fewer
 }
 
 /// How a program ended.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{Bench, STRATEGIES, command, run};
+use crate::harness::{Bench, STRATEGIES, command, mappings_are_fewer_than, run};
 
 /// Runs a program under a shell that sets a limit first.
 fn limited(program: &Path, strategy: &str, limit: &str) -> crate::harness::Run {
@@ -78,7 +78,9 @@ fn mappings_run_out() {
     degraded("guard=every", "-v unlimited", &["40000"], &["kept all"]);
     let said =
         degraded("guard=every,guard_impl=mprotect", "-v unlimited", &["100000"], &["kept all"]);
-    assert_eq!(said.matches("not every block is guarded").count(), 1, "{said}");
+    if mappings_are_fewer_than(100_000) {
+        assert_eq!(said.matches("not every block is guarded").count(), 1, "{said}");
+    }
 }
 
 /// Little address space, from the start or on the way: requests fail as C says, and what was handed out

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::harness::{Bench, Run, alloc_check, bare, command, library, run};
+use crate::harness::{
+    Bench, Run, alloc_check, bare, command, library, mappings_are_fewer_than, run,
+};
 
 const SOURCE: &str = include_str!("../programs/modes.c");
 
@@ -119,7 +121,11 @@ fn more_blocks_than_mappings() {
         let note = "degraded: not every block is guarded: the system grants no more mappings";
         let has_markers = !run.err.contains("degraded: guards by mprotect");
         let count = run.err.matches(note).count();
-        assert_eq!(count, usize::from(degrades || !has_markers), "{run:#?}");
+        let expected = usize::from(degrades || !has_markers);
+        assert!(count <= expected, "{run:#?}");
+        if mappings_are_fewer_than(80_000) {
+            assert_eq!(count, expected, "{run:#?}");
+        }
     }
 }
 

@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
         char *block = malloc(100);
         pid_t child = fork();
         if (child == 0) {
-            alarm(20);
+            alarm(300);
             work(3);
             free(block);
             pid_t grandchild = fork();
