@@ -44,27 +44,6 @@ fn any_alignment_is_met() {
     }
 }
 
-/// Goal: over-mapping leaves nothing behind. Method: what the process has mapped, before, during and
-/// after blocks that are aligned to 1 GiB.
-#[test]
-#[cfg(target_os = "linux")]
-fn what_is_cut_off_is_unmapped() {
-    let before = mapped_len();
-    for _ in 0..8 {
-        let block = RawBlock::new(PageAllocator, page_size(), 1 << 30).unwrap();
-        assert!(mapped_len() < before + (1 << 29), "the rest of the mapping is still there");
-        drop(block);
-    }
-    assert!(mapped_len() < before + (1 << 29));
-}
-
-/// The address space in use, in bytes. The other tests map far less than 512 MiB.
-#[cfg(target_os = "linux")]
-fn mapped_len() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').next().unwrap().parse::<usize>().unwrap() * page_size()
-}
-
 /// Sizes and alignments that no address space holds are errors: no panic, no wrap.
 #[test]
 fn huge_requests_fail_cleanly() {

@@ -132,15 +132,15 @@ fn child() {
     if std::env::var_os(LIMITED).is_none() {
         return;
     }
+    let limit = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
+    // SAFETY: it reads the structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
     // The superuser has no such limit.
     // SAFETY: numbers only.
     if unsafe { libc::geteuid() } == 0 {
         // SAFETY: numbers only; this process has no use for its privileges.
         assert_eq!(unsafe { libc::setuid(65_534) }, 0);
     }
-    let limit = libc::rlimit { rlim_cur: 64 << 10, rlim_max: 64 << 10 };
-    // SAFETY: it reads the structure.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }, 0);
     assert_eq!(SecretPages.alloc::<u8>(128 << 10).map(drop), Err(AllocError));
     let many: Vec<_> = (0..20).map_while(|_| SecretPages.alloc::<u8>(8 << 10).ok()).collect();
     assert_eq!(many.len(), 8, "as much as the limit allows");
