@@ -152,8 +152,11 @@ pub(crate) type NoteSink = fn(&str);
 pub(crate) type Pulse = fn(&Heap);
 
 /// A block that was handed out, and whether its memory was used before.
-struct Fresh {
-    start: NonNull<u8>,
+///
+/// It is made before the block is live, and kept until it is handed on: a thread that is stopped in between, or
+/// looks for leaks itself, has the address in a register or on its stack.
+pub(crate) struct Fresh {
+    pub(crate) start: NonNull<u8>,
     is_used: bool,
 }
 
@@ -353,9 +356,9 @@ impl Heap {
         }
         // Where blocks are sampled, only those that were picked come here.
         if self.config.guard != config::Guard::Off
-            && let Some(block) = self.alloc_guarded(layout, origin, here)
+            && let Some(fresh) = self.alloc_guarded(layout, origin, here)
         {
-            return Ok(Fresh::of(&block));
+            return Ok(fresh);
         }
         let fresh = match classes::class_of(size, align) {
             Some(class) if let Some(taken) = self.take_reusable(class, size) => {
@@ -386,11 +389,12 @@ impl Heap {
         // SAFETY: the rest of the slot, which nobody else has: it was just taken.
         unsafe { canary::fill_canary(end, block.room() - size) };
         self.count_allocated(1, size);
+        let fresh = Fresh::of(&block);
         // Relaxed: written before the block is taken. Publishes the record and the canary.
         let turn = block.slab.turn.load(Relaxed);
         self.word(turn, align, origin).publish(&block.slot.state);
         self.beat();
-        Ok(Fresh::of(&block))
+        Ok(fresh)
     }
 
     /// The state of a block that is live from now on.
@@ -438,6 +442,8 @@ impl Heap {
             let origin = target.word.origin();
             self.free_found(&target, origin, claim, here);
         }
+        // A search that stops this thread before the block is dead finds its address here, and nowhere else perhaps.
+        core::hint::black_box(addr);
     }
 
     /// Takes back what was found; `origin` is what its word shall say from now on.

@@ -177,6 +177,8 @@ fn for_each(mut visit: impl FnMut(&Heap)) {
 }
 
 extern "C" fn prepare() {
+    // As where the process's heap is prepared: before another thread may search.
+    presence::note_parent();
     // A signal handler that interrupted the allocator may hold what it would wait for.
     let may_wait = thread::enter().is_some();
     let listed = FIRST.acquire(may_wait);
@@ -190,7 +192,6 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn in_parent() {
-    presence::note_parent();
     release(|_| ());
 }
 

@@ -33,10 +33,24 @@ impl<'h> Turn<'h> {
     /// Takes the right, and waits while another thread has it: not for signal handlers.
     #[must_use]
     pub fn wait(searcher: &'h AtomicI32) -> Self {
+        loop {
+            if let Some(turn) = Self::wait_at_most(searcher, u64::MAX) {
+                return turn;
+            }
+        }
+    }
+
+    /// The same, but gives up after so many nanoseconds: the thread that has it may never go on.
+    #[must_use]
+    pub fn wait_at_most(searcher: &'h AtomicI32, nanoseconds: u64) -> Option<Self> {
+        let begin = tasks::now();
         let mut pause = PAUSE;
         loop {
             if let Some(turn) = Self::take(searcher) {
-                return turn;
+                return Some(turn);
+            }
+            if nanoseconds <= tasks::now() - begin {
+                return None;
             }
             tasks::pause(pause);
             pause = (2 * pause).min(PAUSE_MAX);
@@ -66,5 +80,20 @@ mod tests {
         searcher.store(1, Release);
         drop(Turn::take(&searcher).expect("another process's turn is not ours"));
         drop(Turn::wait(&searcher));
+    }
+
+    /// Another thread's turn is waited for, and not for ever.
+    #[test]
+    fn a_turn_is_waited_for() {
+        let searcher = AtomicI32::new(0);
+        let turn = Turn::take(&searcher).expect("the first");
+        assert!(Turn::wait_at_most(&searcher, 0).is_none());
+        assert!(Turn::wait_at_most(&searcher, 10 * PAUSE).is_none());
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| Turn::wait_at_most(&searcher, u64::MAX).is_some());
+            drop(turn);
+            assert!(waiter.join().expect("no panic"));
+        });
+        assert!(Turn::take(&searcher).is_some());
     }
 }

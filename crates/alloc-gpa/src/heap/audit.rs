@@ -222,10 +222,14 @@ impl Heap {
 
     /// Tells of damage behind a live block.
     fn audit_live(&self, block: &BlockRef<'_>, word: StateWord) {
-        // Relaxed: published with the state.
-        let size = block.size();
+        self.audit_behind(block, word, block.size());
+    }
+
+    /// The same, of a block that had this size after its state was read.
+    fn audit_behind(&self, block: &BlockRef<'_>, word: StateWord, size: usize) {
         let room = block.room();
-        if room < size {
+        // A size that is not the block's yet: it is being resized, and its bytes are what they were.
+        if room < size || !block.is_still(word, size) {
             return;
         }
         // SAFETY: `size <= room`.
@@ -306,6 +310,40 @@ mod tests {
         heap_ref.audit_before(&block, word);
         assert_eq!(heap_ref.findings.count(), 0);
         drop(held);
+        // SAFETY: nobody uses the heap any more.
+        unsafe { Heap::unmap(heap) };
+    }
+
+    /// A block that shrinks has its new size before the bytes behind it are what they shall be, and its state is the
+    /// same again afterwards.
+    #[test]
+    fn a_block_that_is_resized_meanwhile_is_not_damaged() {
+        let heap = Heap::map(Config { stacks: 0, ..Config::DEFAULT }).expect("memory");
+        // SAFETY: just mapped; unmapped below.
+        let heap_ref = unsafe { heap.as_ref() };
+        let layout = Layout::from_size_align(100, 8).expect("a layout");
+        let start = heap_ref.alloc(layout, StackId::NONE).expect("memory");
+        let (block, _) = heap_ref.live_at(start.addr().get()).expect("a live block");
+        let word = StateWord::load(&block.slot.state, Acquire);
+        word.begin(&block.slot.state, State::Resizing).expect("it is live");
+        // The size is set, and the bytes behind it are still what the program wrote.
+        block.set_size(40);
+        // SAFETY: the block's own bytes.
+        unsafe { start.write_bytes(7, 100) };
+        heap_ref.audit_behind(&block, word, 40);
+        assert_eq!(heap_ref.findings.count(), 0);
+        // SAFETY: behind the 40 bytes that the block has now, in its slot.
+        let end = unsafe { start.add(40) };
+        // SAFETY: as above, to the end of the slot.
+        unsafe { canary::fill_canary(end, block.room() - 40) };
+        word.publish(&block.slot.state);
+        heap_ref.audit_behind(&block, word, 40);
+        heap_ref.audit_behind(&block, word, 100);
+        assert_eq!(heap_ref.findings.count(), 0);
+        // SAFETY: as above: in the slot.
+        unsafe { end.write(7) };
+        heap_ref.audit_live(&block, word);
+        assert_eq!(heap_ref.findings.count(), 1);
         // SAFETY: nobody uses the heap any more.
         unsafe { Heap::unmap(heap) };
     }

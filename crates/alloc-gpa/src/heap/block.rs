@@ -58,11 +58,16 @@ impl BlockRef<'_> {
 
     /// Whether the block is what it was when its state and size were read: if not, bytes that were read since
     /// may be of what came after, or of memory that was given back.
+    ///
+    /// A block that is resized has another size before its state says so, and other bytes only then. So who asks
+    /// about bytes of a live block asks before they are read, too: else its size may be of a resize that ends
+    /// meanwhile.
     pub(crate) fn is_still(&self, word: StateWord, size: usize) -> bool {
         // Acquire: orders the loads after those of the bytes.
         fence(Acquire);
-        // Relaxed: the fence orders it. But for blocks that are resized, a state never is again what it was.
-        StateWord::load(&self.slot.state, Relaxed) == word && self.size() == size
+        // Acquire: pairs with the Release in `publish`; bytes that are read from here on are what the state says. But
+        // for blocks that are resized, a state never is again what it was.
+        StateWord::load(&self.slot.state, Acquire) == word && self.size() == size
     }
 
     /// Writes the record of a new block, all but its state.

@@ -88,11 +88,9 @@ impl Heap {
             // SAFETY: as above.
             unsafe { canary::canary_damage(start, len) }?
         };
-        // Acquire: orders this read after the canary's. A block that was resized or freed in the
-        // meantime has other bytes there, rightly.
-        core::sync::atomic::fence(Acquire);
-        let unchanged =
-            StateWord::load(&before.slot.state, Relaxed) == word && before.size() == size;
+        // A block that was freed in the meantime has other bytes there, rightly; of a live one these bytes are the
+        // canary whatever its size.
+        let unchanged = before.is_still(word, size);
         // Only damage at the far end: what comes from the block before starts at its end.
         let whole_slack_hit = damage.first == 0 && slack <= CANARY_LEN_MIN;
         (unchanged && !whole_slack_hit && damage.last + 1 == len).then_some(Before {

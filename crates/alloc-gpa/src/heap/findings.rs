@@ -74,9 +74,10 @@ impl Findings {
 
     /// Keeps a finding, or counts it if it is known; returns whether it is new.
     ///
-    /// A finding in a signal handler that interrupted this very function is told, but not kept.
+    /// A finding in a signal handler that interrupted this very function is told, but not kept. Another thread is
+    /// waited for, also while it does not run: else what is found at the same time was told twice, and not counted.
     fn add(&self, finding: &Finding) -> bool {
-        let Some(mut count) = self.lock.lock_or_give_up() else { return true };
+        let Some(mut count) = self.lock.lock_within_a_second() else { return true };
         // Relaxed: written under the lock.
         let mut entries = self.entries.load(Relaxed);
         if entries.is_null() {

@@ -14,12 +14,12 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::Heap;
 use super::canary::{self, Damage};
 use super::chunk::{BlockRef, Chunk, Shape};
 use super::classes::{LARGE_LEN_MAX, UNIT_LEN};
 use super::notes::Note;
 use super::state::{Origin, StateWord};
+use super::{Fresh, Heap};
 use crate::config::{Config, Guard, GuardAlign, GuardImpl};
 use crate::lock::Lock;
 use crate::stack::StackId;
@@ -146,7 +146,7 @@ impl Heap {
         layout: Layout,
         origin: Origin,
         here: StackId,
-    ) -> Option<BlockRef<'_>> {
+    ) -> Option<Fresh> {
         crate::fault::heap_grows();
         let setup = &self.guards.setup;
         if let Some(note) = setup.note {
@@ -183,11 +183,12 @@ impl Heap {
         // SAFETY: as above.
         unsafe { canary::fill_canary(end, pages_len - gap - size) };
         block.begin(here.get(), size);
-        // Relaxed: written before the block is taken.
+        // Relaxed, both: written before the block is taken.
+        let fresh = Fresh { start: at, is_used: block.slab.is_used.load(Relaxed) };
         let turn = block.slab.turn.load(Relaxed);
         self.word(turn, align, origin).publish(&block.slot.state);
         self.count_allocated(1, size);
-        Some(block)
+        Some(fresh)
     }
 
     /// Takes the next slot of so many pages and opens it.

@@ -132,10 +132,14 @@ pub(crate) fn find_lost(gpa: &Gpa) -> Result<Leaks, SearchError> {
         // initialised.
         let call = unsafe { &mut *call.cast::<Call<'_>>() };
         let Ok(heap) = call.gpa.heap_or_map() else { return };
-        let _inside = thread::enter();
+        let inside = thread::enter();
+        let moment = match inside {
+            Some(_) => scan::Moment::Before,
+            None => scan::Moment::Interrupted,
+        };
         // Words lead to chunks of other heaps, too, which may be ending.
-        call.found = registry::looking(|| scan::search(heap, registers, scan::Moment::Before))
-            .map_err(SearchError);
+        call.found =
+            registry::looking(|| scan::search(heap, registers, moment)).map_err(SearchError);
     }
     let mut call =
         Call { gpa, found: Err(SearchError("leaks: not counted: no memory for a heap")) };

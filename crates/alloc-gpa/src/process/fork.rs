@@ -46,6 +46,8 @@ const ENTERED: u32 = 1 << 26;
 const LOCKS: u32 = SIDE - 1;
 
 extern "C" fn prepare() {
+    // A search may stop this thread between the fork and whatever it does next.
+    presence::note_parent();
     // A handler that runs from here on, with the locks held, gets memory from the side heap.
     let entered = thread::enter().map(core::mem::ManuallyDrop::new).is_some();
     // A signal handler that interrupted the allocator forks: what its thread holds it cannot wait
@@ -66,7 +68,6 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn in_parent() {
-    presence::note_parent();
     release();
 }
 

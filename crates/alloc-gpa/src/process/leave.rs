@@ -189,7 +189,7 @@ fn write_end(heap: &Heap, counted: &'static str, totals: Option<&Totals>, status
     write_repeats(heap);
     let breakdown = Breakdown::of(Some(heap));
     tell::with_records(|records, buffers| records.write_breakdown(&breakdown, buffers));
-    let findings = heap.findings.lock.lock_or_give_up().map_or(0, |count| *count);
+    let findings = heap.findings.lock.lock_within_a_second().map_or(0, |count| *count);
     let end = End {
         stats: fork::own(heap.stats()),
         live: heap.live_totals(),

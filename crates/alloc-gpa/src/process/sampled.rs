@@ -136,8 +136,7 @@ fn alloc_picked(layout: Layout, origin: Origin, kind: Start) -> Option<NonNull<u
     let inside = thread::enter()?;
     let _errno = KeepErrno::new();
     let heap = ProcessHeap::heap(kind).ok()?;
-    let block = heap.alloc_guarded(layout, origin, heap.stack(&inside))?;
-    Some(block.start())
+    Some(heap.alloc_guarded(layout, origin, heap.stack(&inside))?.start)
 }
 
 /// Whether the address lies in a chunk of a heap of this crate. If it is another instance's, the

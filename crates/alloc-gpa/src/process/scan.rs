@@ -27,6 +27,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::fault::stop::Right;
 use crate::heap::Heap;
+use crate::heap::state::State;
 use crate::leaks::{Key, LeakKind, Leaks};
 use crate::registry;
 use crate::sys::mapped::Mapped;
@@ -98,6 +99,9 @@ pub(super) fn with_registers(work: WithRegisters, data: *mut core::ffi::c_void) 
     work(data, &Registers::save());
 }
 
+/// How long another thread's search is waited for, in nanoseconds.
+const PATIENCE: u64 = 30_000_000_000;
+
 const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
 const NOT_HELD: &str = "leaks: not counted: the heap was being changed when the process was copied";
 
@@ -112,7 +116,8 @@ pub(super) fn search(
     registers: &Registers,
     moment: Moment,
 ) -> Result<Leaks, &'static str> {
-    let turn = Turn::take(&heap.searcher);
+    let patience = if moment == Moment::Interrupted { 0 } else { PATIENCE };
+    let turn = Turn::wait_at_most(&heap.searcher, patience);
     let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
     let _held = heap.hold_memory().ok_or(NOT_HELD)?;
     if has_none_of_its_own(heap) {
@@ -120,7 +125,7 @@ pub(super) fn search(
     }
     let right = Right::wait();
     // At the exit nobody may be left who would let go of the lock: other heaps are memory like any other.
-    let list = (moment == Moment::Before).then(registry::all);
+    let list = (moment != Moment::Exit).then(registry::all);
     // After all locks were taken, which a thread that keeps still may hold.
     let stopped = right.stop();
     let mut search = Search::begin(heap)?;
@@ -138,6 +143,12 @@ pub(super) fn search(
         marker.consider(stack.ss_sp.addr());
     }
     stopped.for_each_word(|word| marker.consider(word));
+    // A thread that moves a block to another may have the address of the old one nowhere any more.
+    heap.for_each_slot(|block, word| {
+        if word.state() == State::Resizing {
+            marker.root(block.start().addr().get());
+        }
+    });
     for root in roots.iter() {
         if marker.is_done() {
             break;
@@ -194,6 +205,8 @@ pub(super) enum Moment {
     Exit,
     /// While it goes on.
     Before,
+    /// The same, in a signal handler: it may have interrupted a search.
+    Interrupted,
 }
 
 /// What makes a block a leak.

@@ -24,7 +24,7 @@ const IS_EXCLUSIVE: usize = 1 << 56;
 /// another process's as well.
 static IS_LEAF: AtomicBool = AtomicBool::new(false);
 
-/// This process has forked.
+/// This process is about to fork.
 pub(crate) fn note_parent() {
     // Relaxed, here and below: read long after, mostly by the thread that writes it; a fork while
     // another thread searches copies a process whose search goes on with what it has read.

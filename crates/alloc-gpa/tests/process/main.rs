@@ -317,7 +317,7 @@ fn growth_is_recorded() {
     assert!(count * 4000 <= most + (1 << 17), "{count} {most}");
     assert!(samples.iter().all(|line| 1 << 20 < line["resident_bytes"].as_u64().unwrap()));
     let why: Vec<_> = records.of("snapshot").map(|line| line["why"].as_str().unwrap()).collect();
-    // Two at least: a machine that was busy elsewhere has taken longer.
+    // Two at least; each is told as memory is taken, at whatever time that is.
     let [every @ .., "exit"] = &why[..] else { panic!("{why:?}") };
     assert!(2 <= every.len() && every.iter().all(|why| *why == "every"), "{why:?}");
     let last = why.len() as u64;
@@ -336,7 +336,7 @@ fn growth_is_recorded() {
     assert_eq!(total, [0, count * 4000, count]);
     // Without records, the growth is printed.
     let text = Run::new("grows").options("every=1").text().stderr;
-    assert!(text.contains("blocks live after 1."), "{text}");
+    assert!(text.contains("blocks live after "), "{text}");
     assert!(text.contains("grows at "), "{text}");
     let text = Run::new("lost").options("live=exit").text().stderr;
     assert!(text.contains("alloc-gpa: live: "), "{text}");
