@@ -107,17 +107,15 @@ fn asks() {
 /// Allocates more and more, for long enough that there is something to see.
 fn grows() {
     let mut kept = Vec::new();
-    let mut grow = || {
-        kept.push(vec![1u8; 4000]);
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    };
     for _ in 0..2 {
         let begin = std::time::Instant::now();
-        while begin.elapsed().as_millis() < 1100 {
-            grow();
+        // However slow the machine is: so many take memory of a slab of their own, and what is due is told.
+        let mut left = 64;
+        while left != 0 {
+            left -= i32::from(1100 <= begin.elapsed().as_millis());
+            kept.push(vec![1u8; 4000]);
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        // However slow the machine is: these take memory of a slab of their own, and what is due is told.
-        (0..64).for_each(|_| grow());
     }
     println!("{}", kept.len());
 }
