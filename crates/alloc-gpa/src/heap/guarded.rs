@@ -188,6 +188,9 @@ impl Heap {
         let turn = block.slab.turn.load(Relaxed);
         self.word(turn, align, origin).publish(&block.slot.state);
         self.count_allocated(1, size);
+        if block.index == 0 {
+            self.beat();
+        }
         Some(fresh)
     }
 

@@ -16,7 +16,6 @@ use crate::gpa::Gpa;
 use crate::heap::{Heap, Stats};
 use crate::leaks::Leaks;
 use crate::lock::Lock;
-use crate::registry;
 use crate::snapshot::Snapshot;
 use crate::stack::thread;
 use crate::stats::Breakdown;
@@ -137,9 +136,7 @@ pub(crate) fn find_lost(gpa: &Gpa) -> Result<Leaks, SearchError> {
             Some(_) => scan::Moment::Before,
             None => scan::Moment::Interrupted,
         };
-        // Words lead to chunks of other heaps, too, which may be ending.
-        call.found =
-            registry::looking(|| scan::search(heap, registers, moment)).map_err(SearchError);
+        call.found = scan::search(heap, registers, moment).map_err(SearchError);
     }
     let mut call =
         Call { gpa, found: Err(SearchError("leaks: not counted: no memory for a heap")) };

@@ -358,9 +358,14 @@ fn a_signal_asks_for_a_report() {
     let size = cases::SIZE as u64;
     // Both blocks are of one place.
     assert_eq!(lost, [(1, size), (2, 3 * size)]);
+    let guarded = Run::new("asked").options("report_on=SIGUSR2,sample=off,guard=every").records();
+    let [guarded] = &guarded.records[..] else { panic!("{:?}", guarded.records) };
+    let lost = guarded.of("leak_at").filter(|line| line["kind"] == "lost");
+    let lost: Vec<_> = lost.map(|line| line["bytes"].as_u64().unwrap()).collect();
+    assert_eq!(lost, [size, 3 * size]);
     let text = Run::new("asked").options(options).text().stderr;
     assert_eq!(text.matches("alloc-gpa: asked to report: ").count(), 2, "{text}");
-    assert!(text.contains("blocks live after "), "{text}");
+    assert!(text.contains("+1 block live after "), "{text}");
     // Without the setting the signal does what it always does.
     let done = Run::new("asked").options("sample=off").text();
     assert_eq!((done.status, done.stdout.as_str()), (None, ""));
