@@ -95,6 +95,7 @@ mod words;
 mod seed;
 mod panics;
 mod current_test;
+mod tasks;
 mod report;
 mod ledger;
 mod raw_block;

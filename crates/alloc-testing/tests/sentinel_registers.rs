@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 
 use std::arch::asm;
+use std::ffi::c_void;
 use std::hint::black_box;
 use std::io::Write;
 use std::mem::MaybeUninit;
@@ -231,6 +232,59 @@ fn a_stack_that_another_thread_had_is_wiped() {
         }
     }
     panic!("no thread got the stack of the one before");
+}
+
+/// Keeps a thread at its very end, after the destructor that tells its region so: keys' destructors run in the order of
+/// the keys.
+///
+/// # Safety
+///
+/// `signs` is a leaked `Signs`.
+unsafe extern "C" fn linger(signs: *mut c_void) {
+    // SAFETY: leaked, by the contract.
+    let signs = unsafe { &*signs.cast_const().cast::<Signs>() };
+    let (ready, go) = (signs.is_ready.as_ptr(), signs.may_go.as_ptr());
+    // SAFETY: adds to one byte and reads the other, both of which are leaked.
+    unsafe {
+        asm!(
+            "lock inc byte ptr [{ready}]", "2:", "pause", "cmp byte ptr [{go}], 0", "je 2b",
+            ready = in(reg) ready, go = in(reg) go,
+        );
+    }
+}
+
+/// What a thread that has ended left in a vector register hides no leak, though it is still there.
+#[test]
+fn what_an_ended_thread_left_in_registers_is_lost() {
+    check_leaks(|| ()); // It has its key from now on.
+    let mut key = 0;
+    // SAFETY: `key` is ours to write, and the function stays.
+    assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(linger)) }, 0);
+    let signs: &Signs = Box::leak(Box::default());
+    let mut thread = None;
+    let verdict = panic::catch_unwind(AssertUnwindSafe(|| {
+        check_leaks(|| {
+            let lose = move || {
+                let value = std::ptr::from_ref(signs).cast::<c_void>();
+                // SAFETY: a key that is never deleted.
+                assert_eq!(unsafe { libc::pthread_setspecific(key, value) }, 0);
+                let hidden = hidden(7);
+                wipe();
+                // SAFETY: changes one register, which it names.
+                unsafe {
+                    asm!(
+                        "not {0}", "movq xmm14, {0}", "xor {0:e}, {0:e}",
+                        inout(reg) hidden => _, out("xmm14") _,
+                    );
+                }
+            };
+            thread = Some(thread::spawn(lose));
+            signs.await_ready(1);
+        });
+    }));
+    signs.may_go.store(1, SeqCst);
+    thread.expect("started above").join().expect("no panic");
+    assert!(verdict.is_err(), "only a register held the block that nobody needs any more");
 }
 
 /// Many threads keep still, for two checks at once.

@@ -36,7 +36,7 @@ use crate::words::counted;
 /// be held by its registers: then it is printed, and fails nothing. (Elsewhere nobody keeps still, and what only
 /// registers hold counts as lost.)
 ///
-/// Threads of the region that are just ending are waited for. One that sleeps, or has worked for 0.03 s of its own
+/// Threads of the region that are just ending are waited for. One that sleeps, or has worked for 0.1 s of its own
 /// processor time, goes on: what it holds is in use.
 ///
 /// What goes wrong with the region's blocks fails the test, too: double frees, wrong layouts, writes past
