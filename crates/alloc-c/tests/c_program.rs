@@ -44,7 +44,9 @@ fn run(command: &mut Command) -> String {
 #[cfg_attr(sanitized, ignore = "a C program is linked without the sanitizer's runtime")]
 fn each_side_uses_the_others_allocator() {
     let folder = library_folder();
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alloc_c_program");
+    // A name of its own: another run of this test may run the program while this one writes it.
+    let name = format!("alloc_c_program_{}", std::process::id());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let folder = folder.to_str().unwrap();
     run(compiler()
         .arg(format!("{PACKAGE}/tests/c/program.c"))
@@ -53,6 +55,7 @@ fn each_side_uses_the_others_allocator() {
         .arg("-o")
         .arg(&program));
     assert_eq!(run(&mut Command::new(&program)), "ok\n");
+    std::fs::remove_file(&program).unwrap();
 }
 
 /// Goal: the header compiles where `free` is a macro, as debugging libraries make it. Method: all members of the
