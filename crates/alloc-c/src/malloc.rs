@@ -2,7 +2,7 @@
 
 use core::alloc::Layout;
 use core::ffi::c_void;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use alloc_core::{AllocError, Allocator, UnsizedFree};
 
@@ -28,10 +28,10 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
     fn raw_alloc(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         let align = layout.align();
         match route(layout) {
-            Route::Plain(len) => allocated(self.0.malloc(len), align),
+            Route::Plain(len) => allocated(self.0.malloc(unknown(len)), align),
             Route::Padded(len) => {
                 rare();
-                allocated(self.0.malloc(len), align)
+                allocated(self.0.malloc(unknown(len)), align)
             }
             Route::Aligned => {
                 rare();
@@ -43,7 +43,9 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
     #[inline]
     fn raw_alloc_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, AllocError> {
         match route(layout) {
-            Route::Plain(len) | Route::Padded(len) => allocated(self.0.calloc(len), layout.align()),
+            Route::Plain(len) | Route::Padded(len) => {
+                allocated(self.0.calloc(unknown(len)), layout.align())
+            }
             Route::Aligned => {
                 let block = self.raw_alloc(layout)?;
                 // SAFETY: promise 1: writable for the layout's size.
@@ -82,7 +84,7 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
     #[inline]
     unsafe fn raw_free(&self, block: NonNull<u8>, _: Layout) {
         // SAFETY: live, by this method's contract; C finds its size by itself.
-        unsafe { self.0.free(block.as_ptr().cast()) };
+        unsafe { self.0.free(hide(block.as_ptr().cast())) };
     }
 }
 
@@ -97,7 +99,7 @@ unsafe impl<F: Functions> UnsizedFree for Malloc<F> {
     #[inline]
     unsafe fn free_unsized(&self, block: NonNull<u8>) {
         // SAFETY: live, by this method's contract.
-        unsafe { self.0.free(block.as_ptr().cast()) };
+        unsafe { self.0.free(hide(block.as_ptr().cast())) };
     }
 
     /// `true` for every address but null: C keeps no map that it would show.
@@ -143,8 +145,9 @@ impl<F: Functions> Malloc<F> {
         len: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: live, by contract; `len` is not zero, as no size is.
-        allocated(unsafe { self.0.realloc(block.as_ptr().cast(), len) }, align).ok()
+        // SAFETY: live, by contract; the size is not zero, as no size is.
+        let moved = unsafe { self.0.realloc(block.as_ptr().cast(), unknown(len)) };
+        allocated(moved, align).ok()
     }
 }
 
@@ -159,13 +162,23 @@ fn allocated(block: *mut c_void, align: usize) -> Result<NonNull<u8>, AllocError
         block.addr().is_multiple_of(align),
         "C's heap was asked for alignment {align} and gave {block:?}"
     );
-    NonNull::new(hide(block).cast()).ok_or(AllocError)
+    NonNull::new(block.cast()).ok_or(AllocError)
+}
+
+/// Returns the same size, as one that the optimiser does not know.
+///
+/// It knows `malloc` by name and takes the size in the call for the size of the object; a block that
+/// was resized within its usable size is larger. The size is hidden and not what comes back, so that the
+/// call of C's function can be the last thing that a function does, which is a jump.
+#[inline]
+fn unknown(size: usize) -> usize {
+    hide(ptr::without_provenance_mut(size)).addr()
 }
 
 /// Returns the same address, as one whose origin the optimiser cannot see. Costs no instruction.
 ///
-/// It knows `malloc` by name and takes the size in the call for the size of the object; a block that
-/// was resized within its usable size is larger.
+/// What is freed is hidden as well: the optimiser would leave out a `malloc` with its `free` where nobody
+/// looks into the block, and tell the caller that there was memory.
 #[inline]
 fn hide(block: *mut c_void) -> *mut c_void {
     #[cfg(all(

@@ -79,6 +79,8 @@ fn malloc_costs_what_malloc_costs() {
     let (ours, direct) = (body(&assembly, "pair_ours"), body(&assembly, "pair_direct"));
     assert_eq!(ours, direct, "a typed request costs what malloc does");
     let program = results.join("probe");
+    let output = Command::new(&program).arg("optimised").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let Some(direct) = instructions(&program, "direct") else {
         println!("not counted: there is no valgrind");
         return;
@@ -87,8 +89,8 @@ fn malloc_costs_what_malloc_costs() {
     let (ours, erased) = (of("ours"), of("erased"));
     println!("direct {direct}, ours {ours}, behind dyn {erased}");
     assert!((ours - direct).abs() < 0.01, "a typed request costs what malloc does");
-    // In each of the two functions: arguments, the way there and back, the look at the alignment.
-    assert!(erased - ours <= 16.0, "{erased} instructions behind dyn, {ours} without");
+    // In each of the two functions: arguments, and a jump to C's; in one the look at the alignment.
+    assert!(erased - ours <= 13.0, "{erased} instructions behind dyn, {ours} without");
     // A layout from memory: both look at the alignment.
     let (ours, direct) = (of("ours of memory"), of("direct of memory"));
     println!("a layout from memory: direct {direct}, ours {ours}");

@@ -108,8 +108,45 @@ pub unsafe fn give_erased(alloc: &dyn Allocator, block: NonNull<u8>, layout: Lay
     unsafe { alloc.raw_free(block, layout) }
 }
 
+/// More than any system has, and nobody looks into it.
+fn is_refused() -> bool {
+    let layout = Layout::from_size_align(isize::MAX as usize - 100, 8).unwrap();
+    let Ok(block) = CAllocator.raw_alloc(layout) else { return true };
+    // SAFETY: just taken with this layout.
+    unsafe { CAllocator.raw_free(block, layout) };
+    false
+}
+
+/// Takes a block of 20 bytes, lets it grow in place, and returns what lies in the last byte.
+fn last_byte_of_grown() -> Option<u8> {
+    let (short, long) = (Layout::new::<[u8; 20]>(), Layout::new::<[u8; 24]>());
+    let block = CAllocator.raw_alloc(short).ok()?;
+    // SAFETY: just taken with this layout; a larger size of alignment 1.
+    if !unsafe { CAllocator.raw_resize(block, short, long.size()) } {
+        return None;
+    }
+    for index in 0..24u8 {
+        // SAFETY: within the block, which has 24 bytes now.
+        let place = unsafe { block.add(usize::from(index)) };
+        // SAFETY: as above.
+        unsafe { place.write(index + 1) };
+    }
+    // SAFETY: within the block, as above.
+    let last = unsafe { block.add(23) };
+    // SAFETY: written above.
+    let byte = unsafe { last.read() };
+    // SAFETY: live, of this layout since the resize.
+    unsafe { CAllocator.raw_free(block, long) };
+    Some(byte)
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().collect();
+    if words[1] == "optimised" {
+        assert!(is_refused(), "there is not that much memory");
+        assert_eq!(last_byte_of_grown(), Some(24), "malloc's blocks of 20 bytes have 24");
+        return;
+    }
     let count = words[2].parse().unwrap();
     let layouts = black_box([Layout::from_size_align(64, 8).unwrap(); 16]);
     match &*words[1] {
