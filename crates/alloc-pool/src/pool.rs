@@ -278,7 +278,7 @@ impl<T, A: Allocator> Pool<T, A> {
     fn take_fresh(&self) -> Result<NonNull<u8>, AllocError> {
         let slot = self.fresh.get();
         if slot == self.fresh_end.get() {
-            return self.take_slow();
+            return self.take_slow().ok_or(AllocError);
         }
         // SAFETY: invariant 3: a slot of the newest slab begins at `fresh` and ends no later than
         // `fresh_end`, which is inside the slab or at its end.
@@ -286,18 +286,19 @@ impl<T, A: Allocator> Pool<T, A> {
         Ok(slot.cast())
     }
 
-    /// Makes the slots of one slab more the fresh ones.
+    /// Makes the slots of one slab more the fresh ones, and takes the first. C's way to call, because nothing
+    /// unwinds that way: whoever holds owners while it makes one more needs no code that drops them then.
     #[cold]
     #[inline(never)]
-    fn take_slow(&self) -> Result<NonNull<u8>, AllocError> {
-        let fresh = self.slabs.next()?;
+    extern "C" fn take_slow(&self) -> Option<NonNull<u8>> {
+        let fresh = self.slabs.next().ok()?;
         self.give_fresh_back();
         let first = fresh.first.cast::<Slot<T>>();
         // SAFETY: so many slots lie there, one after the other (postcondition of `next`).
         let end = unsafe { first.add(fresh.count) };
         self.fresh.set(first);
         self.fresh_end.set(end);
-        self.take_fresh()
+        self.take_fresh().ok()
     }
 
     /// Puts the slots that are fresh into the free list. There are some where there were none if the backing,
