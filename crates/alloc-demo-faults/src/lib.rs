@@ -11,6 +11,7 @@
 //!   tests/faults.rs        one test for each fault, once over `faulty`, once over `corrected`
 //!                          verdicts: a child runs the former; kind, file and line are compared
 //!   tests/short_read.rs    the fault behind a fail point
+//!   build.rs               takes the code out of docs/testing.md, for tests/newcomer*.rs, which run it
 //! ```
 //!
 //! # Invariants

@@ -1,0 +1,3 @@
+//! Section 7 of `docs/testing.md`: what goes through the global allocator.
+
+include!(concat!(env!("OUT_DIR"), "/tests_process.rs"));
