@@ -37,6 +37,8 @@ use crate::{page_size, sys};
 /// * A child of `fork` has no such memory. It must neither touch a block nor free one, so no owner may be
 ///   dropped there: a fatal signal follows, or where the child has mapped something at the address since,
 ///   that is wiped and unmapped.
+/// * A `fork` in another thread, between the call that maps a block of `memfd_secret` and the one that keeps it from
+///   children, gives the child that block: the kernel has no single call for both.
 /// * Only Linux and FreeBSD keep it out of core dumps and children; macOS and Windows lock it, no more.
 /// * Grows in place within its last page, and shrinks within it.
 #[derive(Clone, Copy, Debug, Default)]
