@@ -19,7 +19,7 @@
 //!
 //! ```text
 //! directed checks   sizes, alignments 1 to 2 MiB, zeroed, grow and shrink, neighbours, many and large blocks,
-//!                   sizes that no address space holds, refused requests, zero bytes, usable sizes
+//!                   many frees, sizes that no address space holds, refused requests, zero bytes, usable sizes
 //! random programs   alloc, zeroed, free, resize, remap, realloc; shrunk to the shortest that fails
 //! threads           several at once; a block is freed by another thread than it came from
 //! backings          all of it over each hostile::Backing; then its nth request fails, for every n
@@ -82,7 +82,7 @@ pub use violation::{Rule, Violation};
 
 /// The version of the rules and checks: grows whenever an allocator that passed may fail. What each
 /// added stands in the module's documentation.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Returns the names of the checks. A [`Violation::check`] begins with one of them.
 pub fn check_names() -> impl Iterator<Item = &'static str> {

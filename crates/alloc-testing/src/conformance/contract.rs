@@ -23,6 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
     ("neighbours", neighbours),
     ("many blocks", many_blocks),
     ("large blocks", large_blocks),
+    ("many frees", many_frees),
     ("too large", too_large),
     ("refusals change nothing", refusals),
     ("zero bytes", zero_bytes),
@@ -103,6 +104,31 @@ fn many_blocks(probe: &mut Probe<'_>) -> Result<(), Violation> {
             probe.alloc_served(layout)?;
         }
         probe.free_all()?;
+    }
+    Ok(())
+}
+
+/// Three thousand frees in the life of one allocator, of which few blocks are live at a time: what counts
+/// its frees, or its blocks, comes to another page, chunk or lap.
+fn many_frees(probe: &mut Probe<'_>) -> Result<(), Violation> {
+    const FREE_COUNT: usize = if cfg!(miri) { 100 } else { 3000 };
+    const LIVE_COUNT: usize = 4;
+    // Blocks of one size in a row: what is freed wrongly is asked for again.
+    const RUN_LEN: usize = 64;
+    let options = *probe.scene.options;
+    let size_max = options.size_max().min(40);
+    for index in 0..FREE_COUNT + LIVE_COUNT {
+        // The oldest goes, so that others are live on both sides of it.
+        if probe.state.shadow.len() == LIVE_COUNT
+            && let Some(oldest) = probe.state.shadow.nth_from_last(LIVE_COUNT - 1)
+        {
+            probe.free(oldest)?;
+        }
+        let size = 1 + index / RUN_LEN % size_max;
+        if probe.alloc_served(layout(size, 1))?.is_none() && probe.state.shadow.len() == 0 {
+            // It takes nothing back: no free is left that it could err at.
+            return Ok(());
+        }
     }
     Ok(())
 }

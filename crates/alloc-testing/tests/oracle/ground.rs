@@ -44,6 +44,7 @@ pub(crate) enum Fault {
     Empty,
     Crowded,
     ReusesAfterManyFrees,
+    ReusesAfterThousandsOfFrees,
 }
 
 /// Bytes of the buffer: so many that glibc maps zero pages for them each time, which costs little, and
@@ -359,6 +360,9 @@ unsafe impl Allocator for Ground {
         books.free_count += 1;
         match self.fault {
             Fault::ReusesAfterManyFrees if books.free_count == 500 => {
+                books.again = books.live.last().copied();
+            }
+            Fault::ReusesAfterThousandsOfFrees if books.free_count == 2500 => {
                 books.again = books.live.last().copied();
             }
             Fault::HandedOutTwice => books.again = books.live.last().copied(),

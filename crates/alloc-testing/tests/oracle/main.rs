@@ -149,6 +149,8 @@ caught! {
     crowded: on_ground(Fault::Crowded) => Exclusive, "many blocks";
     /// The five hundredth free gives back another block than its own.
     reuses_after_many_frees: on_ground(Fault::ReusesAfterManyFrees) => Exclusive, "many blocks";
+    /// The free number 2,500 gives back another block than its own.
+    reuses_after_thousands_of_frees: on_ground(Fault::ReusesAfterThousandsOfFrees) => Exclusive, "many frees";
     /// A hole is taken for a block of one byte more.
     slack_of_one: on_ground(Fault::SlackOfOne) => Exclusive, "neighbours";
     /// A zeroed block that was used before is taken for one fresh from the system.
