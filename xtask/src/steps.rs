@@ -152,9 +152,10 @@ impl Steps {
 }
 
 fn describe(tests: Counts) -> String {
+    let plural = if tests.passed == 1 { "" } else { "s" };
     match tests.skipped {
-        0 => format!("{} tests", tests.passed),
-        ignored => format!("{} tests, {ignored} ignored", tests.passed),
+        0 => format!("{} test{plural}", tests.passed),
+        ignored => format!("{} test{plural}, {ignored} ignored", tests.passed),
     }
 }
 

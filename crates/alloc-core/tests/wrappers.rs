@@ -144,6 +144,9 @@ fn a_tag_counts_for_all_threads() {
         TAG.to_string(),
         format!("threads: 0 bytes in 0 blocks, peak {}", counts.peak_bytes)
     );
+    let one = COUNTING.tagged(&TAG).alloc_fill(1, 0u8).unwrap();
+    assert_eq!(TAG.to_string(), format!("threads: 1 byte in 1 block, peak {}", counts.peak_bytes));
+    drop(one);
 }
 
 /// The limit counts down again when the backing fails; in Zig's `FailingAllocator` under a limit,

@@ -161,13 +161,15 @@ impl Tag {
 }
 
 impl fmt::Display for Tag {
-    /// One line for people: `grid cache: 800 bytes in 1 blocks, peak 800`.
+    /// One line for people: `grid cache: 800 bytes in 1 block, peak 800`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.counts();
+        let Counts { live_bytes, live_blocks, peak_bytes, .. } = self.counts();
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let (bytes, blocks) = (plural(live_bytes), plural(live_blocks));
         write!(
             f,
-            "{}: {} bytes in {} blocks, peak {}",
-            self.name, counts.live_bytes, counts.live_blocks, counts.peak_bytes
+            "{}: {live_bytes} byte{bytes} in {live_blocks} block{blocks}, peak {peak_bytes}",
+            self.name
         )
     }
 }
