@@ -35,7 +35,7 @@ unsafe impl<F: Functions> Allocator for Malloc<F> {
             }
             Route::Aligned => {
                 rare();
-                allocated(self.0.memalign(align, layout.size()), align)
+                allocated(self.0.memalign(align, unknown(layout.size())), align)
             }
         }
     }
@@ -178,7 +178,8 @@ fn unknown(size: usize) -> usize {
 /// Returns the same address, as one whose origin the optimiser cannot see. Costs no instruction.
 ///
 /// What is freed is hidden as well: the optimiser would leave out a `malloc` with its `free` where nobody
-/// looks into the block, and tell the caller that there was memory.
+/// looks into the block, and tell the caller that there was memory. A block that is neither looked into nor freed it
+/// may still leave out, as one of `std`'s: then the answer is that there was memory.
 #[inline]
 fn hide(block: *mut c_void) -> *mut c_void {
     #[cfg(all(

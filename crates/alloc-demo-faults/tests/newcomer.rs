@@ -85,6 +85,9 @@ fn the_commands_make_a_package() {
     // Of a process of the same number that was killed.
     let _ = fs::remove_dir_all(&folder.0);
     fs::create_dir_all(&folder.0).expect("a folder for the package");
+    // `cargo new` enters a package into the workspace around it: this one, and not that of the folder for
+    // temporary files, should that lie in a checkout.
+    fs::write(folder.0.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\n").expect("ours");
     let package = folder.0.join("words");
     let commands =
         blocks("console").flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));

@@ -46,7 +46,7 @@ fn a_hundred_copies_take_the_memory_of_one() {
         assert!(copy.iter().step_by(4096).all(|byte| *byte == 3));
         copy[5] = 4;
     }
-    let (mapping_count, own_kib) = memory_of(mapping_at(blob.as_ptr().addr()).file);
+    let (mapping_count, own_kib) = memory_of(&mapping_at(blob.as_ptr().addr()).file);
     assert_eq!(mapping_count, 101, "the blob's, and one for each copy");
     assert!(own_kib < (80 << 10), "{own_kib} KiB for 100 copies");
     assert!(copies.iter().all(|copy| copy[5] == 4 && copy[6] == 3) && blob[5] == 3);
@@ -54,12 +54,12 @@ fn a_hundred_copies_take_the_memory_of_one() {
 
 /// How many mappings of a file the process has, and their `Pss` together: what is shared counts in parts.
 #[cfg(all(target_os = "linux", not(miri)))]
-fn memory_of(file: u64) -> (usize, usize) {
+fn memory_of(file: &(String, u64)) -> (usize, usize) {
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let (mut mapping_count, mut kib, mut is_ours) = (0, 0, false);
     for line in smaps.lines() {
         if let Some(mapping) = Mapping::of(line) {
-            is_ours = mapping.file == file;
+            is_ours = mapping.file == *file;
             mapping_count += usize::from(is_ours);
         } else if is_ours && let Some(share) = line.strip_prefix("Pss:") {
             kib += share.split_whitespace().next().unwrap().parse::<usize>().unwrap();
@@ -73,8 +73,8 @@ fn memory_of(file: u64) -> (usize, usize) {
 struct Mapping {
     addresses: std::ops::Range<usize>,
     access: String,
-    /// The number of its inode.
-    file: u64,
+    /// Its device, and the number of its inode there.
+    file: (String, u64),
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]
@@ -87,7 +87,7 @@ impl Mapping {
         Some(Self {
             addresses: parse(start)?..parse(end)?,
             access: (*words.get(1)?).to_owned(),
-            file: words.get(4)?.parse().ok()?,
+            file: ((*words.get(3)?).to_owned(), words.get(4)?.parse().ok()?),
         })
     }
 }
@@ -107,7 +107,7 @@ fn the_file_can_neither_be_cut_nor_written() {
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     let blob = CowBlob::with_threshold(&content(8192), 0).unwrap();
-    let our_file = mapping_at(blob.as_ptr().addr()).file;
+    let (_, our_file) = mapping_at(blob.as_ptr().addr()).file;
     let mut tried_count = 0;
     for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
         let path = entry.unwrap().path();

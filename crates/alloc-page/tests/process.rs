@@ -57,13 +57,16 @@ fn lock() {
     }
 }
 
-/// Whether the process may lock as much as it likes: most superusers may, not those of many containers.
+/// Whether the process may lock as much as it likes: most superusers may, not those of many containers, nor those
+/// of a user namespace, whose privileges are not the system's.
 fn may_lock() -> bool {
     /// Of linux/capability.h.
     const CAP_IPC_LOCK: u32 = 14;
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     u64::from_str_radix(effective.trim(), 16).unwrap() >> CAP_IPC_LOCK & 1 == 1
+        && users.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Goal: a region gives the memory of pages back that are locked, as all are now. Method: they are zeros, where

@@ -11,9 +11,10 @@ use support::setup::{Setup, stderr};
 
 /// Starts `sleep`, and waits until /proc shows its environment: that comes after what `spawn` waits for.
 fn sleeping(command: &mut Command) -> Child {
-    let child = command.arg("600").spawn().unwrap();
+    let mut child = command.arg("600").spawn().unwrap();
     let file = format!("/proc/{}/environ", child.id());
     while fs::read(&file).unwrap().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
         std::thread::sleep(Duration::from_millis(1));
     }
     child

@@ -5,6 +5,9 @@
 //! between versions of the compiler. The twin differs by a line or two and must compile, so that a
 //! file cannot fail for the wrong reason.
 
+#[path = "common/turn.rs"]
+mod turn;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,6 +97,7 @@ fn misuse_does_not_compile_and_its_twin_does() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ui = package.join("tests/ui");
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui");
+    let _turn = turn::turn(&root);
     write_crate(&root, package.parent().unwrap(), &ui);
     let output = Command::new(env!("CARGO"))
         .args(["check", "--examples", "--keep-going", "--offline", "--message-format=json"])

@@ -5,6 +5,9 @@
 //! with optimisation and without it. Where it is on they do not, so that the comparison can fail.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 
+#[path = "common/turn.rs"]
+mod turn;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -63,6 +66,7 @@ fn write_crate(root: &Path, features: &str) {
 /// The assembly of the library.
 fn assembly(name: &str, features: &str, profile: &str) -> String {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fail_point_cost").join(name);
+    let _turn = turn::turn(&root);
     write_crate(&root, features);
     let out = root.join("points.s");
     let _ = fs::remove_file(&out);

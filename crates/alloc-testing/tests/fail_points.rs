@@ -262,11 +262,13 @@ fn points_that_no_test_arms_are_listed_at_exit() {
     assert!(text.contains("fail_points.rs:") && text.contains("(never reached)\n"), "{text}");
     assert!(!text.contains("no test arms fail_points::load"), "{text}");
 
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("fail_points.txt");
+    let name = format!("fail_points-{}.txt", std::process::id());
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_file(&file);
     assert_eq!(run(file.to_str().unwrap()), "");
     run(file.to_str().unwrap());
     let lines = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
     assert_eq!(lines.lines().count(), 14, "appended: {lines}");
     let armed = lines.lines().find(|line| line.starts_with("fail_points::load::load::body\t"));
     assert!(armed.is_some_and(|line| line.ends_with("\tarmed\treached")), "{lines}");

@@ -6,6 +6,9 @@
 //! `contract.rs` is no probe, but has what the probes of several crates share.
 #![cfg(not(miri))]
 
+#[path = "common/turn.rs"]
+mod turn;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,6 +111,7 @@ fn fallible_paths_do_not_panic() {
     let folder = package.join("tests/no_panic");
     let names = probes(&folder);
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no_panic");
+    let _turn = turn::turn(&root);
     write_crate(&root, package.parent().unwrap(), &folder, &names);
     // What older runs left there would be read as well.
     let target = root.join("target");

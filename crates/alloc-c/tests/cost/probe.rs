@@ -1,10 +1,11 @@
 //! One loop three times: over malloc itself, over `CAllocator`, and over the same behind `dyn`.
 
 use std::alloc::Layout;
+use std::ffi::c_void;
 use std::hint::black_box;
 use std::ptr::NonNull;
 
-use alloc_c::CAllocator;
+use alloc_c::{CAllocator, CAllocatorWith, CFunctions};
 use alloc_core::Allocator;
 
 unsafe extern "C" {
@@ -117,26 +118,50 @@ fn is_refused() -> bool {
     false
 }
 
-/// Takes a block of 20 bytes, lets it grow in place, and returns what lies in the last byte.
-fn last_byte_of_grown() -> Option<u8> {
-    let (short, long) = (Layout::new::<[u8; 20]>(), Layout::new::<[u8; 24]>());
-    let block = CAllocator.raw_alloc(short).ok()?;
-    // SAFETY: just taken with this layout; a larger size of alignment 1.
-    if !unsafe { CAllocator.raw_resize(block, short, long.size()) } {
+unsafe extern "C" {
+    fn calloc(count: usize, size: usize) -> *mut c_void;
+    fn memalign(align: usize, size: usize) -> *mut c_void;
+    fn realloc(block: *mut c_void, size: usize) -> *mut c_void;
+    fn malloc_usable_size(block: *mut c_void) -> usize;
+}
+
+unsafe extern "C" fn take(size: usize) -> *mut c_void {
+    // SAFETY: any size may be asked for.
+    unsafe { malloc(size) }.cast()
+}
+
+unsafe extern "C" fn give(block: *mut c_void) {
+    // SAFETY: the caller keeps the same contract.
+    unsafe { free(block.cast()) }
+}
+
+/// A table that the optimiser sees through.
+static FUNCTIONS: CFunctions =
+    CFunctions { malloc: take, calloc, memalign, realloc, free: give, usable_size: malloc_usable_size };
+
+/// Takes a block of four bytes less than `N`, lets it grow in place, and returns what lies in the last byte.
+#[inline(always)]
+fn last_byte_of_grown<const N: u8>(alloc: impl Allocator, align: usize) -> Option<u8> {
+    let len = usize::from(N);
+    let short = Layout::from_size_align(len - 4, align).ok()?;
+    let long = Layout::from_size_align(len, align).ok()?;
+    let block = alloc.raw_alloc(short).ok()?;
+    // SAFETY: just taken with this layout; a larger size of the same alignment.
+    if !unsafe { alloc.raw_resize(block, short, len) } {
         return None;
     }
-    for index in 0..24u8 {
-        // SAFETY: within the block, which has 24 bytes now.
+    for index in 0..N {
+        // SAFETY: within the block, which has `N` bytes now.
         let place = unsafe { block.add(usize::from(index)) };
         // SAFETY: as above.
         unsafe { place.write(index + 1) };
     }
     // SAFETY: within the block, as above.
-    let last = unsafe { block.add(23) };
+    let last = unsafe { block.add(len - 1) };
     // SAFETY: written above.
     let byte = unsafe { last.read() };
     // SAFETY: live, of this layout since the resize.
-    unsafe { CAllocator.raw_free(block, long) };
+    unsafe { alloc.raw_free(block, long) };
     Some(byte)
 }
 
@@ -144,7 +169,12 @@ fn main() {
     let words: Vec<String> = std::env::args().collect();
     if words[1] == "optimised" {
         assert!(is_refused(), "there is not that much memory");
-        assert_eq!(last_byte_of_grown(), Some(24), "malloc's blocks of 20 bytes have 24");
+        // SAFETY: the C library's own functions.
+        let table = unsafe { CAllocatorWith::new(&FUNCTIONS) };
+        let small = [last_byte_of_grown::<24>(CAllocator, 1), last_byte_of_grown::<24>(table, 1)];
+        assert_eq!(small, [Some(24); 2], "malloc's blocks of 20 bytes have 24");
+        let aligned = [last_byte_of_grown::<104>(CAllocator, 64), last_byte_of_grown::<104>(table, 64)];
+        assert_eq!(aligned, [Some(104); 2], "an aligned block of 100 bytes has 104");
         return;
     }
     let count = words[2].parse().unwrap();

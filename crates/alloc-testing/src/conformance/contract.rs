@@ -117,15 +117,18 @@ fn many_frees(probe: &mut Probe<'_>) -> Result<(), Violation> {
     const RUN_LEN: usize = 64;
     let options = *probe.scene.options;
     let size_max = options.size_max().min(40);
+    let mut is_refused = false;
     for index in 0..FREE_COUNT + LIVE_COUNT {
-        // The oldest goes, so that others are live on both sides of it.
-        if probe.state.shadow.len() == LIVE_COUNT
-            && let Some(oldest) = probe.state.shadow.nth_from_last(LIVE_COUNT - 1)
+        let live_count = probe.state.shadow.len();
+        // The oldest goes, so that others are live on both sides of it; where memory is short, all go in turn.
+        if (is_refused || live_count == LIVE_COUNT)
+            && let Some(oldest) = probe.state.shadow.nth_from_last(live_count - 1)
         {
             probe.free(oldest)?;
         }
         let size = 1 + index / RUN_LEN % size_max;
-        if probe.alloc_served(layout(size, 1))?.is_none() && probe.state.shadow.len() == 0 {
+        is_refused = probe.alloc_served(layout(size, 1))?.is_none();
+        if is_refused && probe.state.shadow.len() == 0 {
             // It takes nothing back: no free is left that it could err at.
             return Ok(());
         }

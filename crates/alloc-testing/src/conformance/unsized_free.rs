@@ -32,7 +32,7 @@ impl Probe<'_> {
         });
         if let Some(other) = other {
             let detail = format!(
-                "the {} of block {id} reach into the live block {}",
+                "block {id} has {}, up into the live block {}",
                 counted(usable, "usable byte"),
                 other.id
             );
