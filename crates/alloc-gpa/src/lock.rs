@@ -64,11 +64,10 @@ impl<T> Lock<T> {
     /// should not fail only because the system lets the holder wait.
     #[cold]
     pub(crate) fn lock_within_a_second(&self) -> Option<Guard<'_, T>> {
-        const PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        const PAUSE: u64 = 1_000_000;
         self.lock_or_give_up().or_else(|| {
             (0..1000).find_map(|_| {
-                // SAFETY: reads a constant; what is left of a pause is not asked for.
-                unsafe { libc::nanosleep(&PAUSE, core::ptr::null_mut()) };
+                crate::sys::tasks::pause(PAUSE);
                 self.try_lock()
             })
         })

@@ -153,6 +153,11 @@ pub(crate) fn all() -> All {
     All(FIRST.lock())
 }
 
+/// The same, unless somebody has it, who may be interrupted by the caller.
+pub(crate) fn try_all() -> Option<All> {
+    FIRST.try_lock().map(All)
+}
+
 impl All {
     /// Calls `visit` for every explicit heap but this one.
     pub(crate) fn for_each_but(&self, heap: &Heap, mut visit: impl FnMut(&Heap)) {
@@ -174,6 +179,12 @@ fn for_each(mut visit: impl FnMut(&Heap)) {
         // Relaxed: under the lock.
         at = heap.link.next.load(Relaxed);
     }
+}
+
+/// A forked child's first step: nobody looks there, also if this process never had an explicit heap.
+pub(crate) fn after_fork_child() {
+    // Relaxed: a forked child has one thread, which forked.
+    LOOKING.store(0, Relaxed);
 }
 
 extern "C" fn prepare() {
@@ -198,8 +209,7 @@ extern "C" fn in_parent() {
 extern "C" fn in_child() {
     stack::after_fork_child();
     presence::note_child();
-    // Relaxed: a forked child has one thread, which forked.
-    LOOKING.store(0, Relaxed);
+    after_fork_child();
     let is_inside = thread::is_inside();
     release(|heap| {
         heap.next_epoch(is_inside);

@@ -10,7 +10,7 @@ use crate::stack::thread;
 use crate::sys;
 
 /// The bit of a thread's [`held`](thread::ThreadState::held) while it is in such a function.
-const CALLING: u32 = 1 << 30;
+const CALLING: u32 = 1 << 28;
 
 /// A `fn(&Finding)`, or null: nobody is told. All zero: null.
 pub(crate) struct Callback(AtomicPtr<()>);
@@ -24,16 +24,18 @@ impl Callback {
     }
 
     /// Tells of a finding, unless this thread is being told of one: a function that misuses memory
-    /// itself is not called again for that.
+    /// itself is not called again for that. Nor is it called where the thread was interrupted while it may hold
+    /// locks that whatever a program does would wait for.
     pub(crate) fn call(&self, finding: &Finding) {
         // Acquire: pairs with the Release in `set`.
         let raw = self.0.load(Acquire);
         if raw.is_null() {
             return;
         }
-        let held = &thread::current().held;
+        let state = thread::current();
+        let held = &state.held;
         // Relaxed, both: this thread's own, and its signal handlers'.
-        if held.fetch_or(CALLING, Relaxed) & CALLING != 0 {
+        if state.is_unresolving() || held.fetch_or(CALLING, Relaxed) & CALLING != 0 {
             return;
         }
         // SAFETY: only `set` writes it, from a `fn(&Finding)`.

@@ -14,6 +14,10 @@ const ROUND_COUNT: u32 = 5;
 /// How long a thread works in a round: longer than anybody holds a lock.
 const STINT: Duration = Duration::from_millis(1);
 
+/// In how many looks in a row a thread sleeps with libc's signal blocked before that is believed: libc and searches let
+/// go of it much sooner, and who blocks all signals by a bare system call may never wake.
+const HELD_COUNT: u32 = 200;
+
 /// How often a list of threads is read until it is whole.
 const LIST_COUNT: u32 = 100;
 
@@ -22,6 +26,8 @@ const LIST_COUNT: u32 = 100;
 pub(crate) enum Activity {
     /// It waits for something that is not of libc's or a search's.
     Sleeps,
+    /// It sleeps, and libc's signal is blocked: in the hands of libc or of a search, as a rule.
+    Held,
     /// It runs, or is ready, or fetches a page, or will soon.
     Works,
     Ended,
@@ -53,7 +59,7 @@ impl Seen {
         let blocked = field("SigBlk:").and_then(|text| u64::from_str_radix(text, 16).ok());
         let is_held = blocked.unwrap_or(0) & LIBCS_SIGNAL != 0;
         let activity = match field("State:")?.chars().next()? {
-            'S' | 'I' if is_held => Activity::Works,
+            'S' | 'I' if is_held => Activity::Held,
             // Stopped by a debugger, too: that may last.
             'S' | 'I' | 'T' | 't' => Activity::Sleeps,
             'Z' | 'X' => Activity::Ended,
@@ -64,11 +70,23 @@ impl Seen {
     }
 }
 
+/// Whether a thread is the kernel's own, which works for `io_uring`: it runs no code of the process, and sleeps as long as
+/// it likes with all signals blocked.
+fn is_kernels(number: i32) -> bool {
+    /// `PF_IO_WORKER` (`linux/sched.h`).
+    const IO_WORKER: u64 = 0x10;
+    let text = fs::read_to_string(format!("/proc/self/task/{number}/stat")).unwrap_or_default();
+    // Field 9 of proc(5); the name before the third may hold parentheses itself.
+    let flags = text.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse().ok());
+    flags.unwrap_or(0_u64) & IO_WORKER != 0
+}
+
 /// Looks what a thread does. The system does not write all of it down at one moment: a sleep is one that went on from one
 /// look to the next.
 pub(crate) fn activity(number: i32) -> Activity {
     match Seen::of(number) {
         None => Activity::Ended,
+        Some(seen) if seen.activity == Activity::Held && is_kernels(number) => Activity::Ended,
         Some(seen) if seen.activity != Activity::Sleeps => seen.activity,
         Some(seen) => match Seen::of(number) {
             None => Activity::Ended,
@@ -79,18 +97,18 @@ pub(crate) fn activity(number: i32) -> Activity {
 }
 
 /// Returns the processor time that a thread has used; zero if it is gone.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn worked(number: i32) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // The clock of a thread by the kernel's number: `CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED`.
     let clock = !number << 3 | 6;
     // SAFETY: `time` is ours to write.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
-    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Elsewhere no thread is seen.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn worked(_: i32) -> Duration {
     Duration::ZERO
 }
@@ -139,11 +157,13 @@ pub(crate) struct Rounds {
     /// Those that have neither slept nor ended in this one, and what each had worked at its start; none: no round has
     /// begun.
     awaited: Option<Vec<(i32, Duration)>>,
+    /// Those that were held when they were last looked at, and in how many looks in a row.
+    held: Vec<(i32, u32)>,
 }
 
 impl Rounds {
     pub(crate) fn new() -> Self {
-        Self { awaited: None }
+        Self { awaited: None, held: Vec::new() }
     }
 
     /// Looks at the threads; returns whether a round is over, and the next begins. The first look begins one.
@@ -157,7 +177,17 @@ impl Rounds {
         activity: impl Fn(i32) -> Activity,
         worked: impl Fn(i32) -> Duration,
     ) -> bool {
-        let works = |number: i32| activity(number) == Activity::Works;
+        let held = &mut self.held;
+        let mut works = |number: i32| {
+            let activity = activity(number);
+            let count = held.iter().find(|(other, _)| *other == number).map_or(0, |known| known.1);
+            held.retain(|(other, _)| *other != number);
+            if activity != Activity::Held {
+                return activity == Activity::Works;
+            }
+            held.push((number, HELD_COUNT.min(count + 1)));
+            count + 1 < HELD_COUNT
+        };
         let is_over = self.awaited.as_mut().is_some_and(|awaited| {
             awaited.retain(|(number, before)| worked(*number) < *before + STINT && works(*number));
             awaited.is_empty()
@@ -177,13 +207,15 @@ pub(crate) struct Watched {
     pub(crate) number: i32,
     /// Rounds at whose ends it was asleep.
     asleep_count: u32,
+    /// In how many looks in a row it was held.
+    held_count: u32,
     /// What it had worked at the first look.
     first_worked: Option<Duration>,
 }
 
 impl Watched {
     pub(crate) fn new(number: i32) -> Self {
-        Self { number, asleep_count: 0, first_worked: None }
+        Self { number, asleep_count: 0, held_count: 0, first_worked: None }
     }
 
     /// Looks once more; returns whether it ended, or was asleep in enough rounds, or has worked for so long.
@@ -202,8 +234,10 @@ impl Watched {
     ) -> bool {
         let first_worked = *self.first_worked.get_or_insert(worked);
         self.asleep_count += u32::from(round_is_over && activity == Activity::Sleeps);
+        self.held_count = if activity == Activity::Held { self.held_count + 1 } else { 0 };
+        let is_asleep = ROUND_COUNT <= self.asleep_count || HELD_COUNT <= self.held_count;
         let has_worked = first_worked + work_max <= worked;
-        activity == Activity::Ended || ROUND_COUNT <= self.asleep_count || has_worked
+        activity == Activity::Ended || is_asleep || has_worked
     }
 }
 
@@ -226,7 +260,7 @@ mod tests {
             ("S (sleeping)", "0000000000000000", Activity::Sleeps),
             // What a program can block.
             ("S (sleeping)", "fffffffe7ffbfeff", Activity::Sleeps),
-            ("S (sleeping)", "0000000100000000", Activity::Works),
+            ("S (sleeping)", "0000000100000000", Activity::Held),
             ("t (tracing stop)", "0000000000000000", Activity::Sleeps),
             ("D (disk sleep)", "0000000000000000", Activity::Works),
             ("R (running)", "0000000000000000", Activity::Works),
@@ -286,6 +320,9 @@ mod tests {
             assert!(!look(Activity::Works, 1499, true));
         }
         assert!(look(Activity::Works, 1500, false) && look(Activity::Ended, 0, false));
+        for count in 1..=HELD_COUNT {
+            assert_eq!(look(Activity::Held, 500, true), count == HELD_COUNT);
+        }
         for count in 1..=ROUND_COUNT {
             assert!(!look(Activity::Works, 500, true));
             assert_eq!(look(Activity::Sleeps, 500, true), count == ROUND_COUNT);

@@ -60,9 +60,9 @@ pub(crate) mod stop {
     pub(crate) struct Right(#[expect(dead_code, reason = "held")] Turn<'static>);
 
     impl Right {
-        pub(crate) fn wait() -> Self {
+        pub(crate) fn wait_at_most(nanoseconds: u64) -> Option<Self> {
             static STOPPER: AtomicI32 = AtomicI32::new(0);
-            Self(Turn::wait(&STOPPER))
+            Turn::wait_at_most(&STOPPER, nanoseconds).map(Self)
         }
 
         pub(crate) fn stop(self) -> Stopped {

@@ -54,6 +54,9 @@ static SLOTS: [Slot; THREAD_COUNT_MAX] = [const { Slot::new() }; THREAD_COUNT_MA
 /// Slots that were ever taken, all lower ones included. Relaxed, all: a thread that is asked has its slot by then.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
+/// Who has the [`Right`].
+static STOPPER: AtomicI32 = AtomicI32::new(0);
+
 /// A thread that keeps still.
 struct Slot {
     /// A [`State`]; 0: free.
@@ -131,9 +134,14 @@ pub(crate) struct Right(#[expect(dead_code, reason = "held")] Turn<'static>);
 impl Right {
     /// Waits for the right: not for signal handlers that interrupted the search. Who waits may be asked to keep
     /// still meanwhile.
+    #[cfg(test)]
     pub(crate) fn wait() -> Self {
-        static STOPPER: AtomicI32 = AtomicI32::new(0);
         Self(Turn::wait(&STOPPER))
+    }
+
+    /// The same, but gives up after so many nanoseconds.
+    pub(crate) fn wait_at_most(nanoseconds: u64) -> Option<Self> {
+        Turn::wait_at_most(&STOPPER, nanoseconds).map(Self)
     }
 
     /// Asks all other threads to keep still. The caller has taken the locks that it will need.

@@ -1,8 +1,8 @@
 //! Telling what was found: the log of a heap, and what each fault is.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicPtr;
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::sync::atomic::{AtomicPtr, compiler_fence};
 
 use super::canary::{self, Damage};
 use super::chunk::{BlockRef, Chunk, Place};
@@ -13,7 +13,7 @@ use super::{
     sys,
 };
 use crate::lock::Lock;
-use crate::stack::modules;
+use crate::stack::{modules, thread};
 use crate::sys::{maps, pages};
 use crate::tag::TagId;
 
@@ -31,6 +31,9 @@ pub(crate) struct Findings {
 
 const ENTRIES_LEN: usize =
     (FINDING_COUNT_MAX * size_of::<Finding>()).next_multiple_of(pages::PAGE_LEN);
+
+/// The bit of a thread's [`held`](thread::ThreadState::held) while it adds a finding, or waits to.
+const ADDING: u32 = 1 << 27;
 
 impl Findings {
     /// Number of distinct findings that are faults.
@@ -77,6 +80,20 @@ impl Findings {
     /// A finding in a signal handler that interrupted this very function is told, but not kept. Another thread is
     /// waited for, also while it does not run: else what is found at the same time was told twice, and not counted.
     fn add(&self, finding: &Finding) -> bool {
+        let held = &thread::current().held;
+        // Relaxed, all: this thread's own, and its signal handlers'. A handler never waits for its own thread.
+        if held.fetch_or(ADDING, Relaxed) & ADDING != 0 {
+            return true;
+        }
+        compiler_fence(SeqCst);
+        let is_new = self.add_alone(finding);
+        compiler_fence(SeqCst);
+        held.fetch_and(!ADDING, Relaxed);
+        is_new
+    }
+
+    /// As [`add`](Self::add), by a thread that does not add yet.
+    fn add_alone(&self, finding: &Finding) -> bool {
         let Some(mut count) = self.lock.lock_within_a_second() else { return true };
         // Relaxed: written under the lock.
         let mut entries = self.entries.load(Relaxed);

@@ -4,8 +4,12 @@
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{self, AcqRel, Acquire, Release};
+#[cfg(not(loom))]
+use core::sync::atomic::fence;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::AtomicU32;
+#[cfg(loom)]
+use loom::sync::atomic::fence;
 
 /// What a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +139,12 @@ impl StateWord {
         let new = self.with(state);
         // AcqRel, Acquire: pair with the Release in `publish`.
         match word.compare_exchange(self.0, new.0, AcqRel, Acquire) {
-            Ok(_) => Ok(new),
+            Ok(_) => {
+                // Release: who sees what is written from here on, and then an Acquire fence, sees this state, too, or a
+                // later one; pairs with the fence in `BlockRef::is_still`.
+                fence(Release);
+                Ok(new)
+            }
             Err(now) => Err(Self(now)),
         }
     }

@@ -11,10 +11,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::tell;
 use super::{PROCESS, SideHeap, growth};
-use crate::fault;
 use crate::heap::Stats;
 use crate::stack::{self, thread};
 use crate::sys::presence;
+use crate::{fault, registry};
 
 /// What the parents of this process had counted when it was forked.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -76,6 +76,7 @@ extern "C" fn in_child() {
     unsafe { fault::after_fork_child() };
     stack::after_fork_child();
     presence::note_child();
+    registry::after_fork_child();
     release();
     let inside = thread::enter();
     growth::after_fork_child();

@@ -102,6 +102,7 @@ pub(super) fn with_registers(work: WithRegisters, data: *mut core::ffi::c_void) 
 /// How long another thread's search is waited for, in nanoseconds.
 const PATIENCE: u64 = 30_000_000_000;
 
+const AT_WORK: &str = "leaks: not counted: another search is at work";
 const NO_MEMORY: &str = "leaks: not counted: no memory for the search";
 const NOT_HELD: &str = "leaks: not counted: the heap was being changed when the process was copied";
 
@@ -116,8 +117,13 @@ pub(super) fn search(
     registers: &Registers,
     moment: Moment,
 ) -> Result<Leaks, &'static str> {
+    let patience = if moment == Moment::Interrupted { 0 } else { PATIENCE };
+    let turn = Turn::wait_at_most(&heap.searcher, patience);
+    let _turn = turn.ok_or(AT_WORK)?;
+    // Of another heap; what this thread was interrupted in, perhaps.
+    let right = Right::wait_at_most(patience).ok_or(AT_WORK)?;
     // Words lead to chunks of other heaps, too, which may be ending in a thread that does not keep still.
-    registry::looking(|| search_looking(heap, registers, moment))
+    registry::looking(|| search_looking(heap, registers, moment, right))
 }
 
 /// As [`search`], while no chunk goes that is in the map.
@@ -125,17 +131,18 @@ fn search_looking(
     heap: &Heap,
     registers: &Registers,
     moment: Moment,
+    right: Right,
 ) -> Result<Leaks, &'static str> {
-    let patience = if moment == Moment::Interrupted { 0 } else { PATIENCE };
-    let turn = Turn::wait_at_most(&heap.searcher, patience);
-    let _turn = turn.ok_or("leaks: not counted: another search is at work")?;
     let _held = heap.hold_memory().ok_or(NOT_HELD)?;
     if has_none_of_its_own(heap) {
         return Search::begin(heap)?.end(Judgement::Searched);
     }
-    let right = Right::wait();
-    // At the exit nobody may be left who would let go of the lock: other heaps are memory like any other.
-    let list = (moment != Moment::Exit).then(registry::all);
+    let list = match moment {
+        // Nobody may be left who would let go of the lock: other heaps are memory like any other.
+        Moment::Exit => None,
+        Moment::Before => Some(registry::all()),
+        Moment::Interrupted => Some(registry::try_all().ok_or(AT_WORK)?),
+    };
     // After all locks were taken, which a thread that keeps still may hold.
     let stopped = right.stop();
     let mut search = Search::begin(heap)?;

@@ -26,8 +26,8 @@ static IS_LEAF: AtomicBool = AtomicBool::new(false);
 
 /// This process is about to fork.
 pub(crate) fn note_parent() {
-    // Relaxed, here and below: read long after, mostly by the thread that writes it; a fork while
-    // another thread searches copies a process whose search goes on with what it has read.
+    // Relaxed, here and below: read long after, mostly by the thread that writes it. Who audits the heap meanwhile, or
+    // searches while this thread does not keep still, goes on with what it has read.
     IS_LEAF.store(false, Relaxed);
 }
 

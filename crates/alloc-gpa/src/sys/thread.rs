@@ -25,7 +25,8 @@ pub(crate) struct ThreadState {
     index: AtomicU32,
     /// The kernel's id of the thread; 0: not asked yet.
     tid: AtomicU32,
-    /// Bits of what the thread holds beyond one call; see `process::fork` and `process::tell`.
+    /// Bits of what the thread holds beyond one call, each one's own: 0 to 26 of `process::fork`, 27 of
+    /// `heap::findings`, 28 of `told`, 29 of `registry`, 30 of this module, 31 of `process::tell`.
     pub(crate) held: AtomicU32,
     /// The thread's stack, `[low, high)`; `high` 0: not known yet, 1: cannot be known.
     pub(crate) stack_low: AtomicUsize,

@@ -44,7 +44,7 @@ fn wipe_registers() {
                 "vpxord zmm29, zmm29, zmm29",
                 "vpxord zmm30, zmm30, zmm30",
                 "vpxord zmm31, zmm31, zmm31",
-                clobber_abi("C"),
+                clobber_abi("sysv64"),
                 options(nomem, nostack, preserves_flags),
             );
         }
@@ -54,7 +54,7 @@ fn wipe_registers() {
         unsafe {
             core::arch::asm!(
                 "vzeroall",
-                clobber_abi("C"),
+                clobber_abi("sysv64"),
                 options(nomem, nostack, preserves_flags)
             );
         }
@@ -78,7 +78,7 @@ fn wipe_registers() {
                 "pxor xmm13, xmm13",
                 "pxor xmm14, xmm14",
                 "pxor xmm15, xmm15",
-                clobber_abi("C"),
+                clobber_abi("sysv64"),
                 options(nomem, nostack, preserves_flags),
             );
         }
@@ -95,7 +95,7 @@ fn wipe_registers() {
             "xor r9d, r9d",
             "xor r10d, r10d",
             "xor r11d, r11d",
-            clobber_abi("C"),
+            clobber_abi("sysv64"),
             options(nomem, nostack),
         );
     }
