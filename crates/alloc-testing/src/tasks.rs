@@ -306,6 +306,22 @@ mod tests {
         assert!(look() && look(), "nobody is there");
     }
 
+    /// Who is held for long is not waited for any more; a single other look begins that anew.
+    #[test]
+    fn a_round_waits_long_for_who_is_held() {
+        let looks = |rounds: &mut Rounds, activity, count: u32| {
+            (0..count)
+                .map(|_| rounds.look_by(|| vec![1], |_| activity, |_| Duration::ZERO))
+                .filter(|is_over| *is_over)
+                .count()
+        };
+        let mut rounds = Rounds::new();
+        assert_eq!(looks(&mut rounds, Activity::Held, HELD_COUNT - 1), 0);
+        assert_eq!(looks(&mut rounds, Activity::Works, 1), 0);
+        assert_eq!(looks(&mut rounds, Activity::Held, HELD_COUNT - 1), 0);
+        assert_eq!(looks(&mut rounds, Activity::Held, 3), 3, "it is one that sleeps");
+    }
+
     /// Who sleeps in some rounds, ends, or works for long has settled; who is ready has not, nor who sleeps while a
     /// round goes on.
     #[test]

@@ -247,3 +247,22 @@ pub fn print_error(error: SearchError) {
         _ => tell::paragraph(|out| writeln!(out, "alloc-gpa: {error}")),
     });
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::fault::stop::Right;
+
+    /// A signal handler that interrupted a search, of whatever heap, is refused one and does not wait: its own thread
+    /// is the one that has the right.
+    #[test]
+    fn a_handler_does_not_wait_for_what_it_interrupted() {
+        let gpa = Gpa::builder().quiet().build();
+        let right = Right::wait();
+        let inside = thread::enter().expect("no call of the allocator's is at work");
+        assert!(find_lost(&gpa).is_err());
+        drop(right);
+        drop(inside);
+        assert!(find_lost(&gpa).is_ok_and(|leaks| leaks.is_empty()), "others are waited for");
+    }
+}
