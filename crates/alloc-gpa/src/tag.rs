@@ -266,12 +266,16 @@ alloc_core::impl_foreign_allocator!(impl['a] for Tagged<'a>);
 mod tests {
     use super::*;
 
+    /// Whose turn it is: one test keeps others from entering names, for as long as the machine likes.
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
     /// Goal: a name is entered also while another thread has the right to for long. Method: that thread has it until
     /// this one sleeps, which it does once it has tried in vain.
     #[test]
     #[cfg(target_os = "linux")]
     fn a_name_waits_to_be_entered() {
         use crate::sys::tasks::{Activity, Look, Task};
+        let _turn = TURN.lock().unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let waiting = crate::sys::thread_id();
         let holder = std::thread::spawn(move || {
@@ -289,6 +293,7 @@ mod tests {
 
     #[test]
     fn names_are_entered_once() {
+        let _turn = TURN.lock().unwrap();
         let one = TagId::of("tag::tests::one");
         assert_ne!(one, TagId::NONE);
         assert_eq!(one, TagId::of("tag::tests::one"));
