@@ -132,14 +132,8 @@ fn used() -> &'static [Slot] {
 pub(crate) struct Right(#[expect(dead_code, reason = "held")] Turn<'static>);
 
 impl Right {
-    /// Waits for the right: not for signal handlers that interrupted the search. Who waits may be asked to keep
-    /// still meanwhile.
-    #[cfg(test)]
-    pub(crate) fn wait() -> Self {
-        Self(Turn::wait(&STOPPER))
-    }
-
-    /// The same, but gives up after so many nanoseconds.
+    /// Waits for the right, so many nanoseconds at most: none in signal handlers, which may have interrupted the search.
+    /// Who waits may be asked to keep still meanwhile.
     pub(crate) fn wait_at_most(nanoseconds: u64) -> Option<Self> {
         Turn::wait_at_most(&STOPPER, nanoseconds).map(Self)
     }
@@ -336,7 +330,7 @@ mod tests {
     fn signals_wait_while_threads_keep_still() {
         let mask = || signal::mask(libc::SIG_BLOCK, None).unwrap();
         let before = mask();
-        let stopped = Right::wait().stop();
+        let stopped = Right::wait_at_most(u64::MAX).unwrap().stop();
         let during = mask();
         drop(stopped);
         assert_eq!(mask(), before);

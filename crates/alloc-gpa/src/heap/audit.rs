@@ -291,60 +291,62 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    fn with_heap(test: impl FnOnce(&Heap)) {
+        let heap = Heap::map(Config { stacks: 0, ..Config::DEFAULT }).expect("memory");
+        // SAFETY: just mapped; unmapped below.
+        test(unsafe { heap.as_ref() });
+        // SAFETY: nobody uses the heap any more.
+        unsafe { Heap::unmap(heap) };
+    }
+
     /// A large block's memory goes when it is freed, even while it is audited: what stood around it is gone as well,
     /// and was not damaged.
     #[test]
     fn a_block_that_is_freed_meanwhile_is_not_damaged() {
-        let heap = Heap::map(Config { stacks: 0, ..Config::DEFAULT }).expect("memory");
-        // SAFETY: just mapped; unmapped below.
-        let heap_ref = unsafe { heap.as_ref() };
-        let layout = Layout::from_size_align(100_000, 8).expect("a layout");
-        let start = heap_ref.alloc(layout, StackId::NONE).expect("memory");
-        let held = heap_ref.hold_memory().expect("no other thread");
-        let (block, size) = heap_ref.live_at(start.addr().get()).expect("a live block");
-        assert!(block.goes_at_once() && size == 100_000);
-        let word = StateWord::load(&block.slot.state, Acquire);
-        heap_ref.free(start, None, StackId::NONE);
-        assert!(redzone_damage(&block).is_some(), "its memory is gone");
-        heap_ref.audit_live(&block, word);
-        heap_ref.audit_before(&block, word);
-        assert_eq!(heap_ref.findings.count(), 0);
-        drop(held);
-        // SAFETY: nobody uses the heap any more.
-        unsafe { Heap::unmap(heap) };
+        with_heap(|heap| {
+            let layout = Layout::from_size_align(100_000, 8).expect("a layout");
+            let start = heap.alloc(layout, StackId::NONE).expect("memory");
+            let held = heap.hold_memory().expect("no other thread");
+            let (block, size) = heap.live_at(start.addr().get()).expect("a live block");
+            assert!(block.goes_at_once() && size == 100_000);
+            let word = StateWord::load(&block.slot.state, Acquire);
+            heap.free(start, None, StackId::NONE);
+            assert!(redzone_damage(&block).is_some(), "its memory is gone");
+            heap.audit_live(&block, word);
+            heap.audit_before(&block, word);
+            assert_eq!(heap.findings.count(), 0);
+            drop(held);
+        });
     }
 
     /// A block that shrinks has its new size before the bytes behind it are what they shall be, and its state is the
     /// same again afterwards.
     #[test]
     fn a_block_that_is_resized_meanwhile_is_not_damaged() {
-        let heap = Heap::map(Config { stacks: 0, ..Config::DEFAULT }).expect("memory");
-        // SAFETY: just mapped; unmapped below.
-        let heap_ref = unsafe { heap.as_ref() };
-        let layout = Layout::from_size_align(100, 8).expect("a layout");
-        let start = heap_ref.alloc(layout, StackId::NONE).expect("memory");
-        let (block, _) = heap_ref.live_at(start.addr().get()).expect("a live block");
-        let word = StateWord::load(&block.slot.state, Acquire);
-        word.begin(&block.slot.state, State::Resizing).expect("it is live");
-        // The size is set, and the bytes behind it are still what the program wrote.
-        block.set_size(40);
-        // SAFETY: the block's own bytes.
-        unsafe { start.write_bytes(7, 100) };
-        heap_ref.audit_behind(&block, word, 40);
-        assert_eq!(heap_ref.findings.count(), 0);
-        // SAFETY: behind the 40 bytes that the block has now, in its slot.
-        let end = unsafe { start.add(40) };
-        // SAFETY: as above, to the end of the slot.
-        unsafe { canary::fill_canary(end, block.room() - 40) };
-        word.publish(&block.slot.state);
-        heap_ref.audit_behind(&block, word, 40);
-        heap_ref.audit_behind(&block, word, 100);
-        assert_eq!(heap_ref.findings.count(), 0);
-        // SAFETY: as above: in the slot.
-        unsafe { end.write(7) };
-        heap_ref.audit_live(&block, word);
-        assert_eq!(heap_ref.findings.count(), 1);
-        // SAFETY: nobody uses the heap any more.
-        unsafe { Heap::unmap(heap) };
+        with_heap(|heap| {
+            let layout = Layout::from_size_align(100, 8).expect("a layout");
+            let start = heap.alloc(layout, StackId::NONE).expect("memory");
+            let (block, _) = heap.live_at(start.addr().get()).expect("a live block");
+            let word = StateWord::load(&block.slot.state, Acquire);
+            word.begin(&block.slot.state, State::Resizing).expect("it is live");
+            // The size is set, and the bytes behind it are still what the program wrote.
+            block.set_size(40);
+            // SAFETY: the block's own bytes.
+            unsafe { start.write_bytes(7, 100) };
+            heap.audit_behind(&block, word, 40);
+            assert_eq!(heap.findings.count(), 0);
+            // SAFETY: behind the 40 bytes that the block has now, in its slot.
+            let end = unsafe { start.add(40) };
+            // SAFETY: as above, to the end of the slot.
+            unsafe { canary::fill_canary(end, block.room() - 40) };
+            word.publish(&block.slot.state);
+            heap.audit_behind(&block, word, 40);
+            heap.audit_behind(&block, word, 100);
+            assert_eq!(heap.findings.count(), 0);
+            // SAFETY: as above: in the slot.
+            unsafe { end.write(7) };
+            heap.audit_live(&block, word);
+            assert_eq!(heap.findings.count(), 1);
+        });
     }
 }

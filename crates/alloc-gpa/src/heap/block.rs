@@ -63,7 +63,8 @@ impl BlockRef<'_> {
     /// about bytes of a live block asks before they are read, too: else its size may be of a resize that ends
     /// meanwhile.
     pub(crate) fn is_still(&self, word: StateWord, size: usize) -> bool {
-        // Acquire: orders the loads after those of the bytes.
+        // Acquire: orders the loads after those of the bytes; pairs with the Release fence in `StateWord::begin`: who saw a
+        // byte that was written after it sees that state, too.
         fence(Acquire);
         // Acquire: pairs with the Release in `publish`; bytes that are read from here on are what the state says. But
         // for blocks that are resized, a state never is again what it was.
