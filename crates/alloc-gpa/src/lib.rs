@@ -130,3 +130,5 @@ pub use stats::{Breakdown, ClassStats};
 pub use tag::{TagStats, Tagged};
 #[doc(hidden)]
 pub use turn::Turn;
+#[doc(hidden)]
+pub use words::{Counted, counted};

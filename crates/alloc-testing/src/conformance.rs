@@ -59,7 +59,7 @@ use std::fmt;
 use alloc_core::{Allocator, UnsizedFree};
 
 use crate::hostile::Backing;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 mod options;
 mod violation;

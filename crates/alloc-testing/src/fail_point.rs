@@ -11,7 +11,7 @@ use alloc_core::FailPoint;
 use alloc_gpa::StackId;
 
 use crate::failing::Fail;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 #[cfg_attr(
     not(all(target_os = "linux", not(miri))),

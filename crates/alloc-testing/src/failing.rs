@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use alloc_core::{AllocError, Allocator};
 use alloc_gpa::StackId;
 
-use crate::words::counted;
+use alloc_gpa::counted;
 
 mod fail;
 

@@ -7,7 +7,7 @@ use alloc_gpa::LeakTotals;
 
 use crate::fail_point::TrippedPoint;
 use crate::failing::{Fail, InducedFailure};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 mod heap;
 mod plan;

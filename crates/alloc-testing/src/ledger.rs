@@ -5,7 +5,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use std::collections::BTreeMap;
 
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// A call that broke the contract's rules for callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,7 +91,6 @@
 
 mod rng;
 mod bytes;
-mod words;
 mod seed;
 mod panics;
 mod current_test;

@@ -68,7 +68,7 @@ use alloc_gpa::{Check, Gpa};
 
 use crate::outcome::Outcome;
 use crate::rng::Rng;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 mod arguments;
 mod output;

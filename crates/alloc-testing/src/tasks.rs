@@ -242,7 +242,7 @@ impl Watched {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
@@ -345,10 +345,9 @@ mod tests {
         }
     }
 
-    /// The calling thread is not among the others, and one that waits settles.
+    /// Calls `test` with the number of a thread that waits meanwhile.
     #[cfg(target_os = "linux")]
-    #[test]
-    fn threads_of_the_process_are_seen() {
+    pub(crate) fn with_one_that_waits(test: impl FnOnce(i32)) {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, wait) = std::sync::mpsc::channel::<()>();
         let waits = std::thread::spawn(move || {
@@ -356,19 +355,27 @@ mod tests {
             tell.send(unsafe { libc::gettid() }).expect("somebody asks");
             wait.recv().is_err()
         });
-        let number = told.recv().expect("it says so");
-        // SAFETY: no preconditions.
-        let own = unsafe { libc::gettid() };
-        let all = others();
-        assert!(all.contains(&number) && !all.contains(&own));
-        let (mut rounds, mut watched) = (Rounds::new(), Watched::new(number));
-        // Other tests come and go; each of them sleeps, ends, or works.
-        while !watched.has_settled(rounds.look(), Duration::MAX / 2) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert_eq!(watched.asleep_count, ROUND_COUNT);
+        test(told.recv().expect("it says so"));
         drop(end);
         assert!(waits.join().expect("no panic"));
+    }
+
+    /// The calling thread is not among the others, and one that waits settles.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn threads_of_the_process_are_seen() {
+        with_one_that_waits(|number| {
+            // SAFETY: no preconditions.
+            let own = unsafe { libc::gettid() };
+            let all = others();
+            assert!(all.contains(&number) && !all.contains(&own));
+            let (mut rounds, mut watched) = (Rounds::new(), Watched::new(number));
+            // Other tests come and go; each of them sleeps, ends, or works.
+            while !watched.has_settled(rounds.look(), Duration::MAX / 2) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(watched.asleep_count, ROUND_COUNT);
+        });
     }
 
     /// Who runs has worked.

@@ -20,7 +20,7 @@ use book::{Book, Charge, ChargeKind};
 pub use budget::Budget;
 use metered::metered;
 
-use crate::words::counted;
+use alloc_gpa::counted;
 pub use settings::Settings;
 pub use shared::SharedTestAllocator;
 

@@ -7,7 +7,7 @@ use super::probe::{Probe, Scene, State, Subject, unwinding};
 use super::program::{self, Op};
 use super::threads;
 use super::violation::{Rule, Violation};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// What a case does to its allocator.
 #[derive(Clone, Copy)]

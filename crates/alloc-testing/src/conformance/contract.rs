@@ -9,7 +9,7 @@ use super::probe::{Probe, TOO_LARGE, unwinding};
 use super::shadow::Id;
 use super::violation::{Rule, Violation};
 use crate::validated::Validated;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// A check and its name.
 pub(super) type Check = (&'static str, fn(&mut Probe<'_>) -> Result<(), Violation>);

@@ -13,7 +13,7 @@ use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
 use crate::bytes::first_other;
 use crate::hostile::Backing;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// No address space holds a block of this many bytes: on 64-bit systems a process has 2^47 bytes of
 /// addresses, 2^56 with five levels of page tables for those who ask for it.

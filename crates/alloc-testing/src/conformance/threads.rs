@@ -14,7 +14,7 @@ use super::shadow::{Block, Id, Shadow};
 use super::violation::{Rule, Violation};
 use crate::bytes::first_other;
 use crate::rng::Rng;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Operations of one thread.
 const OPERATION_COUNT: usize = if cfg!(miri) { 40 } else { 400 };

@@ -7,7 +7,7 @@ use alloc_core::UnsizedFree;
 use super::probe::{Call, Probe};
 use super::shadow::Id;
 use super::violation::{Rule, Violation};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 impl Probe<'_> {
     /// The usable size is at least the size, all of it can be written, and the block is owned.

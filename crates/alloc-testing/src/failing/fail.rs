@@ -4,7 +4,7 @@
 use core::fmt;
 
 use crate::rng::Rng;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Which calls fail. Calls are counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

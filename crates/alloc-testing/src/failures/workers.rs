@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Runs that a thread must have to be worth starting.
 const RUNS_PER_THREAD_MIN: usize = 4;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Test, watch};
 use crate::outcome::{Failure, Outcome};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

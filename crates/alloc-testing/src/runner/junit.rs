@@ -4,7 +4,7 @@
 use core::fmt;
 
 use super::done::{Done, Tally, Verdict};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// A text as XML has it, in content or between quotes; what XML 1.0 cannot hold is replaced.
 struct Text<'a>(&'a str);

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::arguments::Format;
 use super::done::{Done, Tally};
 use super::{Run, Test, json, junit, pretty};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Bytes that are written at once.
 const BUFFER_LEN: usize = 1024;

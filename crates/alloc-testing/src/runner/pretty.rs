@@ -4,7 +4,7 @@
 use core::fmt;
 
 use super::done::{Done, Tally, Verdict};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// A test as a line.
 pub(super) struct Line<'a>(pub(super) &'a Done);

@@ -13,7 +13,7 @@ use super::region::{self, Region};
 use super::wipe::wipe_stack;
 use super::{require, text, thread};
 use crate::test_allocator::Report;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Runs `code`, and fails the test if it leaked: if a block that it allocated from the global allocator, in
 /// this thread or one that belongs to it, is left and nothing leads to it any more. Returns what the code

@@ -5,7 +5,7 @@ use core::fmt;
 
 use alloc_gpa::StackId;
 
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Whether blocks may be freed where nothing may be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

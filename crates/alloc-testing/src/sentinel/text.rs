@@ -7,7 +7,7 @@ use alloc_gpa::{Finding, StackId};
 
 use super::operation::Offence;
 use crate::report;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Returns what there is to say of so many operations that were not allowed, if there were any; `place` says
 /// where. Who makes the first may have counted it and not taken its stack yet.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use alloc_gpa::StackId;
 
 use super::settings::Limits;
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// Counts bytes and requests, and remembers the first that was beyond the limits.
 ///

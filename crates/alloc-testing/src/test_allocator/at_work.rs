@@ -59,36 +59,27 @@ impl AtWork {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::tasks::tests::with_one_that_waits;
 
     /// Who came after the first look is looked at as well, a few times.
     #[test]
     fn who_comes_later_is_looked_at() {
-        let (tell, told) = std::sync::mpsc::channel();
-        let (end, wait) = std::sync::mpsc::channel::<()>();
-        let waits = std::thread::spawn(move || {
-            // SAFETY: no preconditions.
-            tell.send(unsafe { libc::gettid() }).expect("somebody asks");
-            wait.recv().is_err()
+        with_one_that_waits(|number| {
+            let (rounds, threads, known) = (Rounds::new(), Vec::new(), Vec::new());
+            let mut at_work = AtWork { rounds, threads, known, generation_count: 1 };
+            assert!(0 < at_work.look() && at_work.known.contains(&number));
         });
-        let number = told.recv().expect("it says so");
-        let (rounds, threads, known) = (Rounds::new(), Vec::new(), Vec::new());
-        let mut at_work = AtWork { rounds, threads, known, generation_count: 1 };
-        assert!(0 < at_work.look() && at_work.known.contains(&number));
-        drop(end);
-        assert!(waits.join().expect("no panic"));
     }
 
     /// Others may come and go; each of them ends, or sleeps at last.
     #[test]
     fn nobody_is_at_work_for_ever() {
-        let (end, wait) = std::sync::mpsc::channel::<()>();
-        let waits = std::thread::spawn(move || wait.recv().is_err());
-        let mut at_work = AtWork::begin();
-        assert!(!at_work.threads.is_empty());
-        while at_work.look() != 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        drop(end);
-        assert!(waits.join().expect("no panic"));
+        with_one_that_waits(|_| {
+            let mut at_work = AtWork::begin();
+            assert!(!at_work.threads.is_empty());
+            while at_work.look() != 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
     }
 }

@@ -12,7 +12,7 @@ use alloc_gpa::StackId;
 
 use super::at_work::AtWork;
 use super::settings::{Settings, ThreadPanics};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// The grace is that many waits: one during which the whole process stood still is one.
 const GRACE_WAITS: u32 = 20;

@@ -10,7 +10,7 @@ use super::account::Account;
 use super::book::ChargeKind;
 use super::settings::Limits;
 use super::{TestAllocator, metered};
-use crate::words::counted;
+use alloc_gpa::counted;
 
 /// A handle of a test's allocator with a budget of its own; from [`TestAllocator::budget`].
 ///
